@@ -1,0 +1,68 @@
+/** The shape of the house: see docs/architecture.md. */
+const only = (name, package_, rooms) => ({
+  name: `${name}-has-one-room`,
+  severity: 'error',
+  comment: `${package_} belongs to ${rooms}; type imports are free`,
+  from: { pathNot: rooms },
+  to: { path: `node_modules/(${package_})/`, dependencyTypesNot: ['type-only'] },
+});
+
+const stages = ['image', 'encoder', 'neighbours', 'vote'];
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'domain-imports-nothing',
+      severity: 'error',
+      from: { path: '^src/domain/' },
+      to: { pathNot: '^src/domain/' },
+    },
+    ...stages.map((stage) => ({
+      name: `stage-${stage}-stands-alone`,
+      severity: 'error',
+      comment: 'the four stages share only src/domain',
+      from: { path: `^src/${stage}/` },
+      to: { path: '^src/', pathNot: `^src/(${stage}|domain|onnx)/` },
+    })),
+    {
+      name: 'pure-rooms-have-no-io',
+      severity: 'error',
+      comment: 'vote/ and evaluate/metrics are pure: they import domain and their own room',
+      from: { path: '^src/(vote/|evaluate/metrics)' },
+      to: { pathNot: '^src/(vote|domain|evaluate/metrics)' },
+    },
+    {
+      name: 'nobody-imports-cli',
+      severity: 'error',
+      from: { pathNot: '^src/cli/' },
+      to: { path: '^src/cli/' },
+    },
+    {
+      name: 'onnx-writes-protobuf-only',
+      severity: 'error',
+      from: { path: '^src/onnx/' },
+      to: { path: '^src/', pathNot: '^src/(onnx|domain)/' },
+    },
+    {
+      name: 'no-junk-drawers',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/.*(utils?|helpers?|common|manager|index)(\\.ts|/)', pathNot: '^src/neighbours/index-' },
+    },
+    only('sharp', 'sharp', '^src/image/'),
+    // Exact search is a matrix product, and ONNX Runtime has the fast one: docs/decisions/002.
+    only('onnxruntime', 'onnxruntime-node', '^src/(encoder|train|neighbours/exact)'),
+    only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
+    only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
+    only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
+    only('express', 'express|multer|helmet', '^src/server/'),
+    only('prom-client', 'prom-client', '^src/server/metrics\\.ts$'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+  },
+};

@@ -1,0 +1,32 @@
+/** A labelled image in the index. `source` is relative to its dataset. */
+export interface Example {
+  readonly id: string;
+  readonly label: string;
+  readonly source: string;
+}
+
+/** An example with its cosine similarity to a query, higher is nearer. */
+export interface Neighbour extends Example {
+  readonly similarity: number;
+}
+
+export interface LabelScore {
+  readonly label: string;
+  readonly score: number;
+}
+
+/** What the neighbours decided about one image. */
+export interface Decision {
+  readonly id: string;
+  readonly label: string;
+  readonly outcome: 'known' | 'unknown';
+  /** Uncalibrated: the top label's share of the vote. Calibrated: a probability. */
+  readonly confidence: number;
+  readonly calibrated: boolean;
+  /** Every label that got votes, best first; scores sum to 1. */
+  readonly scores: readonly LabelScore[];
+  /** Nearest first. */
+  readonly neighbours: readonly Neighbour[];
+  readonly index: { readonly name: string; readonly version: string };
+  readonly encoder: { readonly name: string; readonly version: string };
+}

@@ -1,0 +1,56 @@
+/** Every failure nearvote names. The HTTP status of each is in server/problems.ts, its exit code in cli/. */
+export const errorCodes = [
+  // what a client sent
+  'image_missing',
+  'image_empty',
+  'image_too_large',
+  'image_too_many_pixels',
+  'image_unsupported',
+  'image_damaged',
+  'body_too_large',
+  'too_many_images',
+  'request_malformed',
+  'field_unexpected',
+  'query_invalid',
+  'k_too_large',
+  'media_type_unsupported',
+  'not_found',
+  'method_not_allowed',
+  // what the server cannot do now
+  'overloaded',
+  'timed_out',
+  'not_ready',
+  'shutting_down',
+  'client_gone',
+  'worker_failed',
+  'internal',
+  // files and options, seen by whoever runs a command
+  'usage',
+  'dataset_missing',
+  'dataset_invalid',
+  'encoder_missing',
+  'encoder_invalid',
+  'encoder_mismatch',
+  'encoder_unsupported',
+  'index_missing',
+  'index_invalid',
+  'recall_too_low',
+  'output_unwritable',
+  'address_unavailable',
+  'dependency_missing',
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+/** A failure with a stable code. The message says what was expected and what came. */
+export class NearvoteError extends Error {
+  override readonly name = 'NearvoteError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
