@@ -1,4 +1,6 @@
-/** What a pool and its worker say to each other; both sides use structured clone, so typed arrays go over whole. */
+import type { ErrorCode } from '../domain/errors.js';
+
+/* What a pool and its worker say to each other; both sides use structured clone, so typed arrays go over whole. */
 
 /** Everything a worker needs, sent once, before anything else. */
 export interface WorkerSetup {
@@ -8,6 +10,8 @@ export interface WorkerSetup {
   readonly threads: number;
   /** `exact` ignores vectors.hnsw; `auto` uses it where hnswlib-node could be built. */
   readonly search: 'auto' | 'exact';
+  /** The largest batch it will be sent, run once before it is ready. */
+  readonly warmupBatch: number;
 }
 
 export interface SetupRequest {
@@ -49,7 +53,7 @@ export interface BatchReply {
 export interface FailureReply {
   readonly type: 'failure';
   readonly batch: number | undefined;
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly message: string;
 }
 

@@ -1,0 +1,85 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { Worker, isMainThread, parentPort } from 'node:worker_threads';
+import type { WorkerReply, WorkerRequest } from './protocol.js';
+
+/** Where a worker lives. A process survives a native crash of its worker; a thread does not. */
+export type WorkerKind = 'process' | 'thread';
+
+/** The pool's end of one worker. `onExit` fires once, with words for the log. */
+export interface WorkerChannel {
+  send(request: WorkerRequest): void;
+  kill(): void;
+}
+
+export interface WorkerChannelOptions {
+  readonly kind: WorkerKind;
+  readonly file: URL;
+  readonly onReply: (reply: WorkerReply) => void;
+  readonly onExit: (reason: string) => void;
+}
+
+/** Starts a worker and connects to it. */
+export function startWorker(options: WorkerChannelOptions): WorkerChannel {
+  return options.kind === 'process' ? startProcess(options) : startThread(options);
+}
+
+function startProcess({ file, onReply, onExit }: WorkerChannelOptions): WorkerChannel {
+  // No execArgv: a debugger's port or a loader given to the parent is not the worker's.
+  const child = fork(fileURLToPath(file), [], { serialization: 'advanced', execArgv: [] });
+  const ended = once(onExit);
+  child.on('message', (message) => onReply(message as WorkerReply));
+  child.once('error', (error) => ended(error.message));
+  child.once('exit', (code, signal) =>
+    ended(signal === null ? `exit code ${String(code)}` : `signal ${signal}`),
+  );
+  return {
+    send: (request) => {
+      // A write into a dying child's pipe is reported by its exit.
+      if (child.connected) child.send(request, () => undefined);
+    },
+    kill: () => child.kill('SIGKILL'),
+  };
+}
+
+function startThread({ file, onReply, onExit }: WorkerChannelOptions): WorkerChannel {
+  const thread = new Worker(file);
+  const ended = once(onExit);
+  thread.on('message', (message) => onReply(message as WorkerReply));
+  thread.once('error', (error) => ended(error instanceof Error ? error.message : String(error)));
+  thread.once('exit', (code) => ended(`exit code ${code}`));
+  return {
+    send: (request) => thread.postMessage(request),
+    kill: () => void thread.terminate(),
+  };
+}
+
+function once(callback: (reason: string) => void): (reason: string) => void {
+  let called = false;
+  return (reason) => {
+    if (called) return;
+    called = true;
+    callback(reason);
+  };
+}
+
+/** The worker's end: receives requests one after another, in order, and answers its pool. */
+export function connectToPool(handle: (request: WorkerRequest) => Promise<WorkerReply>): void {
+  const send = (reply: WorkerReply): void => {
+    if (isMainThread) process.send?.(reply);
+    else parentPort?.postMessage(reply);
+  };
+  let last = Promise.resolve();
+  const receive = (message: unknown): void => {
+    last = last.then(async () => send(await handle(message as WorkerRequest)));
+  };
+  if (isMainThread) {
+    process.on('message', receive);
+    // The pool decides when to stop: a Ctrl-C reaches the whole process group.
+    process.on('SIGINT', () => undefined);
+    process.on('SIGTERM', () => undefined);
+    process.on('disconnect', () => process.exit(0));
+  } else {
+    parentPort?.on('message', receive);
+  }
+}

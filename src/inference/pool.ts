@@ -1,0 +1,88 @@
+import { NearvoteError } from '../domain/errors.js';
+import type { WorkerKind } from './channel.js';
+import type { Inference } from './inference.js';
+import type { WorkerSetup } from './protocol.js';
+import { createEntryQueue } from './queue.js';
+import { superviseWorker } from './supervised-worker.js';
+
+export interface InferencePoolOptions {
+  /** The compiled worker.js. */
+  readonly workerFile: URL;
+  readonly setup: Omit<WorkerSetup, 'warmupBatch'>;
+  readonly workers: number;
+  readonly maxBatch: number;
+  /** Images that may wait; one more is `overloaded`. */
+  readonly maxQueue: number;
+  /** See docs/decisions/003: a process unless told. */
+  readonly kind?: WorkerKind | undefined;
+  readonly batchDeadlineMs?: number | undefined;
+  readonly onBatch?: ((size: number) => void) | undefined;
+  readonly onRestart?: ((reason: string) => void) | undefined;
+}
+
+/**
+ * Starts the workers and resolves when all are set up and warm. A free worker takes what has gathered,
+ * up to `maxBatch`; nothing waits for a clock.
+ * @throws NearvoteError what the first failing setup threw (`encoder_*`, `index_*`), nothing left running
+ */
+export async function createInferencePool(options: InferencePoolOptions): Promise<Inference> {
+  const { workers: seats, maxBatch } = options;
+  let closed = false;
+  const queue = createEntryQueue(options.maxQueue, dispatch);
+  const workers = Array.from({ length: seats }, () =>
+    superviseWorker({
+      kind: options.kind ?? 'process',
+      file: options.workerFile,
+      setup: { ...options.setup, warmupBatch: maxBatch },
+      batchDeadlineMs: options.batchDeadlineMs ?? 30_000,
+      onFree: dispatch,
+      onBatch: (size) => options.onBatch?.(size),
+      onRestart: (reason) => options.onRestart?.(reason),
+    }),
+  );
+
+  function dispatch(): void {
+    // Entries that arrive in the same turn of the event loop share a batch.
+    setImmediate(() => {
+      const free = workers.filter((worker) => worker.free);
+      for (const [i, worker] of free.entries()) {
+        if (queue.depth === 0) return;
+        // An even share, so that no free worker idles beside a full one.
+        worker.run(queue.take(Math.min(maxBatch, Math.ceil(queue.depth / (free.length - i)))));
+      }
+    });
+  }
+
+  try {
+    await Promise.all(workers.map((worker) => worker.started));
+  } catch (error) {
+    for (const worker of workers) {
+      worker.started.catch(() => undefined);
+      worker.stop();
+    }
+    throw error;
+  }
+  return {
+    get searchKind() {
+      return workers[0]?.searchKind ?? 'none';
+    },
+    get queueDepth() {
+      return queue.depth;
+    },
+    get ready() {
+      return !closed && workers.some((worker) => worker.ready);
+    },
+    infer: (pixels, inferOptions) =>
+      closed ? Promise.reject(closedError()) : queue.push(pixels, inferOptions),
+    close: async () => {
+      closed = true;
+      queue.rejectAll(closedError());
+      await Promise.all(workers.map((worker) => worker.drained()));
+      for (const worker of workers) worker.stop();
+    },
+  };
+}
+
+function closedError(): NearvoteError {
+  return new NearvoteError('shutting_down', 'The server is shutting down');
+}

@@ -1,0 +1,171 @@
+import { NearvoteError } from '../domain/errors.js';
+import { packBatch, settleBatch } from './batch.js';
+import { startWorker, type WorkerChannel, type WorkerKind } from './channel.js';
+import type { WorkerReply, WorkerSetup } from './protocol.js';
+import type { Entry } from './queue.js';
+
+export interface SupervisedWorkerOptions {
+  readonly kind: WorkerKind;
+  readonly file: URL;
+  readonly setup: WorkerSetup;
+  /** A batch that takes longer is taken for hung: the worker is killed and replaced. */
+  readonly batchDeadlineMs: number;
+  /** Called whenever the worker could take a batch. */
+  onFree(): void;
+  onBatch(size: number): void;
+  /** Called when a worker that was not told to stop has ended. */
+  onRestart(reason: string): void;
+}
+
+/** One seat in the pool: a worker, and its replacement whenever it dies. */
+export interface SupervisedWorker {
+  /** Set up, alive, and with room for a batch. */
+  readonly free: boolean;
+  readonly ready: boolean;
+  readonly searchKind: 'hnsw' | 'exact' | 'none';
+  /** Resolves when the first worker is set up. @throws what its setup threw; later failures are retried. */
+  readonly started: Promise<void>;
+  run(entries: readonly Entry[]): void;
+  /** Resolves when nothing is in the worker. */
+  drained(): Promise<void>;
+  stop(): void;
+}
+
+interface Flight {
+  readonly entries: readonly Entry[];
+  readonly sentAt: number;
+  readonly deadline: NodeJS.Timeout;
+}
+
+const firstRetryMs = 100;
+const lastRetryMs = 5_000;
+
+export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWorker {
+  let channel: WorkerChannel | undefined;
+  let ready = false;
+  let everReady = false;
+  let stopped = false;
+  let searchKind: 'hnsw' | 'exact' | 'none' = 'none';
+  let nextBatch = 0;
+  let retryMs = firstRetryMs;
+  let retryTimer: NodeJS.Timeout | undefined;
+  const flights = new Map<number, Flight>();
+  const waitingForDrain: (() => void)[] = [];
+  const start = withResolvers();
+
+  function open(): void {
+    const own: WorkerChannel = startWorker({
+      kind: options.kind,
+      file: options.file,
+      onReply: (reply) => {
+        if (own === channel) onReply(reply);
+      },
+      onExit: (reason) => {
+        if (own === channel) onExit(reason);
+      },
+    });
+    channel = own;
+    own.send({ type: 'setup', setup: options.setup });
+  }
+
+  function onReply(reply: WorkerReply): void {
+    if (reply.type === 'ready') {
+      ready = everReady = true;
+      retryMs = firstRetryMs;
+      searchKind = reply.searchKind;
+      start.resolve();
+      return options.onFree();
+    }
+    if (reply.batch === undefined) {
+      const { code, message } = reply as { code: NearvoteError['code']; message: string };
+      if (!everReady) return fail(new NearvoteError(code, message));
+      return channel?.kill();
+    }
+    const flight = land(reply.batch);
+    if (flight === undefined) return;
+    if (reply.type === 'batch') settleBatch(flight.entries, reply, flight.sentAt);
+    else rejectEntries(flight.entries, new NearvoteError('worker_failed', reply.message));
+    options.onFree();
+  }
+
+  function onExit(reason: string): void {
+    ready = false;
+    channel = undefined;
+    for (const batch of [...flights.keys()]) {
+      const flight = land(batch);
+      if (flight)
+        rejectEntries(
+          flight.entries,
+          new NearvoteError('worker_failed', 'The inference worker ended during this request'),
+        );
+    }
+    if (stopped) return;
+    if (!everReady)
+      return fail(
+        new NearvoteError('worker_failed', `The inference worker ended while starting (${reason})`),
+      );
+    options.onRestart(reason);
+    retryTimer = setTimeout(open, retryMs);
+    retryMs = Math.min(retryMs * 2, lastRetryMs);
+  }
+
+  function fail(error: NearvoteError): void {
+    stopped = true;
+    start.reject(error);
+    channel?.kill();
+  }
+
+  function land(batch: number): Flight | undefined {
+    const flight = flights.get(batch);
+    if (flight === undefined) return undefined;
+    clearTimeout(flight.deadline);
+    flights.delete(batch);
+    if (flights.size === 0) for (const resolve of waitingForDrain.splice(0)) resolve();
+    return flight;
+  }
+
+  open();
+  return {
+    get free() {
+      return ready && flights.size === 0;
+    },
+    get ready() {
+      return ready;
+    },
+    get searchKind() {
+      return searchKind;
+    },
+    started: start.promise,
+    run: (entries) => {
+      const batch = nextBatch++;
+      const request = packBatch(batch, entries);
+      const deadline = setTimeout(() => channel?.kill(), options.batchDeadlineMs);
+      flights.set(batch, { entries, sentAt: performance.now(), deadline });
+      options.onBatch(entries.length);
+      channel?.send(request);
+    },
+    drained: () =>
+      flights.size === 0 ? Promise.resolve() : new Promise((resolve) => waitingForDrain.push(resolve)),
+    stop: () => {
+      stopped = true;
+      ready = false;
+      clearTimeout(retryTimer);
+      channel?.kill();
+    },
+  };
+}
+
+function rejectEntries(entries: readonly Entry[], error: NearvoteError): void {
+  for (const entry of entries) entry.reject(error);
+}
+
+/** Promise.withResolvers came with Node 22. */
+function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {
+  let resolve = (): void => undefined;
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<void>((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  return { promise, resolve, reject };
+}
