@@ -1,5 +1,9 @@
-import type { Decision } from './domain/decision.js';
+import type { Decision, Example, Neighbour } from './domain/decision.js';
+import { NearvoteError } from './domain/errors.js';
+import type { Decoder } from './image/decode.js';
+import type { Inference, Inferred } from './inference/inference.js';
 import type { VoteRule } from './vote/rules.js';
+import { vote } from './vote/vote.js';
 
 export interface ClassifyOptions {
   /** Explicit k: larger than the index is an error. Absent: the default, clamped to the index. */
@@ -26,15 +30,113 @@ export interface Classification {
   readonly timings: StageTimings;
 }
 
+export interface EmbedResult {
+  /** `[dimension]`, of unit length. */
+  readonly embedding: Float32Array;
+  readonly timings: StageTimings;
+}
+
 export interface Classifier {
   readonly index: { readonly name: string; readonly version: string; readonly examples: number };
   readonly encoder: { readonly name: string; readonly version: string; readonly dimension: number };
   readonly labels: readonly string[];
   /** @throws NearvoteError `image_*`, `k_too_large`, or what inference throws */
   classify(bytes: Uint8Array, options?: ClassifyOptions): Promise<Classification>;
-  /** The unit embedding, `[dimension]`. */
-  embed(
+  /** @throws NearvoteError `image_*`, or what inference throws */
+  embed(bytes: Uint8Array, options?: Pick<ClassifyOptions, 'signal'>): Promise<EmbedResult>;
+}
+
+export interface ClassifierOptions {
+  readonly decoder: Decoder;
+  readonly inference: Inference;
+  readonly index: { readonly name: string; readonly version: string; readonly examples: readonly Example[] };
+  readonly encoder: { readonly name: string; readonly version: string; readonly dimension: number };
+  /** What a request without its own gets; k is clamped to the index. */
+  readonly defaults: { readonly rule: VoteRule; readonly temperature: number; readonly k: number };
+  readonly createId: () => string;
+}
+
+const defaultShown = 5;
+
+/** Joins the four stages: bytes -> pixels -> embedding and neighbours (one trip to a worker) -> decision. */
+export function createClassifier(options: ClassifierOptions): Classifier {
+  const { decoder, inference, index, encoder, defaults, createId } = options;
+  const { examples } = index;
+  const defaultK = Math.min(defaults.k, examples.length);
+  const versions = {
+    index: { name: index.name, version: index.version },
+    encoder: { name: encoder.name, version: encoder.version },
+  };
+
+  function neighboursOf({ rows, similarities }: Inferred): Neighbour[] {
+    return Array.from(rows, (row, i) => {
+      const example = examples[row];
+      if (example === undefined) {
+        throw new NearvoteError('internal', `Expected a row below ${examples.length} but received ${row}`);
+      }
+      return { ...example, similarity: similarities[i] ?? NaN };
+    });
+  }
+
+  async function infer(
     bytes: Uint8Array,
-    options?: { readonly signal?: AbortSignal | undefined },
-  ): Promise<{ readonly embedding: Float32Array; readonly timings: StageTimings }>;
+    ask: { k: number; withEmbedding: boolean; signal: AbortSignal | undefined },
+  ): Promise<{ inferred: Inferred; timings: Omit<StageTimings, 'voteMs'> }> {
+    const started = performance.now();
+    const pixels = await decoder.decode(bytes);
+    const decodeMs = performance.now() - started;
+    const inferred = await inference.infer(pixels, ask);
+    const { queueMs, encodeMs, searchMs } = inferred;
+    return { inferred, timings: { decodeMs, queueMs, encodeMs, searchMs } };
+  }
+
+  return {
+    index: { ...versions.index, examples: examples.length },
+    encoder,
+    labels: [...new Set(examples.map(({ label }) => label))].sort(),
+
+    classify: async (bytes, ask = {}) => {
+      if (ask.k !== undefined && ask.k > examples.length) {
+        throw new NearvoteError(
+          'k_too_large',
+          `Expected k to be at most ${examples.length}, the size of the index, but received ${ask.k}`,
+        );
+      }
+      const { inferred, timings } = await infer(bytes, {
+        k: ask.k ?? defaultK,
+        withEmbedding: false,
+        signal: ask.signal,
+      });
+      const started = performance.now();
+      const neighbours = neighboursOf(inferred);
+      const scores = vote(neighbours, { rule: ask.vote ?? defaults.rule, temperature: defaults.temperature });
+      const [top] = scores;
+      const [nearest] = neighbours;
+      if (top === undefined || nearest === undefined) {
+        throw new NearvoteError('internal', 'Expected at least one neighbour but received none');
+      }
+      return {
+        decision: {
+          id: createId(),
+          label: top.label,
+          outcome: 'known',
+          confidence: top.score,
+          calibrated: false,
+          scores,
+          neighbours: neighbours.slice(0, ask.neighbours ?? defaultShown),
+          ...versions,
+        },
+        topSimilarity: nearest.similarity,
+        timings: { ...timings, voteMs: performance.now() - started },
+      };
+    },
+
+    embed: async (bytes, ask = {}) => {
+      const { inferred, timings } = await infer(bytes, { k: 0, withEmbedding: true, signal: ask.signal });
+      if (inferred.embedding === undefined) {
+        throw new NearvoteError('internal', 'Expected an embedding but received none');
+      }
+      return { embedding: inferred.embedding, timings: { ...timings, voteMs: 0 } };
+    },
+  };
 }

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import Table from 'cli-table3';
+import { Command } from 'commander';
+import { createClassifier, type Classifier } from '../classify.js';
+import type { Decision } from '../domain/decision.js';
+import { NearvoteError } from '../domain/errors.js';
+import { openPair } from './open-pair.js';
+import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
+import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
+
+interface ClassifyFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
+  readonly neighbours: number;
+  readonly json?: true;
+}
+
+/** A decision, or why there is none. */
+type Outcome =
+  | { readonly file: string; readonly decision: Decision }
+  | { readonly file: string; readonly error: { readonly code: string; readonly message: string } };
+
+export function classifyCommand(): Command {
+  const command = new Command('classify')
+    .description('classify image files and print the decisions')
+    .argument('<file...>', 'JPEG, PNG, WebP, GIF, AVIF or TIFF images')
+    .option('--neighbours <n>', 'neighbours to show', integerFrom(0), 5)
+    .option('--json', 'one JSON line a file')
+    .addHelpText('after', '\nExample:\n  $ nearvote classify photo.jpg --index index/cifar10 --json\n')
+    .action(classifyFiles);
+  for (const option of [...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()]) {
+    command.addOption(option);
+  }
+  return command;
+}
+
+async function classifyFiles(files: readonly string[], flags: ClassifyFlags): Promise<void> {
+  const { index, encoder, decoder, inference } = await openPair({
+    ...flags,
+    workers: Math.min(flags.workers, files.length),
+    maxQueue: files.length,
+  });
+  const classifier = createClassifier({
+    decoder,
+    inference,
+    index: { name: index.name, version: index.version, examples: index.examples },
+    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
+    defaults: { rule: flags.vote, temperature: flags.temperature, k: flags.k },
+    createId: randomUUID,
+  });
+  const outcomes: Outcome[] = [];
+  try {
+    for (const file of files) {
+      const outcome = await classifyFile(classifier, file, flags);
+      outcomes.push(outcome);
+      if (flags.json) console.log(JSON.stringify(outcome));
+    }
+  } finally {
+    await inference.close();
+  }
+  if (!flags.json) console.log(renderTable(outcomes));
+  const failed = outcomes.filter((outcome) => 'error' in outcome).length;
+  if (failed > 0) {
+    throw new NearvoteError('image_unsupported', `${failed} of ${files.length} images could not be classified`);
+  }
+}
+
+async function classifyFile(classifier: Classifier, file: string, flags: ClassifyFlags): Promise<Outcome> {
+  try {
+    const { size } = await stat(file);
+    if (size > flags.maxImageBytes) {
+      throw new NearvoteError(
+        'image_too_large',
+        `Expected at most ${flags.maxImageBytes} bytes but received ${size}`,
+      );
+    }
+    const { decision } = await classifier.classify(await readFile(file), { neighbours: flags.neighbours });
+    return { file, decision };
+  } catch (error) {
+    if (error instanceof NearvoteError) {
+      return { file, error: { code: error.code, message: error.message } };
+    }
+    // A file that is missing or cannot be read; anything else is a fault of ours.
+    if (error instanceof Error && 'code' in error) {
+      return { file, error: { code: 'image_missing', message: error.message } };
+    }
+    throw error;
+  }
+}
+
+function renderTable(outcomes: readonly Outcome[]): string {
+  const table = new Table({
+    head: ['file', 'label', 'confidence', 'runner-up', 'nearest neighbours (similarity)'],
+    style: { head: [], border: [] },
+    wordWrap: true,
+  });
+  for (const outcome of outcomes) {
+    if ('error' in outcome) {
+      table.push([outcome.file, { content: outcome.error.message, colSpan: 4 }]);
+      continue;
+    }
+    const { label, confidence, scores, neighbours } = outcome.decision;
+    const [, second] = scores;
+    table.push([
+      outcome.file,
+      label,
+      confidence.toFixed(3),
+      second === undefined ? '' : `${second.label} ${second.score.toFixed(3)}`,
+      neighbours.map((near) => `${near.label} ${near.similarity.toFixed(3)} ${near.id}`).join('\n'),
+    ]);
+  }
+  return table.toString();
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { NearvoteError } from '../domain/errors.js';
+
+/** Loaded when named, so that `nearvote classify` does not pay for Express. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.js')).serveCommand(),
+  build: async () => (await import('./build.js')).buildCommand(),
+  classify: async () => (await import('./classify.js')).classifyCommand(),
+  evaluate: async () => (await import('./evaluate.js')).evaluateCommand(),
+  encoder: async () => (await import('./encoder.js')).encoderCommand(),
+};
+
+async function createProgram(named: string | undefined): Promise<Command> {
+  const { version } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  const program = new Command('nearvote')
+    .description('Image classification without a classifier: the nearest labelled examples vote')
+    .version(version)
+    .addHelpText('after', '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n');
+  const load = named === undefined ? undefined : commands[named];
+  const loads = load === undefined ? Object.values(commands) : [load];
+  for (const command of await Promise.all(loads.map((one) => one()))) program.addCommand(command);
+  for (const command of [program, ...descendants(program)]) command.exitOverride().showHelpAfterError();
+  return program;
+}
+
+function descendants(command: Command): Command[] {
+  return command.commands.flatMap((child) => [child, ...descendants(child)]);
+}
+
+/** 0 done, 1 failed, 2 wrong usage. */
+async function main(argv: readonly string[]): Promise<number> {
+  try {
+    await (await createProgram(argv[2])).parseAsync(argv);
+    return 0;
+  } catch (error) {
+    // Commander has printed its own message, or the help that was asked for.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof NearvoteError) {
+      console.error(`nearvote: ${error.message} [${error.code}]`);
+      return error.code === 'usage' ? 2 : 1;
+    }
+    console.error(error);
+    return 1;
+  }
+}
+
+process.exitCode = await main(process.argv);

@@ -1,0 +1,60 @@
+import { existsSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EncoderManifest } from '../encoder/manifest.js';
+import { readEncoderManifest } from '../encoder/load.js';
+import { createDecoder, type Decoder } from '../image/decode.js';
+import type { Inference } from '../inference/inference.js';
+import { createInferencePool } from '../inference/pool.js';
+import { checkEncoder, openIndex, type OpenIndex } from '../neighbours/index-store.js';
+import type { InferenceOptions, PairOptions } from './options.js';
+
+/** An index, the encoder it was built with, and the workers that hold both. */
+export interface OpenPair {
+  readonly index: OpenIndex;
+  readonly encoder: EncoderManifest;
+  readonly decoder: Decoder;
+  readonly inference: Inference;
+}
+
+export interface OpenPairOptions extends PairOptions, InferenceOptions {
+  readonly maxPixels: number;
+  readonly maxQueue: number;
+  readonly onBatch?: (size: number) => void;
+  readonly onRestart?: (reason: string) => void;
+}
+
+const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A path from the current folder; where nothing is there, what the package ships under that name. */
+export function resolveShipped(path: string): string {
+  const local = resolve(path);
+  if (isAbsolute(path) || existsSync(local)) return local;
+  const shipped = join(packageRoot, path);
+  return existsSync(shipped) ? shipped : local;
+}
+
+/** The compiled entry of an inference worker. */
+export const workerFile = new URL('../inference/worker.js', import.meta.url);
+
+/**
+ * Opens an index and its encoder as a pair and starts the workers.
+ * @throws NearvoteError `index_*`, `encoder_*`
+ */
+export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
+  const index = await openIndex(resolveShipped(options.index));
+  const encoderDir = resolveShipped(join(options.models, index.manifest.encoder.name));
+  const encoder = await readEncoderManifest(encoderDir);
+  checkEncoder(index, encoder);
+  const inference = await createInferencePool({
+    workerFile,
+    setup: { encoderDir, indexDir: index.dir, threads: options.threads, search: options.search },
+    workers: options.workers,
+    maxBatch: options.maxBatch,
+    maxQueue: options.maxQueue,
+    onBatch: options.onBatch,
+    onRestart: options.onRestart,
+  });
+  const decoder = createDecoder({ ...encoder.input, maxPixels: options.maxPixels });
+  return { index, encoder, decoder, inference };
+}

@@ -1,0 +1,108 @@
+import { availableParallelism } from 'node:os';
+import { InvalidArgumentError, Option } from 'commander';
+import { defaultVote, voteRules, type VoteRule } from '../vote/rules.js';
+
+/** Parses a whole number from `least`, for commander. */
+export function integerFrom(least: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!Number.isSafeInteger(number) || number < least || value.trim() === '') {
+      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    }
+    return number;
+  };
+}
+
+/** Parses a number above `bound`, for commander. */
+export function numberAbove(bound: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!Number.isFinite(number) || number <= bound || value.trim() === '') {
+      throw new InvalidArgumentError(`Expected a number above ${bound}.`);
+    }
+    return number;
+  };
+}
+
+export interface PairOptions {
+  readonly index: string;
+  readonly models: string;
+  readonly search: 'auto' | 'exact';
+}
+
+/** Which index, and where its encoder is looked for. */
+export function pairOptions(): Option[] {
+  return [
+    new Option('--index <dir>', 'index to serve').default('index/cifar10').env('NEARVOTE_INDEX'),
+    new Option('--models <dir>', 'folder of encoders').default('models').env('NEARVOTE_MODELS'),
+    new Option('--search <kind>', 'auto: HNSW where it could be built; exact: never HNSW')
+      .choices(['auto', 'exact'])
+      .default('auto')
+      .env('NEARVOTE_SEARCH'),
+  ];
+}
+
+export interface InferenceOptions {
+  readonly workers: number;
+  readonly threads: number;
+  readonly maxBatch: number;
+}
+
+/** One single-threaded worker a core: the split that embeds fastest, docs/decisions/003. */
+export function inferenceOptions(): Option[] {
+  return [
+    new Option('--workers <n>', 'inference workers')
+      .argParser(integerFrom(1))
+      .default(availableParallelism(), 'one a core')
+      .env('NEARVOTE_WORKERS'),
+    new Option('--threads <n>', 'threads of each worker')
+      .argParser(integerFrom(1))
+      .default(1)
+      .env('NEARVOTE_THREADS'),
+    new Option('--max-batch <n>', 'most images a worker takes at once')
+      .argParser(integerFrom(1))
+      .default(32)
+      .env('NEARVOTE_MAX_BATCH'),
+  ];
+}
+
+export interface VoteOptions {
+  readonly k: number;
+  readonly vote: VoteRule;
+  readonly temperature: number;
+}
+
+export function voteOptions(): Option[] {
+  return [
+    new Option('--k <n>', 'neighbours that vote, clamped to the index')
+      .argParser(integerFrom(1))
+      .default(defaultVote.k)
+      .env('NEARVOTE_K'),
+    new Option('--vote <rule>', 'how they vote')
+      .choices(voteRules)
+      .default(defaultVote.rule)
+      .env('NEARVOTE_VOTE'),
+    new Option('--temperature <t>', 'T of the softmax vote')
+      .argParser(numberAbove(0))
+      .default(defaultVote.temperature)
+      .env('NEARVOTE_TEMPERATURE'),
+  ];
+}
+
+export interface ImageLimitOptions {
+  readonly maxImageBytes: number;
+  readonly maxPixels: number;
+}
+
+export function imageLimitOptions(): Option[] {
+  return [
+    new Option('--max-image-bytes <n>', 'largest image, in bytes')
+      .argParser(integerFrom(1))
+      .default(10_000_000)
+      .env('NEARVOTE_MAX_IMAGE_BYTES'),
+    new Option('--max-pixels <n>', 'largest image, in pixels')
+      .argParser(integerFrom(1))
+      .default(50_000_000)
+      .env('NEARVOTE_MAX_PIXELS'),
+  ];
+}
