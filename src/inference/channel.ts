@@ -19,14 +19,20 @@ export interface WorkerChannelOptions {
   readonly onExit: (reason: string) => void;
 }
 
+/** Tensors and vectors live outside the JavaScript heap; a worker that needs more than this is running away. */
+const heapMegabytes = 512;
+
 /** Starts a worker and connects to it. */
 export function startWorker(options: WorkerChannelOptions): WorkerChannel {
   return options.kind === 'process' ? startProcess(options) : startThread(options);
 }
 
 function startProcess({ file, onReply, onExit }: WorkerChannelOptions): WorkerChannel {
-  // No execArgv: a debugger's port or a loader given to the parent is not the worker's.
-  const child = fork(fileURLToPath(file), [], { serialization: 'advanced', execArgv: [] });
+  // Its own execArgv: a debugger's port or a loader given to the parent is not the worker's.
+  const child = fork(fileURLToPath(file), [], {
+    serialization: 'advanced',
+    execArgv: [`--max-old-space-size=${heapMegabytes}`],
+  });
   const ended = once(onExit);
   child.on('message', (message) => onReply(message as WorkerReply));
   child.once('error', (error) => ended(error.message));
@@ -43,7 +49,7 @@ function startProcess({ file, onReply, onExit }: WorkerChannelOptions): WorkerCh
 }
 
 function startThread({ file, onReply, onExit }: WorkerChannelOptions): WorkerChannel {
-  const thread = new Worker(file);
+  const thread = new Worker(file, { resourceLimits: { maxOldGenerationSizeMb: heapMegabytes } });
   const ended = once(onExit);
   thread.on('message', (message) => onReply(message as WorkerReply));
   thread.once('error', (error) => ended(error instanceof Error ? error.message : String(error)));
