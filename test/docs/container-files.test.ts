@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+
+const read = (file: string): string =>
+  readFileSync(fileURLToPath(new URL(`../../${file}`, import.meta.url)), 'utf8');
+
+describe('the container files', () => {
+  it('publish the server on this machine only, and give it longer to stop than its own grace', () => {
+    const compose = parse(read('compose.yaml')) as {
+      services: { nearvote: { ports: string[]; stop_grace_period: string } };
+    };
+    expect(compose.services.nearvote.ports).toEqual(['127.0.0.1:8080:8080']);
+    expect(parseInt(compose.services.nearvote.stop_grace_period)).toBeGreaterThan(10);
+  });
+
+  it('scrape the port that the image exposes', () => {
+    const scrape = parse(read('docs/prometheus.yml')) as {
+      scrape_configs: { static_configs: { targets: string[] }[] }[];
+    };
+    const port = /^EXPOSE (\d+)$/m.exec(read('Dockerfile'))?.[1];
+    expect(scrape.scrape_configs[0]?.static_configs[0]?.targets).toEqual([`nearvote:${String(port)}`]);
+  });
+
+  it('run as a user that is not root, with node as process 1', () => {
+    const dockerfile = read('Dockerfile');
+    expect(dockerfile).toMatch(/^USER node$/m);
+    expect(dockerfile).toMatch(/^CMD \["node",/m);
+    expect(dockerfile).toMatch(/^HEALTHCHECK /m);
+  });
+});
