@@ -1,0 +1,116 @@
+import type { Example } from '../domain/decision.js';
+import type { Embeddings } from '../domain/embeddings.js';
+import type { NearestRows, Searcher } from '../neighbours/searcher.js';
+import { vote, type VoteOptions } from '../vote/vote.js';
+import { accuracyOf, accuracyPerClass, mostConfused } from './metrics.js';
+import type { ClassAccuracy, Confusion, Judged } from './metrics.js';
+
+export interface EvaluateOptions {
+  readonly queries: Embeddings;
+  /** The true label of each query. */
+  readonly truths: readonly string[];
+  readonly examples: readonly Example[];
+  /** The index as it is served; absent where HNSW could not be built. */
+  readonly hnsw: Searcher | undefined;
+  readonly exact: Searcher;
+  readonly vote: VoteOptions;
+  /** The k that is served, and the k's of the table; each clamped to the index. */
+  readonly k: number;
+  readonly ks: readonly number[];
+}
+
+export interface AccuracyAtK {
+  readonly k: number;
+  readonly hnsw: number | undefined;
+  readonly exact: number;
+}
+
+export interface EvaluateReport {
+  readonly queries: number;
+  readonly examples: number;
+  readonly accuracy: readonly AccuracyAtK[];
+  /** At the served k, by the served search. */
+  readonly served: { readonly k: number; readonly accuracy: number };
+  readonly perClass: readonly ClassAccuracy[];
+  readonly confusions: readonly Confusion[];
+  /** HNSW against exact search at the served k. */
+  readonly indexRecall: { readonly k: number; readonly value: number } | undefined;
+  /** Queries whose nearest example is all but identical: the data overlaps the index. */
+  readonly duplicates: number;
+  /** The served label of each query, in order. */
+  readonly predictions: readonly string[];
+  readonly searchMsPerQuery: { readonly hnsw: number | undefined; readonly exact: number };
+}
+
+/** Cosine from which two images are taken for the same one. */
+const sameImage = 0.99999;
+/** SupCon makes ties: a neighbour this near to the k-th similarity is as good as the k-th. */
+const tieTolerance = 1e-5;
+
+/** Finds the neighbours of every query, by HNSW and exactly, and lets them vote at each k. */
+export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport> {
+  const { queries, truths, examples, hnsw, exact } = options;
+  const clamp = (k: number): number => Math.min(k, examples.length);
+  const ks = [...new Set([...options.ks, options.k].map(clamp))].sort((a, b) => a - b);
+  const servedK = clamp(options.k);
+  const mostK = Math.max(...ks);
+
+  const timed = async (searcher: Searcher): Promise<{ found: NearestRows; msPerQuery: number }> => {
+    const started = performance.now();
+    const found = await searcher.search(queries, mostK);
+    return { found, msPerQuery: (performance.now() - started) / queries.count };
+  };
+  const byExact = await timed(exact);
+  const byHnsw = hnsw && (await timed(hnsw));
+
+  const predict = (found: NearestRows, k: number): string[] =>
+    Array.from({ length: found.count }, (_, query) => {
+      const ballots = Array.from({ length: k }, (__, i) => ({
+        label: examples[found.rows[query * found.k + i] ?? -1]?.label ?? '',
+        similarity: found.similarities[query * found.k + i] ?? NaN,
+      }));
+      return vote(ballots, options.vote)[0]?.label ?? '';
+    });
+  const judge = (predictions: readonly string[]): Judged[] =>
+    truths.map((truth, i) => ({ truth, predicted: predictions[i] }));
+
+  const served = byHnsw?.found ?? byExact.found;
+  const predictions = predict(served, servedK);
+  const judged = judge(predictions);
+  return {
+    queries: queries.count,
+    examples: examples.length,
+    accuracy: ks.map((k) => ({
+      k,
+      hnsw: byHnsw && accuracyOf(judge(predict(byHnsw.found, k))),
+      exact: accuracyOf(judge(predict(byExact.found, k))),
+    })),
+    served: { k: servedK, accuracy: accuracyOf(judged) },
+    perClass: accuracyPerClass(judged),
+    confusions: mostConfused(judged, 5),
+    indexRecall: byHnsw && { k: servedK, value: indexRecall(byHnsw.found, byExact.found, servedK) },
+    duplicates: countDuplicates(byExact.found),
+    predictions,
+    searchMsPerQuery: { hnsw: byHnsw?.msPerQuery, exact: byExact.msPerQuery },
+  };
+}
+
+/** The mean share of the k found whose similarity reaches the exact k-th, within the tie tolerance. */
+function indexRecall(found: NearestRows, exact: NearestRows, k: number): number {
+  let hits = 0;
+  for (let query = 0; query < found.count; query++) {
+    const bar = (exact.similarities[query * exact.k + k - 1] ?? NaN) - tieTolerance;
+    for (let i = 0; i < k; i++) {
+      if ((found.similarities[query * found.k + i] ?? NaN) >= bar) hits++;
+    }
+  }
+  return hits / (found.count * k);
+}
+
+function countDuplicates(found: NearestRows): number {
+  let count = 0;
+  for (let query = 0; query < found.count; query++) {
+    if ((found.similarities[query * found.k] ?? NaN) >= sameImage) count++;
+  }
+  return count;
+}
