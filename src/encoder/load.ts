@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { NearvoteError } from '../domain/errors.js';
+import type { Encoder } from './encoder.js';
+import { encoderManifestSchema } from './manifest.js';
+import type { EncoderManifest } from './manifest.js';
+import { readEncoderFile, sha256Of } from './model-file.js';
+import { openOnnxEncoder } from './onnx-runtime.js';
+import { readTfjsFiles } from './tfjs-files.js';
+import { openTfjsEncoder } from './tfjs-runtime.js';
+
+/**
+ * Reads `encoder.json` in an encoder's folder.
+ * @throws NearvoteError `encoder_missing` without a folder or file, `encoder_invalid` naming the file and the field
+ */
+export async function readEncoderManifest(dir: string): Promise<EncoderManifest> {
+  const bytes = await readEncoderFile(dir, 'encoder.json');
+  const path = join(dir, 'encoder.json');
+  let content: unknown;
+  try {
+    content = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new NearvoteError('encoder_invalid', `Expected JSON in ${path} but received: ${said}`, { cause });
+  }
+  const parsed = encoderManifestSchema.safeParse(content);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `${fieldOf(issue)}: ${issue.message}`);
+  throw new NearvoteError('encoder_invalid', `Expected other fields in ${path}: ${faults.join('; ')}`);
+}
+
+function fieldOf(issue: z.core.$ZodIssue): string {
+  return issue.path.length === 0 ? 'the whole' : z.core.toDotPath(issue.path);
+}
+
+export interface LoadEncoderOptions {
+  /** Threads of one forward pass. The WASM backend of tfjs has only one under Node, whatever is asked. */
+  readonly threads: number;
+}
+
+/**
+ * Opens the encoder in a folder, its model file checked against the manifest's sha256.
+ * @throws NearvoteError `encoder_missing`, `encoder_invalid`, or `dependency_missing` for tfjs where it is not installed
+ */
+export async function loadEncoder(dir: string, { threads }: LoadEncoderOptions): Promise<Encoder> {
+  const manifest = await readEncoderManifest(dir);
+  if (manifest.format === 'onnx') {
+    const bytes = await readEncoderFile(dir, manifest.file);
+    checkHash({ dir, manifest, parts: [bytes] });
+    return openOnnxEncoder({ manifest, bytes, threads });
+  }
+  const files = await readTfjsFiles(dir, manifest.file);
+  checkHash({ dir, manifest, parts: files.parts });
+  return openTfjsEncoder({ manifest, artifacts: files.artifacts() });
+}
+
+interface HashedModel {
+  readonly dir: string;
+  readonly manifest: EncoderManifest;
+  readonly parts: readonly Uint8Array[];
+}
+
+function checkHash({ dir, manifest, parts }: HashedModel): void {
+  const sha256 = sha256Of(parts);
+  if (sha256 === manifest.sha256) return;
+  throw new NearvoteError(
+    'encoder_invalid',
+    `Expected ${join(dir, manifest.file)} to have the sha256 of encoder.json, ${manifest.sha256}, but it has ${sha256}: ` +
+      'the file is damaged or not the one that was published',
+  );
+}

@@ -1,0 +1,96 @@
+import { dirname, join } from 'node:path';
+import type { io } from '@tensorflow/tfjs';
+import { z } from 'zod';
+import { NearvoteError } from '../domain/errors.js';
+import { readEncoderFile } from './model-file.js';
+
+const weightSchema = z.looseObject({
+  name: z.string(),
+  shape: z.array(z.int().min(0)),
+  dtype: z.enum(['float32', 'int32', 'bool']),
+  quantization: z.looseObject({ dtype: z.enum(['uint16', 'uint8', 'float16']) }).optional(),
+});
+
+const modelSchema = z.looseObject({
+  format: z.enum(['layers-model', 'graph-model']),
+  modelTopology: z.record(z.string(), z.unknown()),
+  weightsManifest: z.array(z.object({ paths: z.array(z.string().min(1)), weights: z.array(weightSchema) })),
+  signature: z.record(z.string(), z.unknown()).optional(),
+});
+
+const bytesPerValue = { float32: 4, int32: 4, bool: 1, uint16: 2, uint8: 1, float16: 2 } as const;
+
+export interface TfjsFiles {
+  /** model.json, then its weight shards in manifest order: what the encoder's sha256 is taken of. */
+  readonly parts: readonly Uint8Array[];
+  /** What tfjs loads. @throws NearvoteError `encoder_invalid` when the shards do not hold the weights listed */
+  artifacts(): io.ModelArtifacts;
+}
+
+/**
+ * Reads a TensorFlow.js model from disk: `model.json` and the weight shards it names.
+ * @throws NearvoteError `encoder_missing` for a file that is not there, `encoder_invalid` for a wrong model.json
+ */
+export async function readTfjsFiles(dir: string, file: string): Promise<TfjsFiles> {
+  const json = await readEncoderFile(dir, file);
+  const parsed = modelSchema.safeParse(parseJson(json, file));
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${z.core.toDotPath(issue.path)}: ${issue.message}`);
+    throw new NearvoteError(
+      'encoder_invalid',
+      `Expected a TensorFlow.js model in ${file} but received ${faults.join('; ')}`,
+    );
+  }
+  const { format, modelTopology, weightsManifest, signature } = parsed.data;
+  const shards: Uint8Array[] = [];
+  for (const path of weightsManifest.flatMap((group) => group.paths)) {
+    shards.push(await readEncoderFile(dir, join(dirname(file), path)));
+  }
+  return {
+    parts: [json, ...shards],
+    artifacts: () => {
+      const expected = weightsManifest
+        .flatMap((group) => group.weights)
+        .reduce((sum, w) => sum + bytesOf(w), 0);
+      const received = shards.reduce((sum, shard) => sum + shard.length, 0);
+      if (received !== expected) {
+        throw new NearvoteError(
+          'encoder_invalid',
+          `Expected ${expected} bytes of weights for ${file} but its shards hold ${received}: ` +
+            weightsManifest.flatMap((group) => group.paths).join(', '),
+        );
+      }
+      return {
+        format,
+        modelTopology,
+        weightSpecs: weightsManifest.flatMap((group) => group.weights) as io.WeightsManifestEntry[],
+        weightData: joined(shards, received),
+        ...(signature === undefined ? {} : { signature }),
+      };
+    },
+  };
+}
+
+function parseJson(bytes: Uint8Array, file: string): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new NearvoteError('encoder_invalid', `Expected JSON in ${file} but received something else`, {
+      cause,
+    });
+  }
+}
+
+function bytesOf({ shape, dtype, quantization }: z.infer<typeof weightSchema>): number {
+  return shape.reduce((product, dim) => product * dim, 1) * bytesPerValue[quantization?.dtype ?? dtype];
+}
+
+function joined(shards: readonly Uint8Array[], length: number): ArrayBuffer {
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const shard of shards) {
+    whole.set(shard, offset);
+    offset += shard.length;
+  }
+  return whole.buffer;
+}
