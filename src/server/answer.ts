@@ -1,0 +1,60 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import { codeOf, problemMediaType, toProblem } from './problems.js';
+import { hasBody } from './body.js';
+
+/** A refused body this small is read to its end, and the connection kept. */
+const cheapBodyBytes = 64 * 1024;
+/** How long a client that is still sending may take to read the refusal before its socket is closed. */
+const lingerMs = 1000;
+
+const answeredAt = new WeakMap<ServerResponse, number>();
+
+/** When the answer was handed to the socket, `performance.now()`; a refusal may linger after that. */
+export function whenAnswered(res: ServerResponse): number {
+  return answeredAt.get(res) ?? performance.now();
+}
+
+/** The id that the request recorder gave. */
+export function requestIdOf(res: ServerResponse): string {
+  return String(res.getHeader('X-Request-Id'));
+}
+
+/** Answers with a problem document; an answer already begun is cut off instead, so that nobody takes it for whole. */
+export function answerProblem(req: IncomingMessage, res: ServerResponse, error: unknown): void {
+  if (res.headersSent) {
+    if (!res.writableEnded) res.destroy();
+    return;
+  }
+  const problem = toProblem(error, requestIdOf(res));
+  const text = JSON.stringify(problem);
+  res.statusCode = problem.status;
+  res.setHeader('Content-Type', problemMediaType);
+  res.setHeader('Content-Length', Buffer.byteLength(text));
+  if (codeOf(error) === 'overloaded' || problem.status === 503) res.setHeader('Retry-After', '1');
+  if (req.method === 'HEAD' || req.complete || !hasBody(req) || isCheap(req)) res.end(text);
+  else answerAndLinger(req, res, text);
+}
+
+function isCheap(req: IncomingMessage): boolean {
+  const announced = req.headers['content-length'];
+  return announced !== undefined && Number(announced) <= cheapBodyBytes && req.headers.expect === undefined;
+}
+
+/**
+ * Sends the whole answer now and closes later: closing a socket with unread data resets it, and the reset can
+ * overtake the answer.
+ */
+function answerAndLinger(req: IncomingMessage, res: ServerResponse, text: string): void {
+  res.setHeader('Connection', 'close');
+  res.write(text);
+  answeredAt.set(res, performance.now());
+  const finish = (): void => {
+    clearTimeout(timer);
+    res.end();
+  };
+  const timer = setTimeout(finish, lingerMs);
+  req.once('end', finish);
+  req.once('close', finish);
+  req.resume();
+}

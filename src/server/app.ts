@@ -1,0 +1,125 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import helmet from 'helmet';
+import type { Logger } from 'pino';
+
+import { NearvoteError } from '../domain/errors.js';
+import { answerProblem, requestIdOf } from './answer.js';
+import { quoted } from './body.js';
+import type { DecisionLog } from './decision-log.js';
+import { createDocsRouter } from './docs-page.js';
+import { createImageRoutes } from './image-routes.js';
+import type { Metrics } from './metrics.js';
+import { createContract } from './openapi.js';
+import { codeOf, problemKinds } from './problems.js';
+import { createRequestRecorder } from './request-recorder.js';
+import { allRoutes, routes } from './routes.js';
+import type { ReadyBody } from './schemas.js';
+import { readyClassifier, type Serving } from './serving.js';
+import { createUploadReader } from './upload.js';
+import type { UploadLimits } from './uploaded.js';
+
+export interface AppOptions {
+  readonly serving: Serving;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly limits: UploadLimits;
+  /** The k of a request that sets none, before it is clamped to the index. */
+  readonly defaultK: number;
+  /** Whether neighbours show the path of their image within its dataset. */
+  readonly exposeSources: boolean;
+  readonly decisionLog?: DecisionLog | undefined;
+  /** Of the package, for the contract. */
+  readonly version: string;
+}
+
+/** HTTP over a classifier: every route, every error as a problem document, every request counted and logged. */
+export function createApp(options: AppOptions): Express {
+  const { serving, metrics, logger, limits } = options;
+  const contract = createContract({ version: options.version, limits });
+  const report = (error: unknown, requestId: string): void => {
+    const code = codeOf(error);
+    metrics.rejected(code);
+    if (problemKinds[code].detail === 'hidden') logger.error({ err: error, requestId }, 'request failed');
+  };
+  const { classify, embed } = createImageRoutes({
+    serving,
+    metrics,
+    report,
+    readUpload: createUploadReader(limits),
+    decisionLog: options.decisionLog,
+    exposeSources: options.exposeSources,
+    defaultK: options.defaultK,
+  });
+
+  const app = express();
+  app.enable('strict routing');
+  app.enable('case sensitive routing');
+  app.disable('etag');
+  app.use(createRequestRecorder({ logger, metrics }));
+  app.use(secureHeaders());
+  app.post(routes.classify.path, classify);
+  app.post(routes.embed.path, embed);
+  app.get(routes.health.path, (_req, res) => {
+    res.json({ status: 'ok' });
+  });
+  app.get(routes.ready.path, (_req, res) => {
+    res.json(readyBody(serving));
+  });
+  app.get(routes.metrics.path, async (_req, res) => {
+    res.setHeader('Content-Type', metrics.contentType);
+    res.end(await metrics.text());
+  });
+  app.get(routes.openapi.path, (_req, res) => {
+    res.json(contract);
+  });
+  app.get(routes.home.path, (_req, res) => {
+    res.redirect(routes.docs.path);
+  });
+  app.use(createDocsRouter());
+  for (const { path, methods } of allRoutes) app.all(path, refuseMethod(methods));
+  app.use((req) => {
+    throw new NearvoteError('not_found', `Expected a known route but received ${quoted(req.path)}`);
+  });
+  const answerError: ErrorRequestHandler = (thrown: unknown, req, res, next) => {
+    const error = asNearvoteError(thrown);
+    report(error, requestIdOf(res));
+    if (res.writableEnded) next();
+    else answerProblem(req, res, error);
+  };
+  app.use(answerError);
+  return app;
+}
+
+/** helmet for an API that may stand behind a proxy: whether to force https is the proxy's to say. */
+function secureHeaders(): RequestHandler {
+  return helmet({
+    strictTransportSecurity: false,
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
+  });
+}
+
+function readyBody(serving: Serving): ReadyBody {
+  const { index, encoder } = readyClassifier(serving);
+  return { status: 'ready', index: { ...index }, encoder: { ...encoder } };
+}
+
+function refuseMethod(methods: readonly string[]): RequestHandler {
+  const allow = methods.join(', ');
+  return (req, res) => {
+    res.setHeader('Allow', allow);
+    if (req.method === 'OPTIONS') {
+      res.status(204).end();
+      return;
+    }
+    throw new NearvoteError('method_not_allowed', `Expected ${allow} but received ${req.method}`);
+  };
+}
+
+/** Express and its file server throw errors with a `status`; a 4xx is the request's fault. */
+function asNearvoteError(thrown: unknown): unknown {
+  if (thrown instanceof NearvoteError || !(thrown instanceof Error) || !('status' in thrown)) return thrown;
+  const { status } = thrown;
+  if (typeof status !== 'number' || status < 400 || status > 499) return thrown;
+  if (status === 404) return new NearvoteError('not_found', 'Expected a known route');
+  return new NearvoteError('request_malformed', 'Expected a well-formed request', { cause: thrown });
+}

@@ -1,0 +1,206 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+import type { Classification, Classifier, StageTimings } from '../classify.js';
+import type { ErrorCode } from '../domain/errors.js';
+import { clientVisibleCodes, problemKinds } from './problems.js';
+import { allRoutes } from './routes.js';
+
+export interface HttpObservation {
+  readonly route: string;
+  readonly method: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+/** What the server counts. Every method is cheap, synchronous and cannot fail a request. */
+export interface Metrics {
+  readonly contentType: string;
+  requestStarted(): void;
+  requestEnded(observation: HttpObservation): void;
+  stages(timings: StageTimings): void;
+  decided(classification: Classification): void;
+  /** A request, or one image of many, was answered with this code. */
+  rejected(code: ErrorCode): void;
+  batch(size: number): void;
+  workerRestarted(): void;
+  reloaded(result: 'ok' | 'failed'): void;
+  decisionLogLost(): void;
+  /** The pair that answers from now on. */
+  serves(pair: Pick<Classifier, 'index' | 'encoder' | 'labels'>, searchKind: 'hnsw' | 'exact' | 'none'): void;
+  /** Asked at every scrape. */
+  watchQueue(depth: () => number): void;
+  /** Prometheus text. */
+  text(): Promise<string>;
+}
+
+const requestSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const stageSeconds = [0.0001, 0.00025, 0.0005, ...requestSeconds];
+const stageFields = {
+  decode: 'decodeMs',
+  queue: 'queueMs',
+  encode: 'encodeMs',
+  search: 'searchMs',
+  vote: 'voteMs',
+} as const satisfies Record<string, keyof StageTimings>;
+const stageNames = Object.keys(stageFields) as (keyof typeof stageFields)[];
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+/** Labels with a series of their own; the rest share `other`. */
+const maxLabels = 200;
+
+/** Metrics in a registry of their own, so that two servers in one process do not share counts. */
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  let readQueueDepth = (): number => 0;
+  const labels = new Set<string>();
+
+  const requests = new Counter({
+    name: 'nearvote_http_requests_total',
+    help: 'Requests answered',
+    labelNames: ['route', 'method', 'status'],
+    registers,
+  });
+  const requestDuration = new Histogram({
+    name: 'nearvote_http_request_duration_seconds',
+    help: 'From the request line to the answer',
+    labelNames: ['route'],
+    buckets: requestSeconds,
+    registers,
+  });
+  const stageDuration = new Histogram({
+    name: 'nearvote_stage_duration_seconds',
+    help: 'Where the time of an image went; encode and search are of its whole batch',
+    labelNames: ['stage'],
+    buckets: stageSeconds,
+    registers,
+  });
+  const batchSize = new Histogram({
+    name: 'nearvote_batch_size',
+    help: 'Images embedded at once',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128],
+    registers,
+  });
+  new Gauge({
+    name: 'nearvote_queue_depth',
+    help: 'Images waiting for a worker',
+    registers,
+    collect() {
+      this.set(readQueueDepth());
+    },
+  });
+  const inflight = new Gauge({
+    name: 'nearvote_inflight_requests',
+    help: 'Requests not answered yet',
+    registers,
+  });
+  const rejections = new Counter({
+    name: 'nearvote_rejected_total',
+    help: 'Requests, and images of a request of many, answered with an error, by its code',
+    labelNames: ['reason'],
+    registers,
+  });
+  const predictions = new Counter({
+    name: 'nearvote_predictions_total',
+    help: `Decisions by label; past ${maxLabels} labels the rest are "other"`,
+    labelNames: ['label', 'outcome'],
+    registers,
+  });
+  const topSimilarity = new Histogram({
+    name: 'nearvote_top1_similarity',
+    help: 'Cosine similarity of the nearest neighbour',
+    buckets: [0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1],
+    registers,
+  });
+  const confidence = new Histogram({
+    name: 'nearvote_vote_confidence',
+    help: 'Confidence of the decisions',
+    buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1],
+    registers,
+  });
+  const indexInfo = new Gauge({
+    name: 'nearvote_index_info',
+    help: '1 for the pair that answers',
+    labelNames: ['index', 'version', 'encoder'],
+    registers,
+  });
+  const indexExamples = new Gauge({
+    name: 'nearvote_index_examples',
+    help: 'Examples in the index',
+    registers,
+  });
+  const reloads = new Counter({
+    name: 'nearvote_index_reloads_total',
+    help: 'Reloads of the index',
+    labelNames: ['result'],
+    registers,
+  });
+  const restarts = new Counter({
+    name: 'nearvote_worker_restarts_total',
+    help: 'Inference workers replaced',
+    registers,
+  });
+  const searchExact = new Gauge({
+    name: 'nearvote_search_exact',
+    help: '1 where neighbours come from exact search',
+    registers,
+  });
+  const logLosses = new Counter({
+    name: 'nearvote_decision_log_lost_total',
+    help: 'Decisions that could not be written to the decision log',
+    registers,
+  });
+
+  for (const { path, methods: allowed, success, codes } of allRoutes) {
+    requestDuration.zero({ route: path });
+    const statuses = new Set([success, ...codes.map((code) => problemKinds[code].status)]);
+    for (const method of allowed) {
+      for (const status of statuses) requests.inc({ route: path, method, status }, 0);
+    }
+  }
+  requestDuration.zero({ route: 'other' });
+  requests.inc({ route: 'other', method: 'GET', status: 404 }, 0);
+  for (const stage of stageNames) stageDuration.zero({ stage });
+  for (const reason of clientVisibleCodes) rejections.inc({ reason }, 0);
+  for (const result of ['ok', 'failed']) reloads.inc({ result }, 0);
+  for (const outcome of ['known', 'unknown']) predictions.inc({ label: 'other', outcome }, 0);
+
+  return {
+    contentType: registry.contentType,
+    requestStarted: () => inflight.inc(),
+    requestEnded({ route, method, status, seconds }) {
+      inflight.dec();
+      requests.inc({ route, method: methods.has(method) ? method : 'other', status });
+      requestDuration.observe({ route }, seconds);
+    },
+    stages(timings) {
+      for (const stage of stageNames) stageDuration.observe({ stage }, timings[stageFields[stage]] / 1000);
+    },
+    decided({ decision, topSimilarity: similarity }) {
+      const label = labels.has(decision.label) ? decision.label : 'other';
+      predictions.inc({ label, outcome: decision.outcome });
+      topSimilarity.observe(similarity);
+      confidence.observe(decision.confidence);
+    },
+    rejected: (code) => rejections.inc({ reason: code }),
+    batch: (size) => batchSize.observe(size),
+    workerRestarted: () => restarts.inc(),
+    reloaded: (result) => reloads.inc({ result }),
+    decisionLogLost: () => logLosses.inc(),
+    serves({ index, encoder, labels: served }, searchKind) {
+      indexInfo.reset();
+      indexInfo.set({ index: index.name, version: index.version, encoder: encoder.name }, 1);
+      indexExamples.set(index.examples);
+      searchExact.set(searchKind === 'exact' ? 1 : 0);
+      for (const label of served) {
+        if (labels.size >= maxLabels) break;
+        labels.add(label);
+        for (const outcome of ['known', 'unknown']) predictions.inc({ label, outcome }, 0);
+      }
+    },
+    watchQueue(depth) {
+      readQueueDepth = depth;
+    },
+    text: () => registry.metrics(),
+  };
+}

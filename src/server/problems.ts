@@ -1,0 +1,78 @@
+import { NearvoteError, type ErrorCode } from '../domain/errors.js';
+import type { Problem } from './schemas.js';
+
+interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+  /** Hidden details may name files or native libraries: they go to the log alone. */
+  readonly detail: 'shown' | 'hidden';
+}
+
+const shown = (status: number, title: string): ProblemKind => ({ status, title, detail: 'shown' });
+const hidden = (status: number, title: string): ProblemKind => ({ status, title, detail: 'hidden' });
+
+/** Every code's HTTP answer; a new code without one does not compile. */
+export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
+  image_missing: shown(400, 'No image was sent'),
+  image_empty: shown(400, 'The image is empty'),
+  image_too_large: shown(413, 'The image has too many bytes'),
+  image_too_many_pixels: shown(413, 'The image has too many pixels'),
+  image_unsupported: shown(415, 'The image format is not supported'),
+  image_damaged: shown(422, 'The image cannot be decoded'),
+  body_too_large: shown(413, 'The request body is too large'),
+  too_many_images: shown(413, 'Too many images in one request'),
+  request_malformed: shown(400, 'The request is malformed'),
+  field_unexpected: shown(400, 'Unexpected field'),
+  query_invalid: shown(400, 'Invalid query'),
+  k_too_large: shown(400, 'k is larger than the index'),
+  media_type_unsupported: shown(415, 'The content type is not supported'),
+  not_found: shown(404, 'No such route'),
+  method_not_allowed: shown(405, 'Method not allowed'),
+  overloaded: shown(429, 'The server is overloaded'),
+  timed_out: shown(503, 'The request took too long'),
+  not_ready: shown(503, 'The server is not ready'),
+  shutting_down: shown(503, 'The server is shutting down'),
+  // nginx's number for it; nobody is there to read the answer, the log and the metrics are.
+  client_gone: shown(499, 'The client closed the connection'),
+  worker_failed: hidden(500, 'An inference worker failed'),
+  internal: hidden(500, 'Internal error'),
+  usage: hidden(500, 'Invalid server options'),
+  dataset_missing: hidden(500, 'The dataset is missing'),
+  dataset_invalid: hidden(500, 'The dataset is invalid'),
+  encoder_missing: hidden(500, 'The encoder is missing'),
+  encoder_invalid: hidden(500, 'The encoder gave an invalid answer'),
+  encoder_mismatch: hidden(500, 'The index belongs to another encoder'),
+  encoder_unsupported: hidden(500, 'The encoder is not supported'),
+  index_missing: hidden(500, 'The index is missing'),
+  index_invalid: hidden(500, 'The index is invalid'),
+  recall_too_low: hidden(500, 'The index recall is too low'),
+  output_unwritable: hidden(500, 'The output cannot be written'),
+  address_unavailable: hidden(500, 'The address is unavailable'),
+  dependency_missing: hidden(500, 'A dependency is missing'),
+};
+
+export const problemMediaType = 'application/problem+json';
+
+/** Codes that a request can be answered with because of what was sent or the load, as the contract lists them. */
+export const clientVisibleCodes: readonly ErrorCode[] = (Object.keys(problemKinds) as ErrorCode[]).filter(
+  (code) => problemKinds[code].detail === 'shown' || code === 'internal' || code === 'worker_failed',
+);
+
+/** The code of any thrown value: what is not a NearvoteError is `internal`. */
+export function codeOf(error: unknown): ErrorCode {
+  return error instanceof NearvoteError ? error.code : 'internal';
+}
+
+/** Any thrown value as a problem document of RFC 9457; `instance` is the request's id. */
+export function toProblem(error: unknown, instance: string): Problem {
+  const code = codeOf(error);
+  const { status, title, detail } = problemKinds[code];
+  return {
+    type: `/docs#${code}`,
+    title,
+    status,
+    ...(detail === 'shown' && error instanceof Error ? { detail: error.message } : {}),
+    code,
+    instance,
+  };
+}

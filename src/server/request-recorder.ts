@@ -1,0 +1,38 @@
+import { randomUUID } from 'node:crypto';
+
+import type { RequestHandler } from 'express';
+import type { Logger } from 'pino';
+
+import { whenAnswered } from './answer.js';
+import type { Metrics } from './metrics.js';
+import { problemKinds } from './problems.js';
+import { routeOf } from './routes.js';
+
+/** An id that a client may choose: it goes into the log and back into a header. */
+const saneId = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** Gives every request its `X-Request-Id`, and when it is over one log line and its counts. */
+export function createRequestRecorder(parts: {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}): RequestHandler {
+  const { logger, metrics } = parts;
+  return (req, res, next) => {
+    const startedAt = performance.now();
+    const sent = req.get('X-Request-Id');
+    const requestId = sent !== undefined && saneId.test(sent) ? sent : randomUUID();
+    res.setHeader('X-Request-Id', requestId);
+    metrics.requestStarted();
+    res.once('close', () => {
+      const ms = Math.max(0, whenAnswered(res) - startedAt);
+      const route = routeOf(req.path);
+      const status = res.headersSent ? res.statusCode : problemKinds.client_gone.status;
+      metrics.requestEnded({ route, method: req.method, status, seconds: ms / 1000 });
+      logger.info(
+        { requestId, method: req.method, route, status, ms: Math.round(ms * 100) / 100 },
+        'request',
+      );
+    });
+    next();
+  };
+}

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+
+import { errorCodes } from '../domain/errors.js';
+import { voteRules } from '../vote/rules.js';
+
+/** A query value arrives as text; `0x10`, ` 5` and the empty string are not numbers here. */
+const wholeNumber = (pattern: RegExp, meta: { minimum: number; description: string }) =>
+  z
+    .string()
+    .regex(pattern, `Expected a whole number of at least ${meta.minimum}`)
+    .transform(Number)
+    .optional()
+    .meta({ type: 'integer', ...meta });
+
+export const classifyQuerySchema = z.strictObject({
+  k: wholeNumber(/^[1-9]\d{0,8}$/, {
+    minimum: 1,
+    description: 'How many neighbours vote; at most the index has',
+  }),
+  vote: z.enum(voteRules).optional().meta({ description: 'How their votes are weighed' }),
+  neighbours: wholeNumber(/^(0|[1-9]\d{0,8})$/, {
+    minimum: 0,
+    description: 'How many neighbours to show, 0 to k; 5 unless told',
+  }),
+});
+export type ClassifyQuery = z.infer<typeof classifyQuerySchema>;
+
+const base64Schema = z
+  .string()
+  .meta({ format: 'byte', description: 'One image file, standard base64 with padding' });
+
+export const imageBodySchema = z.strictObject({ image: base64Schema });
+export const imagesBodySchema = z.strictObject({ images: z.array(base64Schema).min(1) });
+
+const namedVersionSchema = z.strictObject({ name: z.string(), version: z.string() });
+
+const neighbourSchema = z.strictObject({
+  id: z.string(),
+  label: z.string(),
+  similarity: z.number().meta({ description: 'Cosine, higher is nearer' }),
+  source: z
+    .string()
+    .optional()
+    .meta({ description: 'Only where the server was started with --expose-sources' }),
+});
+
+export const decisionSchema = z
+  .strictObject({
+    id: z.string(),
+    label: z.string(),
+    outcome: z.enum(['known', 'unknown']),
+    confidence: z
+      .number()
+      .min(0)
+      .max(1)
+      .meta({ description: "Uncalibrated: the top label's share of the vote. Calibrated: a probability" }),
+    calibrated: z.boolean(),
+    scores: z
+      .array(z.strictObject({ label: z.string(), score: z.number() }))
+      .meta({ description: 'Every label that got votes, best first; scores sum to 1' }),
+    neighbours: z.array(neighbourSchema).meta({ description: 'Nearest first' }),
+    index: namedVersionSchema,
+    encoder: namedVersionSchema,
+  })
+  .meta({ id: 'Decision' });
+export type DecisionBody = z.infer<typeof decisionSchema>;
+
+export const embeddingSchema = z
+  .strictObject({
+    embedding: z.array(z.number()).meta({ description: 'Of unit length' }),
+    dimension: z.int(),
+    encoder: namedVersionSchema,
+  })
+  .meta({ id: 'Embedding' });
+export type EmbeddingBody = z.infer<typeof embeddingSchema>;
+
+export const problemSchema = z
+  .strictObject({
+    type: z.string().meta({ description: 'Where the code is explained' }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().optional().meta({ description: 'What was expected and what came' }),
+    code: z.enum(errorCodes),
+    instance: z.string().meta({ description: 'The id of the request, as in X-Request-Id' }),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457' });
+export type Problem = z.infer<typeof problemSchema>;
+
+const failedImageSchema = z.strictObject({ error: problemSchema });
+
+export const decisionsSchema = z
+  .strictObject({ results: z.array(z.union([decisionSchema, failedImageSchema])) })
+  .meta({ id: 'Decisions', description: 'One result an image, in the order sent' });
+
+export const embeddingsSchema = z
+  .strictObject({ results: z.array(z.union([embeddingSchema, failedImageSchema])) })
+  .meta({ id: 'Embeddings', description: 'One result an image, in the order sent' });
+
+export const healthSchema = z.strictObject({ status: z.literal('ok') });
+
+export const readySchema = z.strictObject({
+  status: z.literal('ready'),
+  index: namedVersionSchema.extend({ examples: z.int() }),
+  encoder: namedVersionSchema.extend({ dimension: z.int() }),
+});
+export type ReadyBody = z.infer<typeof readySchema>;

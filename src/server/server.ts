@@ -1,0 +1,139 @@
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+import { NearvoteError } from '../domain/errors.js';
+import { problemKinds, problemMediaType, toProblem } from './problems.js';
+
+/** How long a client may take, in milliseconds. */
+export interface ServerTimeouts {
+  /** For the request line and headers: a slow one is cut off before it costs anything. */
+  readonly headersMs: number;
+  /** For the whole request: 64 MB at 1 MB/s. */
+  readonly requestMs: number;
+  /** An idle connection is kept longer than the minute of most load balancers, or they would reuse a closed one. */
+  readonly keepAliveMs: number;
+  /** How often the first two are looked at. */
+  readonly checkMs: number;
+}
+
+const defaultTimeouts: ServerTimeouts = {
+  headersMs: 10_000,
+  requestMs: 65_000,
+  keepAliveMs: 65_000,
+  checkMs: 2_000,
+};
+const maxHeaderBytes = 16 * 1024;
+
+export interface StartServerOptions {
+  readonly app: RequestListener;
+  readonly host: string;
+  /** 0 for any free one. */
+  readonly port: number;
+  readonly timeouts?: Partial<ServerTimeouts> | undefined;
+}
+
+export interface RunningServer {
+  readonly url: string;
+  readonly port: number;
+  /** Stops accepting and resolves when every request in flight is answered. */
+  close(): Promise<void>;
+}
+
+/** @throws NearvoteError `address_unavailable` */
+export async function startServer({ app, host, port, timeouts }: StartServerOptions): Promise<RunningServer> {
+  const { headersMs, requestMs, keepAliveMs, checkMs } = { ...defaultTimeouts, ...timeouts };
+  const server = createServer({
+    maxHeaderSize: maxHeaderBytes,
+    headersTimeout: headersMs,
+    requestTimeout: requestMs,
+    keepAliveTimeout: keepAliveMs,
+    connectionsCheckingInterval: checkMs,
+  });
+  server.maxHeadersCount = 200;
+  const answering = new Map<Duplex, ServerResponse>();
+  const handle: RequestListener = (req, res) => {
+    answering.set(req.socket, res);
+    res.once('close', () => {
+      answering.delete(req.socket);
+      // A connection kept alive turns idle only after this event.
+      if (!server.listening) setImmediate(() => server.closeIdleConnections());
+    });
+    app(req, res);
+  };
+  server.on('request', handle);
+  // `100 Continue` is sent when a body is wanted, not before it was looked at.
+  server.on('checkContinue', handle);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    refuse(socket, answering.get(socket), explain(error, maxHeaderBytes));
+  });
+
+  const bound = await new Promise<number>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(
+        new NearvoteError(
+          'address_unavailable',
+          `Expected to listen on ${host}:${port} but ${reasonOf(cause)} (${cause.code ?? cause.message})`,
+          { cause },
+        ),
+      );
+    });
+    server.listen(port, host, () => {
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : port);
+    });
+  });
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
+    port: bound,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+      }),
+  };
+}
+
+function reasonOf({ code }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'that port is in use';
+    case 'EACCES':
+      return 'this user may not use that port';
+    case 'EADDRNOTAVAIL':
+      return 'no network interface has that address';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'that host name is not known';
+    default:
+      return 'that address cannot be used';
+  }
+}
+
+/** What is wrong with bytes that never became a request, or a body that broke off. */
+function explain({ code }: NodeJS.ErrnoException, headerBytes: number): NearvoteError {
+  const what =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? `Expected headers of at most ${headerBytes} bytes but received more`
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? 'Expected the whole request in time but it was too slow'
+        : 'Expected a well-formed HTTP request';
+  return new NearvoteError('request_malformed', what);
+}
+
+/** Answers on the bare socket, where no answer has begun, and closes it. */
+function refuse(socket: Duplex, answer: ServerResponse | undefined, error: NearvoteError): void {
+  if (!socket.writable || answer?.headersSent === true) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(toProblem(error, 'unknown'));
+  socket.end(
+    [
+      `HTTP/1.1 ${problemKinds[error.code].status} Bad Request`,
+      `Content-Type: ${problemMediaType}`,
+      `Content-Length: ${Buffer.byteLength(body)}`,
+      'Connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  );
+}
