@@ -1,0 +1,199 @@
+import { copyFile, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadEncoder, readEncoderManifest } from '../../src/encoder/load.js';
+import { encodeModel, model, node, tensorInfo } from '../../src/onnx/model.js';
+import { initializer } from '../../src/onnx/tensor.js';
+import { emptyFolder, randomPixels, writeManifest } from './folder.js';
+import { onnxBytes } from './parity-network.js';
+
+async function parityFolder(changes: object = {}): Promise<string> {
+  const dir = await emptyFolder();
+  await writeFile(join(dir, 'encoder.onnx'), onnxBytes());
+  await writeManifest(dir, ['encoder.onnx'], changes);
+  return dir;
+}
+
+const tinyInput = { name: 'pixels', width: 8, height: 8, fit: 'fill', kernel: 'cubic' };
+
+describe("an encoder's manifest", () => {
+  it('says that there is no folder, or no manifest in it', async () => {
+    const dir = await emptyFolder();
+    const missing = { code: 'encoder_missing', message: expect.stringContaining('encoder.json') as string };
+    await expect(readEncoderManifest(join(dir, 'nowhere'))).rejects.toMatchObject(missing);
+    await expect(readEncoderManifest(dir)).rejects.toMatchObject(missing);
+    await writeFile(join(dir, 'file'), '');
+    await expect(readEncoderManifest(join(dir, 'file'))).rejects.toMatchObject(missing);
+    await mkdir(join(dir, 'encoder.json'));
+    await expect(readEncoderManifest(dir)).rejects.toMatchObject({
+      code: 'encoder_missing',
+      message: expect.stringContaining('EISDIR') as string,
+    });
+  });
+
+  it('says that it is not JSON', async () => {
+    const dir = await emptyFolder();
+    await writeFile(join(dir, 'encoder.json'), '{"name": ');
+    await expect(readEncoderManifest(dir)).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringMatching(/Expected JSON in .*encoder\.json/) as string,
+    });
+  });
+
+  it.each([
+    [{ input: { ...tinyInput, width: '8' } }, 'input.width'],
+    [{ input: { ...tinyInput, fit: 'stretch' } }, 'input.fit'],
+    [{ output: { name: 'embeddings', dimension: 0 } }, 'output.dimension'],
+    [{ sha256: 'ABC' }, 'sha256'],
+    [{ name: '../elsewhere' }, 'name'],
+    [{ licence: undefined }, 'licence'],
+    [{ metrics: { 'knn@1': 'good' } }, 'metrics'],
+    [{ colour: 'blue' }, 'colour'],
+  ])('with %j names its file and the field %s', async (changes, field) => {
+    const dir = await parityFolder(changes);
+    await expect(readEncoderManifest(dir)).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringMatching(new RegExp(`encoder\\.json: .*${field}`)) as string,
+    });
+  });
+});
+
+describe('an ONNX encoder', () => {
+  it('gives the rows of a batch as it gives them one by one', async () => {
+    const encoder = await loadEncoder(await parityFolder(), { threads: 2 });
+    const pixels = randomPixels(5, 4 * 192);
+    const together = await encoder.embed(pixels, 4);
+    for (let row = 0; row < 4; row++) {
+      const alone = await encoder.embed(pixels.subarray(row * 192, (row + 1) * 192), 1);
+      together.values.subarray(row * 5, (row + 1) * 5).forEach((value, i) => {
+        expect(alone.values[i]).toBeCloseTo(value, 5);
+      });
+    }
+    await encoder.close();
+  });
+
+  it('answers batches that overlap, each with its own rows', async () => {
+    const encoder = await loadEncoder(await parityFolder(), { threads: 1 });
+    const batches = [1, 2, 3, 4].map((seed) => randomPixels(seed, seed * 192));
+    const overlapping = await Promise.all(
+      batches.map((pixels) => encoder.embed(pixels, pixels.length / 192)),
+    );
+    for (const [i, pixels] of batches.entries()) {
+      expect(overlapping[i]?.values).toEqual((await encoder.embed(pixels, pixels.length / 192)).values);
+    }
+    await encoder.close();
+  });
+
+  it('refuses pixels that do not fill its batch, and an empty one', async () => {
+    const encoder = await loadEncoder(await parityFolder(), { threads: 1 });
+    await expect(encoder.embed(new Uint8Array(191), 1)).rejects.toMatchObject({ code: 'internal' });
+    await expect(encoder.embed(new Uint8Array(0), 0)).rejects.toMatchObject({ code: 'internal' });
+    await encoder.close();
+  });
+
+  it('may be closed twice and then embeds no more', async () => {
+    const encoder = await loadEncoder(await parityFolder(), { threads: 1 });
+    await encoder.close();
+    await encoder.close();
+    await expect(encoder.embed(new Uint8Array(192), 1)).rejects.toMatchObject({ code: 'shutting_down' });
+  });
+
+  it('that is missing, cut short or another file is refused', async () => {
+    const dir = await parityFolder();
+    await truncate(join(dir, 'encoder.onnx'), 500);
+    await expect(loadEncoder(dir, { threads: 1 })).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringContaining('sha256') as string,
+    });
+    await rm(join(dir, 'encoder.onnx'));
+    await expect(loadEncoder(dir, { threads: 1 })).rejects.toMatchObject({ code: 'encoder_missing' });
+  });
+
+  it.each([
+    ['text', new TextEncoder().encode('not a model')],
+    ['nothing', new Uint8Array(0)],
+    ['half a model', onnxBytes().subarray(0, 700)],
+  ])('whose file holds %s is refused, whatever its hash', async (_what, bytes) => {
+    const dir = await emptyFolder();
+    await writeFile(join(dir, 'encoder.onnx'), bytes);
+    await writeManifest(dir, ['encoder.onnx']);
+    await expect(loadEncoder(dir, { threads: 1 })).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringMatching(/Expected encoder.onnx of encoder tiny to be a model/) as string,
+    });
+  });
+
+  it('whose manifest leads out of its folder is refused', async () => {
+    const dir = await parityFolder();
+    await mkdir(join(dir, 'inner'));
+    await copyFile(join(dir, 'encoder.json'), join(dir, 'inner', 'encoder.json'));
+    const json = JSON.parse(await readFile(join(dir, 'encoder.json'), 'utf8')) as object;
+    for (const file of ['../encoder.onnx', join(dir, 'encoder.onnx'), 'a/../../encoder.onnx']) {
+      await writeFile(join(dir, 'inner', 'encoder.json'), JSON.stringify({ ...json, file }));
+      await expect(loadEncoder(join(dir, 'inner'), { threads: 1 })).rejects.toMatchObject({
+        code: 'encoder_invalid',
+        message: expect.stringContaining('Expected a file inside') as string,
+      });
+    }
+  });
+
+  it.each([
+    [
+      { input: { ...tinyInput, name: 'images' } },
+      'images: uint8 [n,8,8,3] but received pixels: uint8 [n,8,8,3]',
+    ],
+    [{ input: { ...tinyInput, width: 16 } }, 'pixels: uint8 [n,8,16,3] but received pixels: uint8 [n,8,8,3]'],
+    [{ output: { name: 'features', dimension: 5 } }, 'features: float32 [n,5] but received embeddings'],
+    [{ output: { name: 'embeddings', dimension: 6 } }, '[n,6] but received embeddings: float32 [n,5]'],
+  ])('that is not what its manifest says (%j) is refused', async (changes, message) => {
+    await expect(loadEncoder(await parityFolder(changes), { threads: 1 })).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it.each([
+    ['takes floats', { elementType: 'float32', dims: ['n', 8, 8, 3] }, 'float32 [n,8,8,3]'],
+    ['has a fixed batch', { elementType: 'uint8', dims: [1, 8, 8, 3] }, 'uint8 [1,8,8,3]'],
+  ] as const)('that %s is refused', async (_what, input, message) => {
+    await expect(loadEncoder(await modelFolder(input), { threads: 1 })).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it('whose vectors are not of unit length is found out when it runs', async () => {
+    const encoder = await loadEncoder(await modelFolder({ elementType: 'uint8', dims: ['n', 8, 8, 3] }), {
+      threads: 1,
+    });
+    await expect(encoder.embed(new Uint8Array(192).fill(9), 1)).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringContaining('Expected embeddings of unit length but row 0') as string,
+    });
+    await encoder.close();
+  });
+});
+
+/** A model that returns the first five pixel values as they are. */
+async function modelFolder(input: {
+  readonly elementType: 'uint8' | 'float32';
+  readonly dims: readonly (number | string)[];
+}): Promise<string> {
+  const dir = await emptyFolder();
+  const int64 = (name: string, data: number[]) =>
+    initializer({ name, elementType: 'int64', dims: [1], data });
+  const proto = model({
+    name: 'raw',
+    inputs: [tensorInfo({ name: 'pixels', ...input })],
+    outputs: [tensorInfo({ name: 'embeddings', elementType: 'float32', dims: ['n', 5] })],
+    initializers: [int64('start', [0]), int64('end', [5]), int64('axis', [1])],
+    nodes: [
+      node('Cast', { inputs: ['pixels'], outputs: ['x'], attributes: { to: 1 } }),
+      node('Flatten', { inputs: ['x'], outputs: ['flat'] }),
+      node('Slice', { inputs: ['flat', 'start', 'end', 'axis'], outputs: ['embeddings'] }),
+    ],
+  });
+  await writeFile(join(dir, 'encoder.onnx'), encodeModel(proto));
+  await writeManifest(dir, ['encoder.onnx']);
+  return dir;
+}
