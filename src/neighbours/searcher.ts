@@ -1,4 +1,5 @@
 import type { Embeddings } from '../domain/embeddings.js';
+import { NearvoteError } from '../domain/errors.js';
 
 /** The k nearest rows of an index for each of n queries, nearest first; equal similarities in row order. */
 export interface NearestRows {
@@ -18,4 +19,24 @@ export interface Searcher {
   /** @throws NearvoteError `k_too_large` when k exceeds `size` */
   search(queries: Embeddings, k: number): Promise<NearestRows>;
   close(): Promise<void>;
+}
+
+/** @throws NearvoteError `k_too_large` */
+export function checkK(k: number, size: number): void {
+  if (k > size) {
+    throw new NearvoteError(
+      'k_too_large',
+      `Expected k to be at most ${size}, the size of the index, but received ${k}`,
+    );
+  }
+}
+
+/** @throws NearvoteError `encoder_mismatch` */
+export function checkQueries(queries: Embeddings, dimension: number): void {
+  if (queries.dimension !== dimension) {
+    throw new NearvoteError(
+      'encoder_mismatch',
+      `Expected embeddings of dimension ${dimension}, as the index has, but received ${queries.dimension}`,
+    );
+  }
 }

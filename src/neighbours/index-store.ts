@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import type { Example } from '../domain/decision.js';
+import { NearvoteError } from '../domain/errors.js';
+import { readExamplesFile } from './examples-file.js';
+import { digestFile, type FileDigest } from './file-digest.js';
+import { readIndexManifest, type IndexManifest } from './index-manifest.js';
+
+/** The published version that an index's `current` names, every file checked against its manifest. */
+export interface OpenIndex {
+  readonly name: string;
+  readonly version: string;
+  readonly dir: string;
+  readonly manifest: IndexManifest;
+  /** In row order. */
+  readonly examples: readonly Example[];
+}
+
+export const currentFile = 'current';
+
+const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/**
+ * Opens `index/<name>`; its name is the folder's.
+ * @throws NearvoteError `index_missing` with the command that builds one, or `index_invalid` naming the defect
+ */
+export async function openIndex(root: string): Promise<OpenIndex> {
+  const name = basename(resolve(root));
+  const version = await readCurrent(root);
+  const dir = join(resolve(root), version);
+  const manifest = await readIndexManifest(dir);
+  const [examples] = await Promise.all([
+    readExamplesFile(join(dir, 'examples.jsonl')),
+    ...Object.entries(manifest.files).map(([file, expected]) => checkFile(join(dir, file), expected)),
+  ]);
+  checkCounts(manifest, examples);
+  return { name, version, dir, manifest, examples };
+}
+
+/**
+ * The version that `current` names.
+ * @throws NearvoteError `index_missing`, or `index_invalid` when it names anything but a folder beside it
+ */
+export async function readCurrent(root: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(join(root, currentFile), 'utf8');
+  } catch (cause) {
+    throw new NearvoteError(
+      'index_missing',
+      `Expected an index in ${root} but found none; build one: nearvote build --data DIR --encoder models/NAME --out ${root}`,
+      { cause },
+    );
+  }
+  const version = text.trim();
+  if (!versionPattern.test(version)) {
+    throw new NearvoteError(
+      'index_invalid',
+      `Expected ${join(root, currentFile)} to name a folder beside it but received ${JSON.stringify(version.slice(0, 100))}`,
+    );
+  }
+  return version;
+}
+
+async function checkFile(path: string, expected: FileDigest | undefined): Promise<void> {
+  if (expected === undefined) return;
+  const found = await digestFile(path).catch((cause: unknown) => {
+    throw new NearvoteError('index_invalid', `Expected ${path} but it cannot be read`, { cause });
+  });
+  if (found.bytes !== expected.bytes) {
+    throw new NearvoteError(
+      'index_invalid',
+      `Expected ${path} to hold ${expected.bytes} bytes but it holds ${found.bytes}`,
+    );
+  }
+  if (found.sha256 !== expected.sha256) {
+    throw new NearvoteError(
+      'index_invalid',
+      `Expected ${path} to have sha256 ${expected.sha256} but it has ${found.sha256}`,
+    );
+  }
+}
+
+function checkCounts(manifest: IndexManifest, examples: readonly Example[]): void {
+  const counts = new Map<string, number>();
+  for (const { label } of examples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const expected = manifest.examples;
+  if (examples.length !== expected) {
+    throw new NearvoteError(
+      'index_invalid',
+      `Expected ${expected} examples in examples.jsonl but received ${examples.length}`,
+    );
+  }
+  const wrong = manifest.labels.find(({ label, examples: count }) => counts.get(label) !== count);
+  if (wrong !== undefined || manifest.labels.length !== counts.size) {
+    throw new NearvoteError(
+      'index_invalid',
+      'Expected the labels of examples.jsonl to be those of manifest.json',
+    );
+  }
+  const bytes = expected * manifest.dimension * 4;
+  const held = manifest.files['embeddings.f32'].bytes;
+  if (held !== bytes) {
+    throw new NearvoteError(
+      'index_invalid',
+      `Expected embeddings.f32 to hold ${bytes} bytes but it holds ${held}`,
+    );
+  }
+}
+
+/** What of an encoder's manifest says whether an index is its own. */
+export interface EncoderIdentity {
+  readonly name: string;
+  readonly sha256: string;
+  readonly output: { readonly dimension: number };
+}
+
+/** @throws NearvoteError `encoder_mismatch` when the index was built with another encoder */
+export function checkEncoder(
+  { name, manifest }: Pick<OpenIndex, 'name' | 'manifest'>,
+  encoder: EncoderIdentity,
+): void {
+  const { sha256 } = manifest.encoder;
+  if (sha256 !== encoder.sha256) {
+    throw new NearvoteError(
+      'encoder_mismatch',
+      `Expected the encoder that index ${name} was built with, ${manifest.encoder.name} with sha256 ${sha256}, but received ${encoder.name} with sha256 ${encoder.sha256}; build the index again`,
+    );
+  }
+  if (manifest.dimension !== encoder.output.dimension) {
+    throw new NearvoteError(
+      'encoder_mismatch',
+      `Expected an encoder of dimension ${manifest.dimension}, as index ${name} has, but received ${encoder.output.dimension}`,
+    );
+  }
+}

@@ -1,0 +1,140 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { NearvoteError } from '../domain/errors.js';
+import { lockIndex } from './index-lock.js';
+import { indexManifestSchema, manifestFile, type IndexManifest } from './index-manifest.js';
+import { currentFile } from './index-store.js';
+
+const stagingPrefix = '.staging-';
+
+/** A version being written, out of everybody's sight until it is published. */
+export interface StagedVersion {
+  /** Where its files go. */
+  readonly dir: string;
+  /** Makes it the version served; old ones past `keep` go. @returns its name and folder */
+  publish(options: PublishOptions): Promise<{ version: string; dir: string }>;
+  /** Removes what was staged, unless published, and lets the next build in. */
+  close(): Promise<void>;
+}
+
+export interface PublishOptions {
+  readonly manifest: IndexManifest;
+  /** Versions to keep beside the one served. */
+  readonly keep: number;
+}
+
+/**
+ * Locks `index/<name>` and begins a version in it. Until `publish` renames `current`, in one atomic step, the version
+ * served is the old one: kill -9 at any moment leaves it whole. What a killed build staged is removed here.
+ * @throws NearvoteError `output_unwritable`
+ */
+export async function stageVersion(root: string): Promise<StagedVersion> {
+  return writing(root, async () => {
+    await mkdir(root, { recursive: true });
+    const lock = await lockIndex(root);
+    try {
+      await removeStale(root);
+      const dir = join(root, `${stagingPrefix}${process.pid}-${randomBytes(4).toString('hex')}`);
+      await mkdir(dir);
+      return {
+        dir,
+        publish: (options) =>
+          writing(root, async () => {
+            await lock.assertHeld();
+            return publishVersion({ root, staged: dir, ...options });
+          }),
+        close: async () => {
+          await rm(dir, { recursive: true, force: true });
+          await lock.release();
+        },
+      };
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  });
+}
+
+interface PublishVersionOptions extends PublishOptions {
+  readonly root: string;
+  readonly staged: string;
+}
+
+async function publishVersion(options: PublishVersionOptions): Promise<{ version: string; dir: string }> {
+  const { root, staged, keep } = options;
+  const manifest = indexManifestSchema.parse(options.manifest);
+  await writeDurably(join(staged, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
+  for (const file of await readdir(staged)) await syncPath(join(staged, file));
+  await syncPath(staged);
+  const version = versionName(manifest);
+  const dir = join(root, version);
+  await rename(staged, dir);
+  await syncPath(root);
+  const next = join(root, `${stagingPrefix}current-${randomBytes(4).toString('hex')}`);
+  await writeDurably(next, `${version}\n`);
+  await rename(next, join(root, currentFile));
+  await syncPath(root);
+  await removeOldVersions({ root, current: version, keep });
+  return { version, dir };
+}
+
+/** The time, so that names sort by age, and a hash of the content. */
+function versionName({ createdAt, files, encoder }: IndexManifest): string {
+  const hash = createHash('sha256').update(JSON.stringify({ files, encoder })).digest('hex');
+  return `${createdAt.replace(/[-:.]/g, '')}-${hash.slice(0, 8)}`;
+}
+
+const versionPattern = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/;
+
+async function removeOldVersions(options: { root: string; current: string; keep: number }): Promise<void> {
+  const { root, current, keep } = options;
+  const versions = (await readdir(root)).filter((name) => versionPattern.test(name) && name !== current);
+  const old = versions.sort().slice(0, Math.max(versions.length - keep, 0));
+  for (const version of old) await rm(join(root, version), { recursive: true, force: true });
+}
+
+/** The lock is held, so whatever is staged here belongs to nobody. */
+async function removeStale(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    if (name.startsWith(stagingPrefix)) await rm(join(root, name), { recursive: true, force: true });
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Flushes a file, or a folder's entries, to the disk. */
+async function syncPath(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'r');
+    await file.sync().finally(() => file.close());
+  } catch (error) {
+    // Windows and some network file systems cannot flush a folder; a file's failure is real.
+    if (!unflushable.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+const unflushable: ReadonlySet<string> = new Set(['EPERM', 'EINVAL', 'EISDIR', 'EBADF']);
+
+/**
+ * Runs something that writes below `root`.
+ * @throws NearvoteError `output_unwritable` for what the file system refuses
+ */
+export async function writing<T>(root: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    if (cause instanceof NearvoteError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
+    throw new NearvoteError('output_unwritable', `Expected to write in ${root} but: ${cause.message}`, {
+      cause,
+    });
+  }
+}
