@@ -24,7 +24,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   request_malformed: shown(400, 'The request is malformed'),
   field_unexpected: shown(400, 'Unexpected field'),
   query_invalid: shown(400, 'Invalid query'),
-  k_too_large: shown(400, 'k is larger than the index'),
+  k_too_large: shown(400, 'More neighbours were asked for than the index has'),
   media_type_unsupported: shown(415, 'The content type is not supported'),
   not_found: shown(404, 'No such route'),
   method_not_allowed: shown(405, 'Method not allowed'),

@@ -22,10 +22,11 @@ export function createRequestRecorder(parts: {
     const sent = req.get('X-Request-Id');
     const requestId = sent !== undefined && saneId.test(sent) ? sent : randomUUID();
     res.setHeader('X-Request-Id', requestId);
+    // Now: while a router of its own answers, Express shows it the rest of the path alone.
+    const route = routeOf(req.path);
     metrics.requestStarted();
     res.once('close', () => {
       const ms = Math.max(0, whenAnswered(res) - startedAt);
-      const route = routeOf(req.path);
       const status = res.headersSent ? res.statusCode : problemKinds.client_gone.status;
       metrics.requestEnded({ route, method: req.method, status, seconds: ms / 1000 });
       logger.info(

@@ -1,0 +1,132 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { createMetrics } from '../../src/server/metrics.js';
+import { createColourClassifier, drawColour } from './colour-classifier.js';
+import { startTestServer, type TestServer } from './test-server.js';
+
+let server: TestServer | undefined;
+afterEach(() => server?.close());
+
+/** Sample lines of the Prometheus text: name and labels to value. */
+function samples(text: string): Map<string, number> {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));
+}
+
+const scrape = async (one: TestServer): Promise<Map<string, number>> =>
+  samples((await one.ask('/metrics')).text);
+
+describe('the metrics', () => {
+  it('have every series of the contract before the first request', async () => {
+    server = await startTestServer();
+    const found = await scrape(server);
+    for (const series of [
+      'nearvote_http_requests_total{route="/classify",method="POST",status="200"}',
+      'nearvote_http_requests_total{route="/classify",method="POST",status="429"}',
+      'nearvote_http_requests_total{route="/readyz",method="GET",status="503"}',
+      'nearvote_http_requests_total{route="other",method="GET",status="404"}',
+      'nearvote_http_request_duration_seconds_count{route="/embed"}',
+      'nearvote_http_request_duration_seconds_bucket{le="0.001",route="other"}',
+      ...['decode', 'queue', 'encode', 'search', 'vote'].map(
+        (stage) => `nearvote_stage_duration_seconds_count{stage="${stage}"}`,
+      ),
+      'nearvote_batch_size_count',
+      'nearvote_queue_depth',
+      'nearvote_rejected_total{reason="overloaded"}',
+      'nearvote_rejected_total{reason="image_damaged"}',
+      'nearvote_predictions_total{label="red",outcome="known"}',
+      'nearvote_predictions_total{label="red",outcome="unknown"}',
+      'nearvote_predictions_total{label="other",outcome="unknown"}',
+      'nearvote_top1_similarity_count',
+      'nearvote_vote_confidence_count',
+      'nearvote_index_reloads_total{result="ok"}',
+      'nearvote_index_reloads_total{result="failed"}',
+      'nearvote_worker_restarts_total',
+      'nearvote_search_exact',
+    ]) {
+      expect([series, found.get(series)]).toEqual([series, 0]);
+    }
+    // The scrape itself.
+    expect(found.get('nearvote_inflight_requests')).toBe(1);
+    expect(found.get('nearvote_index_info{index="colours",version="1",encoder="mean-colour"}')).toBe(1);
+    expect(found.get('nearvote_index_examples')).toBe(30);
+    expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(0);
+  });
+
+  it('count requests by the pattern of their route, images by stage and errors by code', async () => {
+    server = await startTestServer();
+    const image = { method: 'POST', headers: { 'content-type': 'image/png' } };
+    await server.ask('/classify?k=3', { ...image, body: await drawColour('blue') });
+    await server.ask('/classify', { ...image, body: 'text' });
+    await server.ask('/secret/path/1');
+    await server.ask('/docs/swagger-ui.css');
+    const found = await scrape(server);
+    expect(found.get('nearvote_http_requests_total{route="/classify",method="POST",status="200"}')).toBe(1);
+    expect(found.get('nearvote_http_requests_total{route="/classify",method="POST",status="415"}')).toBe(1);
+    expect(found.get('nearvote_http_requests_total{route="other",method="GET",status="404"}')).toBe(1);
+    expect(found.get('nearvote_http_requests_total{route="/docs",method="GET",status="200"}')).toBe(1);
+    expect(found.get('nearvote_http_request_duration_seconds_count{route="/classify"}')).toBe(2);
+    expect(found.get('nearvote_rejected_total{reason="image_unsupported"}')).toBe(1);
+    expect(found.get('nearvote_predictions_total{label="blue",outcome="known"}')).toBe(1);
+    // 3 ms of encode, in seconds.
+    expect(found.get('nearvote_stage_duration_seconds_sum{stage="encode"}')).toBeCloseTo(0.003, 12);
+    expect([...found.keys()].join()).not.toContain('secret');
+  });
+
+  it('keep a series for each of 200 labels, and one for the rest', async () => {
+    const metrics = createMetrics();
+    const labels = Array.from({ length: 250 }, (_, i) => `label-${i}`);
+    const classifier = createColourClassifier();
+    metrics.serves({ ...classifier, labels }, 'exact');
+    const { decision, timings } = await classifier.classify(await drawColour('red'));
+    for (const label of ['label-199', 'label-200', 'label-249', 'never seen']) {
+      metrics.decided({ decision: { ...decision, label }, topSimilarity: 1, timings });
+    }
+    const found = samples(await metrics.text());
+    const series = [...found.keys()].filter((key) => key.startsWith('nearvote_predictions_total'));
+    expect(series).toHaveLength(2 * 201);
+    expect(found.get('nearvote_predictions_total{label="label-199",outcome="known"}')).toBe(1);
+    expect(found.get('nearvote_predictions_total{label="other",outcome="known"}')).toBe(3);
+    expect(found.get('nearvote_search_exact')).toBe(1);
+  });
+
+  it('stay bounded whatever methods and paths are sent', async () => {
+    server = await startTestServer();
+    for (let i = 0; i < 20; i++) await server.ask(`/path-${i}`, { method: `M${i}` }).catch(() => undefined);
+    await server.ask('/x', { method: 'PROPFIND' });
+    const found = await scrape(server);
+    expect(found.get('nearvote_http_requests_total{route="other",method="other",status="404"}')).toBe(1);
+    const series = [...found.keys()].filter((key) => key.includes('path-') || key.includes('PROPFIND'));
+    expect(series).toEqual([]);
+  });
+
+  it('read the depth of the queue when they are scraped, and forget the pair that was replaced', async () => {
+    const metrics = createMetrics();
+    let depth = 3;
+    metrics.watchQueue(() => depth);
+    expect(await metrics.text()).toContain('nearvote_queue_depth 3');
+    depth = 7;
+    expect(await metrics.text()).toContain('nearvote_queue_depth 7');
+    const pair = createColourClassifier();
+    metrics.serves(pair, 'hnsw');
+    metrics.serves({ ...pair, index: { ...pair.index, version: '2' } }, 'hnsw');
+    const found = samples(await metrics.text());
+    expect([...found.keys()].filter((key) => key.startsWith('nearvote_index_info'))).toEqual([
+      'nearvote_index_info{index="colours",version="2",encoder="mean-colour"}',
+    ]);
+  });
+
+  it('count batches, restarts, reloads and lost lines of the decision log', async () => {
+    const metrics = createMetrics();
+    metrics.batch(5);
+    metrics.workerRestarted();
+    metrics.reloaded('failed');
+    metrics.decisionLogLost();
+    const found = samples(await metrics.text());
+    expect(found.get('nearvote_batch_size_bucket{le="4"}')).toBe(0);
+    expect(found.get('nearvote_batch_size_bucket{le="8"}')).toBe(1);
+    expect(found.get('nearvote_worker_restarts_total')).toBe(1);
+    expect(found.get('nearvote_index_reloads_total{result="failed"}')).toBe(1);
+    expect(found.get('nearvote_decision_log_lost_total')).toBe(1);
+  });
+});

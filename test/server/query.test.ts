@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+
+import { parseClassifyQuery, parseEmptyQuery } from '../../src/server/query.js';
+
+const bounds = { examples: 30, defaultK: 20 };
+const parse = (query: unknown) => parseClassifyQuery(query, bounds);
+
+describe('the query of /classify', () => {
+  it('may be empty, or set any of its three parameters', () => {
+    expect(parse({})).toEqual({});
+    expect(parse({ k: '30', vote: 'majority', neighbours: '30' })).toEqual({
+      k: 30,
+      vote: 'majority',
+      neighbours: 30,
+    });
+    expect(parse({ neighbours: '0' })).toEqual({ neighbours: 0 });
+  });
+
+  it.each(['0', '-1', '1.5', '1e1', '0x10', ' 5', '', 'five', '05', '9'.repeat(30), '5; drop'])(
+    'is query_invalid where k is %j',
+    (k) => {
+      expect(() => parse({ k })).toThrow(
+        expect.objectContaining({
+          code: 'query_invalid',
+          message: expect.stringMatching(/^Query parameter k: Expected/) as string,
+        }),
+      );
+    },
+  );
+
+  it('is k_too_large where k is more than the index has', () => {
+    expect(() => parse({ k: '31' })).toThrow(expect.objectContaining({ code: 'k_too_large' }));
+  });
+
+  it('is query_invalid where more neighbours are to be shown than vote', () => {
+    expect(() => parse({ k: '3', neighbours: '4' })).toThrow(
+      expect.objectContaining({ code: 'query_invalid' }),
+    );
+    expect(() => parse({ neighbours: '21' })).toThrow(/at most k, which is 20/);
+    expect(() => parseClassifyQuery({ neighbours: '6' }, { examples: 5, defaultK: 20 })).toThrow(
+      /which is 5/,
+    );
+  });
+
+  it('is query_invalid where vote is unknown, naming the choices', () => {
+    expect(() => parse({ vote: 'Softmax' })).toThrow(
+      /one of softmax, majority, similarity but received "Softmax"/,
+    );
+  });
+
+  it('is query_invalid where a parameter is unknown, naming it and those that are known', () => {
+    expect(() => parse({ top: '5' })).toThrow(/parameters k, vote, neighbours but received "top"/);
+  });
+
+  it('is query_invalid where a parameter is given twice', () => {
+    expect(() => parse({ k: ['1', '2'] })).toThrow(
+      /parameter k: Expected one value but received several values/,
+    );
+    expect(() => parse({ vote: ['softmax', 'softmax'] })).toThrow(
+      expect.objectContaining({ code: 'query_invalid' }),
+    );
+  });
+});
+
+describe('the query of /embed', () => {
+  it('has to be empty', () => {
+    expect(() => parseEmptyQuery({})).not.toThrow();
+    expect(() => parseEmptyQuery({ k: '5' })).toThrow(/no query but received "k"/);
+  });
+});
