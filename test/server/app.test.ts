@@ -142,7 +142,7 @@ describe('probes', () => {
 });
 
 describe('errors of the classifier', () => {
-  const failing = (error: unknown): Promise<TestServer> =>
+  const failing = (error: Error): Promise<TestServer> =>
     startTestServer({
       classifier: { ...createColourClassifier(), classify: () => Promise.reject(error) },
     });
