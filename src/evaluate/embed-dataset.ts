@@ -1,0 +1,70 @@
+import { embedImages } from '../build/embed-images.js';
+import type { Progress } from '../build/progress.js';
+import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
+import type { Decoder } from '../image/decode.js';
+import type { EncoderManifest } from '../encoder/manifest.js';
+import type { Inference } from '../inference/inference.js';
+
+export interface EmbedDatasetOptions {
+  readonly dataset: Dataset;
+  readonly encoder: EncoderManifest;
+  readonly decoder: Decoder;
+  readonly inference: Inference;
+  readonly inFlight: number;
+  readonly progress: Progress;
+}
+
+export interface EmbeddedDataset {
+  readonly images: readonly LabelledImage[];
+  /** Of `images`, in order. */
+  readonly embeddings: Embeddings;
+  readonly rejected: readonly { readonly id: string; readonly message: string }[];
+  readonly imagesPerSecond: number;
+}
+
+const noCache = { get: () => undefined, set: () => undefined };
+
+/**
+ * Embeds a dataset to measure on. Images that cannot be decoded are left out and listed.
+ * @throws NearvoteError `dataset_invalid` when none is left
+ */
+export async function embedDataset(options: EmbedDatasetOptions): Promise<EmbeddedDataset> {
+  const { dataset, encoder, decoder, inference, inFlight, progress } = options;
+  const images: LabelledImage[] = [];
+  const rows: Float32Array[] = [];
+  const rejected: { id: string; message: string }[] = [];
+  const started = performance.now();
+  progress.start({ name: 'embed', total: dataset.size, unit: 'images' });
+  const embedded = embedImages(dataset.images(), {
+    decoder,
+    geometry: encoder.input,
+    inference,
+    cache: noCache,
+    inFlight,
+    decoding: inFlight,
+  });
+  for await (const one of embedded) {
+    progress.advance(1);
+    if (one.kind === 'rejected') {
+      rejected.push({ id: one.image.id, message: one.message });
+    } else {
+      images.push(one.image);
+      rows.push(one.embedding);
+    }
+  }
+  progress.finish();
+  if (images.length === 0) {
+    throw new NearvoteError('dataset_invalid', 'Expected at least one image that can be decoded');
+  }
+  const { dimension } = encoder.output;
+  const values = new Float32Array(images.length * dimension);
+  for (const [i, row] of rows.entries()) values.set(row, i * dimension);
+  return {
+    images,
+    embeddings: asEmbeddings(values, dimension),
+    rejected,
+    imagesPerSecond: (1_000 * images.length) / (performance.now() - started),
+  };
+}
