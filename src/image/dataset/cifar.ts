@@ -1,0 +1,101 @@
+import { NearvoteError } from '../../domain/errors.js';
+import { cifar100Labels, cifar10Labels } from './cifar-labels.js';
+import type { ImageContent } from './dataset.js';
+
+export const cifarWidth = 32;
+const planeBytes = cifarWidth * cifarWidth;
+
+/** The official binary version, https://www.cs.toronto.edu/~kriz/cifar.html: label bytes, then a plane each of R, G, B. */
+export interface CifarKind {
+  readonly name: 'cifar10' | 'cifar100';
+  /** The label is the last of them: CIFAR-100 has its coarse label before it. */
+  readonly labelBytes: 1 | 2;
+  readonly recordBytes: number;
+  readonly files: { readonly train: RegExp; readonly test: RegExp };
+  readonly labelsFile: string;
+  /** Where that file is missing. */
+  readonly labels: readonly string[];
+}
+
+export const cifarKinds: readonly CifarKind[] = [
+  {
+    name: 'cifar10',
+    labelBytes: 1,
+    recordBytes: 1 + 3 * planeBytes,
+    files: { train: /^data_batch_\d+\.bin$/, test: /^test_batch\.bin$/ },
+    labelsFile: 'batches.meta.txt',
+    labels: cifar10Labels,
+  },
+  {
+    name: 'cifar100',
+    labelBytes: 2,
+    recordBytes: 2 + 3 * planeBytes,
+    files: { train: /^train\.bin$/, test: /^test\.bin$/ },
+    labelsFile: 'fine_label_names.txt',
+    labels: cifar100Labels,
+  },
+];
+
+/** Where a record lies: in the `index`-th place of `file`, of which only the base name is shown. */
+export interface RecordPlace {
+  readonly file: string;
+  readonly index: number;
+}
+
+export const recordId = ({ file, index }: RecordPlace): string => `${file}#${String(index).padStart(5, '0')}`;
+
+/** @throws NearvoteError `dataset_invalid` where the label byte names no label */
+export function labelOfRecord(
+  record: Uint8Array,
+  {
+    kind,
+    labels,
+    place,
+  }: { readonly kind: CifarKind; readonly labels: readonly string[]; readonly place: RecordPlace },
+): string {
+  const number = record[kind.labelBytes - 1] ?? NaN;
+  const label = labels[number];
+  if (label === undefined) {
+    throw new NearvoteError(
+      'dataset_invalid',
+      `Expected a label below ${labels.length} in ${recordId(place)} but received ${number}`,
+    );
+  }
+  return label;
+}
+
+/** The pixels of one record, from planes to `[32, 32, 3]`. */
+export function pixelsOfRecord(record: Uint8Array, { labelBytes }: CifarKind): ImageContent {
+  const pixels = new Uint8Array(3 * planeBytes);
+  for (let i = 0; i < planeBytes; i++) {
+    const from = labelBytes + i;
+    pixels[3 * i] = record[from] ?? 0;
+    pixels[3 * i + 1] = record[from + planeBytes] ?? 0;
+    pixels[3 * i + 2] = record[from + 2 * planeBytes] ?? 0;
+  }
+  return { kind: 'pixels', pixels, width: cifarWidth, height: cifarWidth };
+}
+
+/** The label names, one a line. */
+export function parseLabels(text: string): readonly string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+/** @throws NearvoteError `dataset_invalid` where `bytes` is no whole number of records, as in a cut-off file */
+export function countRecords({ recordBytes, name }: CifarKind, file: string, bytes: number): number {
+  if (bytes === 0 || bytes % recordBytes !== 0) {
+    throw new NearvoteError(
+      'dataset_invalid',
+      `Expected ${name} records of ${recordBytes} bytes in ${file} but received ${bytes} bytes: is it truncated?`,
+    );
+  }
+  return bytes / recordBytes;
+}
+
+/** data_batch_10 after data_batch_9. */
+export function compareFiles(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : 1);
+}

@@ -1,0 +1,70 @@
+import type { Dataset, LabelledImage } from './dataset.js';
+
+export interface SampleOptions {
+  readonly maxPerClass: number;
+  readonly seed: number;
+}
+
+/**
+ * At most `maxPerClass` images of each label, in the dataset's order: those whose id hashes lowest under the seed, so
+ * the choice for a label changes with nothing but its own ids and the seed, and grows with `maxPerClass` without
+ * dropping any. It lists the dataset once and holds only the chosen ids.
+ */
+export async function limitPerClass(dataset: Dataset, options: SampleOptions): Promise<Dataset> {
+  const { maxPerClass, seed } = options;
+  const chosen = new Set<string>();
+  for (const lowest of (await lowestByLabel(dataset.images(), { maxPerClass, seed })).values()) {
+    for (const { id } of lowest) chosen.add(id);
+  }
+  const labelCounts = new Map(
+    [...dataset.labelCounts].map(([label, count]) => [label, Math.min(count, maxPerClass)]),
+  );
+  return {
+    name: dataset.name,
+    size: chosen.size,
+    labelCounts,
+    async *images() {
+      for await (const image of dataset.images()) if (chosen.has(image.id)) yield image;
+    },
+  };
+}
+
+interface Ranked {
+  readonly id: string;
+  readonly hash: number;
+}
+
+async function lowestByLabel(
+  images: AsyncIterable<LabelledImage>,
+  { maxPerClass, seed }: SampleOptions,
+): Promise<ReadonlyMap<string, readonly Ranked[]>> {
+  const byLabel = new Map<string, Ranked[]>();
+  for await (const { id, label } of images) {
+    const ranked = byLabel.get(label) ?? [];
+    byLabel.set(label, ranked);
+    ranked.push({ id, hash: hash53(id, seed) });
+    // Twice what is kept before it is cut back: the sorting costs O(log n) an image.
+    if (ranked.length >= 2 * maxPerClass + 64) keepLowest(ranked, maxPerClass);
+  }
+  for (const ranked of byLabel.values()) keepLowest(ranked, maxPerClass);
+  return byLabel;
+}
+
+function keepLowest(ranked: Ranked[], count: number): void {
+  ranked.sort((a, b) => a.hash - b.hash || (a.id < b.id ? -1 : 1));
+  ranked.length = Math.min(ranked.length, count);
+}
+
+/** cyrb53 (public domain, https://github.com/bryc/code): an even 53-bit hash of a string under a seed. */
+export function hash53(text: string, seed: number): number {
+  let high = 0xdeadbeef ^ seed;
+  let low = 0x41c6ce57 ^ seed;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    high = Math.imul(high ^ unit, 2654435761);
+    low = Math.imul(low ^ unit, 1597334677);
+  }
+  high = Math.imul(high ^ (high >>> 16), 2246822507) ^ Math.imul(low ^ (low >>> 13), 3266489909);
+  low = Math.imul(low ^ (low >>> 16), 2246822507) ^ Math.imul(high ^ (high >>> 13), 3266489909);
+  return 4294967296 * (2097151 & low) + (high >>> 0);
+}

@@ -1,0 +1,230 @@
+import { mkdir, rm, symlink, truncate } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { createDecoder } from '../../../src/image/decode.js';
+import { openDataset } from '../../../src/image/dataset/open-dataset.js';
+import { farthestFrom, solid } from '../drawing.js';
+import { folderOf, idsOf, listed, removeFoldersAfterEach } from './folders.js';
+
+removeFoldersAfterEach();
+const train = { split: 'train' } as const;
+
+describe('a folder per class', () => {
+  it('takes the first level for the label and lists what lies below by relative path', async () => {
+    const root = await folderOf({
+      'cats/b.JPG': 'x',
+      'cats/a.jpeg': 'x',
+      'cats/young/tabby/c.PnG': 'x',
+      'dogs/d.webp': 'x',
+      'dogs/e.Gif': 'x',
+      'dogs/f.avif': 'x',
+      'dogs/g.tif': 'x',
+      'dogs/h.TIFF': 'x',
+    });
+    const dataset = await openDataset(root, train);
+    expect(dataset.name).toBe('folder');
+    expect(dataset.size).toBe(8);
+    expect([...dataset.labelCounts]).toEqual([
+      ['cats', 3],
+      ['dogs', 5],
+    ]);
+    const images = await listed(dataset);
+    expect(images.map(({ id, label, source }) => [id, label, source])).toEqual([
+      ['cats/a.jpeg', 'cats', 'cats/a.jpeg'],
+      ['cats/b.JPG', 'cats', 'cats/b.JPG'],
+      ['cats/young/tabby/c.PnG', 'cats', 'cats/young/tabby/c.PnG'],
+      ['dogs/d.webp', 'dogs', 'dogs/d.webp'],
+      ['dogs/e.Gif', 'dogs', 'dogs/e.Gif'],
+      ['dogs/f.avif', 'dogs', 'dogs/f.avif'],
+      ['dogs/g.tif', 'dogs', 'dogs/g.tif'],
+      ['dogs/h.TIFF', 'dogs', 'dogs/h.TIFF'],
+    ]);
+  });
+
+  it('reads images that decode to what was drawn', async () => {
+    const root = await folderOf({ 'red/1.png': await solid([200, 10, 10]).png().toBuffer() });
+    const [image] = await listed(await openDataset(root, train));
+    const decoder = createDecoder({ width: 4, height: 4, fit: 'fill', kernel: 'linear' });
+    const content = await image?.read();
+    expect(farthestFrom(await decoder.decode(content ?? new Uint8Array()), [200, 10, 10])).toBe(0);
+  });
+
+  it('orders by code unit, whatever the locale and the file system say', async () => {
+    const names = ['Z.png', 'a.png', 'É.png', 'B.png', '10.png', '9.png', '😀.png', 'z.png'];
+    const root = await folderOf(Object.fromEntries(names.map((name) => [`c/${name}`, 'x'])));
+    expect(await idsOf(await openDataset(root, train))).toEqual(
+      ['10.png', '9.png', 'B.png', 'Z.png', 'a.png', 'z.png', 'É.png', '😀.png'].map((name) => `c/${name}`),
+    );
+  });
+
+  it('can be listed twice, to the same end', async () => {
+    const dataset = await openDataset(await folderOf({ 'a/1.png': 'x', 'b/2.png': 'x' }), train);
+    expect(await idsOf(dataset)).toEqual(await idsOf(dataset));
+  });
+
+  it('takes labels of any script, with spaces and quotes, in one spelling', async () => {
+    const root = await folderOf({
+      'big cats/1.png': 'x',
+      "it's/1.png": 'x',
+      '猫/1.png': 'x',
+      'e\u0301te\u0301/1.png': 'x',
+      '\u00e9t\u00e9/2.png': 'x',
+    });
+    const dataset = await openDataset(root, train);
+    expect([...dataset.labelCounts]).toEqual([
+      ['big cats', 1],
+      ["it's", 1],
+      ['\u00e9t\u00e9', 2],
+      ['猫', 1],
+    ]);
+    for (const image of await listed(dataset))
+      await expect(image.read()).resolves.toMatchObject({ kind: 'file' });
+  });
+
+  it('leaves out hidden files and sidecars, and lists other files so that they end as rejects', async () => {
+    const root = await folderOf({
+      'cats/1.png': 'x',
+      'cats/.hidden.png': 'x',
+      'cats/.git/2.png': 'x',
+      'cats/Thumbs.db': 'x',
+      'cats/desktop.ini': 'x',
+      'cats/1.txt': 'x',
+      'cats/1.JSON': 'x',
+      'cats/readme.md': 'x',
+      'cats/rows.csv': 'x',
+      'cats/1.xml': 'x',
+      'cats/video.mp4': 'x',
+      'cats/noextension': 'x',
+      '.cache/1.png': 'x',
+      'README.txt': 'x',
+      'cover.png': 'x',
+    });
+    expect(await idsOf(await openDataset(root, train))).toEqual([
+      'cats/1.png',
+      'cats/noextension',
+      'cats/video.mp4',
+    ]);
+  });
+
+  it('follows links to files inside, and none that lead out, in circles or nowhere', async () => {
+    const outside = await folderOf({ 'secret/1.png': 'x' });
+    const root = await folderOf({ 'cats/1.png': 'x', 'cats/deep/2.png': 'x' });
+    await symlink('1.png', join(root, 'cats/again.png'));
+    await symlink(join(outside, 'secret/1.png'), join(root, 'cats/out.png'));
+    await symlink(join(outside, 'secret'), join(root, 'secret'));
+    await symlink('../..', join(root, 'cats/deep/loop'));
+    await symlink('circle.png', join(root, 'cats/circle.png'));
+    await symlink('nowhere.png', join(root, 'cats/dangling.png'));
+    expect(await idsOf(await openDataset(root, train))).toEqual([
+      'cats/1.png',
+      'cats/again.png',
+      'cats/deep/2.png',
+    ]);
+  });
+
+  it('opens a root that is itself a link', async () => {
+    const root = await folderOf({ 'cats/1.png': 'x' });
+    const elsewhere = await folderOf();
+    await symlink(root, join(elsewhere, 'data'));
+    await symlink('1.png', join(root, 'cats/2.png'));
+    expect(await idsOf(await openDataset(join(elsewhere, 'data'), train))).toEqual([
+      'cats/1.png',
+      'cats/2.png',
+    ]);
+  });
+
+  it('lists thousands of files in order', async () => {
+    const names = Array.from({ length: 3000 }, (_, i) => `many/${String(i).padStart(4, '0')}.png`);
+    const root = await folderOf(Object.fromEntries([...names].reverse().map((name) => [name, ''])));
+    expect(await idsOf(await openDataset(root, train))).toEqual(names);
+  });
+});
+
+describe('a folder that is no dataset', () => {
+  it('is missing where there is none', async () => {
+    const root = await folderOf();
+    await expect(openDataset(join(root, 'none'), train)).rejects.toMatchObject({
+      code: 'dataset_missing',
+      message: `Expected a dataset at ${join(root, 'none')} but it cannot be opened (ENOENT)`,
+    });
+  });
+
+  it.each([
+    ['nothing', {}],
+    ['empty class folders', { 'cats/.keep': '', 'dogs/.keep': '' }],
+    ['only sidecars', { 'cats/readme.md': 'x' }],
+  ])('is invalid where it holds %s', async (_what, files) => {
+    const root = await folderOf(files);
+    await expect(openDataset(root, train)).rejects.toMatchObject({
+      code: 'dataset_invalid',
+      message: `Expected a folder of images for each class in ${root} but received no images`,
+    });
+  });
+
+  it('is invalid where the images lie in no class, and says which', async () => {
+    const root = await folderOf({ 'd.png': 'x', 'b.png': 'x', 'c.png': 'x', 'a.png': 'x' });
+    await expect(openDataset(root, train)).rejects.toMatchObject({
+      code: 'dataset_invalid',
+      message: `Expected a folder of images for each class in ${root} but received 4 files outside any class folder (a.png, b.png, c.png, ...)`,
+    });
+  });
+
+  it('is invalid where it is some other file', async () => {
+    const root = await folderOf({ 'photo.png': 'x' });
+    await expect(openDataset(join(root, 'photo.png'), train)).rejects.toMatchObject({
+      code: 'dataset_invalid',
+    });
+  });
+});
+
+describe('reading one image', () => {
+  const open = async (root: string, maxFileBytes?: number) => {
+    const [image] = await listed(await openDataset(root, { split: 'train', maxFileBytes }));
+    if (image === undefined) throw new Error('nothing listed');
+    return image;
+  };
+
+  it('gives the bytes of the file', async () => {
+    const image = await open(await folderOf({ 'c/1.png': Buffer.from([1, 2, 3]) }));
+    expect(await image.read()).toEqual({ kind: 'file', bytes: Uint8Array.from([1, 2, 3]) });
+  });
+
+  it('gives an empty file as no bytes, for the decoder to refuse', async () => {
+    const image = await open(await folderOf({ 'c/1.png': '' }));
+    expect(await image.read()).toEqual({ kind: 'file', bytes: new Uint8Array() });
+  });
+
+  it('refuses a file above the limit by its size alone', async () => {
+    const root = await folderOf({ 'c/1.png': 'four' });
+    expect(await (await open(root, 4)).read()).toMatchObject({ kind: 'file' });
+    await expect((await open(root, 3)).read()).rejects.toMatchObject({
+      code: 'image_too_large',
+      message: 'Expected an image file of at most 3 bytes but c/1.png has 4',
+    });
+    // Sparse: 10 GB could not be read within the test's time, nor held.
+    await truncate(join(root, 'c/1.png'), 10e9);
+    await expect((await open(root)).read()).rejects.toMatchObject({ code: 'image_too_large' });
+  });
+
+  it('says that a file is gone when it is', async () => {
+    const root = await folderOf({ 'c/1.png': 'x' });
+    const image = await open(root);
+    await rm(join(root, 'c/1.png'));
+    await expect(image.read()).rejects.toMatchObject({
+      code: 'image_missing',
+      message: 'Expected to read c/1.png but it cannot be read (ENOENT)',
+    });
+  });
+
+  it('does not wait for ever at a named pipe that took its place', async () => {
+    const root = await folderOf({ 'c/1.png': 'x' });
+    const image = await open(root);
+    await rm(join(root, 'c/1.png'));
+    execFileSync('mkfifo', [join(root, 'c/1.png')]);
+    await expect(image.read()).rejects.toMatchObject({ code: 'image_missing' });
+    await rm(join(root, 'c/1.png'));
+    await mkdir(join(root, 'c/1.png'));
+    await expect(image.read()).rejects.toMatchObject({ code: 'image_missing' });
+  });
+});
