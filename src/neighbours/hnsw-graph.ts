@@ -11,8 +11,12 @@ export interface HnswParameters {
 export interface HnswBuilder {
   /** Adds the next row, of unit length. */
   add(embedding: Float32Array): void;
-  /** hnswlib does not notice a full disk: what was written is good once `openGraph` has read it. */
-  write(file: string): Promise<void>;
+  /**
+   * Writes the graph, lets go of it and reads the file back: hnswlib does not notice a full disk, and searching what
+   * was read proves what was written.
+   * @throws NearvoteError `index_invalid` when it does not read back whole
+   */
+  write(file: string): Promise<HnswGraph>;
 }
 
 export interface HnswBuilderOptions extends HnswParameters {
@@ -26,11 +30,15 @@ export function createHnswBuilder(options: HnswBuilderOptions): HnswBuilder {
   const { module, dimension, maxElements, m, efConstruction, seed } = options;
   const graph = new module.HierarchicalNSW('ip', dimension);
   graph.initIndex({ maxElements: Math.max(maxElements, 1), m, efConstruction, randomSeed: seed });
-  let rows = 0;
+  let size = 0;
   return {
-    add: (embedding) => graph.addPoint(Array.from(embedding), rows++),
+    add: (embedding) => graph.addPoint(Array.from(embedding), size++),
     write: async (file) => {
       await graph.writeIndex(file);
+      // Frees it now and not when the collector, which does not see native memory, comes by. Reading into it would do
+      // so too, but leaves a dangling pointer when the read fails.
+      graph.initIndex({ maxElements: 1, m, efConstruction, randomSeed: seed });
+      return openGraph({ module, file, size, dimension });
     },
   };
 }

@@ -1,0 +1,194 @@
+import { availableParallelism } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { NearvoteError } from '../domain/errors.js';
+import type { EncoderManifest } from '../encoder/manifest.js';
+import type { Dataset } from '../image/dataset/dataset.js';
+import type { Decoder } from '../image/decode.js';
+import type { Inference } from '../inference/inference.js';
+import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
+import { createExactSearcher } from '../neighbours/exact.js';
+import { digestFile } from '../neighbours/file-digest.js';
+import { createHnswBuilder, type HnswParameters } from '../neighbours/hnsw-graph.js';
+import { loadHnswModule, type HnswModule } from '../neighbours/hnsw-module.js';
+import { createHnswSearcher } from '../neighbours/hnsw.js';
+import type { IndexManifest } from '../neighbours/index-manifest.js';
+import { stageVersion, writing, type StagedVersion } from '../neighbours/publish.js';
+import type { BuildReport } from './build-report.js';
+import { embedImages } from './embed-images.js';
+import { openEmbeddingCache } from './embedding-cache.js';
+import { insertImages, type Inserted } from './insert-images.js';
+import { measureIndex, type IndexMeasurement } from './measure-index.js';
+import type { Progress } from './progress.js';
+import { createVersionFiles } from './version-files.js';
+
+export interface BuildIndexOptions {
+  readonly dataset: Dataset;
+  readonly decoder: Decoder;
+  readonly encoder: EncoderManifest;
+  /** Of that encoder; it needs room for `inFlight` images in its queue. */
+  readonly inference: Inference;
+  /** Images on their way at once: about four batches for each worker. */
+  readonly inFlight: number;
+  /** `index/<name>`. */
+  readonly out: string;
+  /** Its seed also chooses the rows that are measured. */
+  readonly hnsw: HnswParameters & { readonly ef: number };
+  /** Below this index recall@20 nothing is published. */
+  readonly minRecall: number;
+  readonly strict: boolean;
+  /** Old versions to keep. */
+  readonly keep: number;
+  readonly progress: Progress;
+  readonly now: () => Date;
+  /** hnswlib-node, unless told. */
+  readonly loadHnsw?: (() => Promise<HnswModule | undefined>) | undefined;
+}
+
+/**
+ * Builds an index of a dataset and publishes it in one atomic step; until then the old version is served, whatever
+ * happens. Embeddings are cached in `<out>/.cache`, so a build that was killed goes on where it was.
+ * @throws NearvoteError `output_unwritable`, `dataset_invalid`, `recall_too_low`, `image_*` when strict, or what
+ * inference throws
+ */
+export function buildIndex(options: BuildIndexOptions): Promise<BuildReport> {
+  const { out } = options;
+  return writing(out, async () => {
+    const staged = await stageVersion(out);
+    try {
+      return await buildStaged(options, staged);
+    } finally {
+      await staged.close();
+    }
+  });
+}
+
+async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): Promise<BuildReport> {
+  const { dataset, encoder, out, hnsw, progress } = options;
+  const started = performance.now();
+  const { dimension } = encoder.output;
+  const module = await (options.loadHnsw ?? loadHnswModule)();
+  const graph = module && createHnswBuilder({ ...hnsw, module, dimension, maxElements: dataset.size });
+  const files = createVersionFiles(staged.dir);
+  let inserted: Inserted;
+  progress.start({ name: 'embedding', total: dataset.size, unit: 'images' });
+  try {
+    inserted = await embedAndInsert(options, { files, graph });
+  } finally {
+    files.close();
+  }
+  progress.finish();
+  const embedSeconds = secondsSince(started);
+
+  const vectors = join(staged.dir, 'vectors.hnsw');
+  const size = inserted.labels.length;
+  const written = await graph?.write(vectors);
+  const path = join(staged.dir, 'embeddings.f32');
+  const embeddings = await readEmbeddingsFile({ path, count: size, dimension });
+  const exact = await createExactSearcher({ embeddings, threads: availableParallelism() });
+  const searcher =
+    written === undefined
+      ? exact
+      : createHnswSearcher({
+          graph: written,
+          size,
+          dimension,
+          ef: hnsw.ef,
+          exact: () => Promise.resolve(exact),
+        });
+  const measured = await measureIndex({
+    embeddings,
+    labels: inserted.labels,
+    searcher,
+    exact,
+    seed: hnsw.seed,
+    optimistic: encoder.trainedOn.includes(dataset.name),
+    progress,
+  }).finally(() => exact.close());
+  requireRecall(measured, options.minRecall);
+
+  const manifest: IndexManifest = {
+    schemaVersion: 1,
+    encoder: { name: encoder.name, version: encoder.version, sha256: encoder.sha256 },
+    dataset: dataset.name,
+    dimension,
+    space: 'ip',
+    m: hnsw.m,
+    efConstruction: hnsw.efConstruction,
+    ef: hnsw.ef,
+    seed: hnsw.seed,
+    examples: size,
+    labels: [...inserted.labelCounts].map(([label, examples]) => ({ label, examples })),
+    createdAt: options.now().toISOString(),
+    recall: measured.recall,
+    files: {
+      ...files.close(),
+      ...(written === undefined ? {} : { 'vectors.hnsw': await digestFile(vectors) }),
+    },
+  };
+  const { version, dir } = await staged.publish({ manifest, keep: options.keep });
+  const { embedded, fromCache, rejected } = inserted;
+  return {
+    ...measured,
+    name: basename(resolve(out)),
+    version,
+    dir,
+    manifest,
+    examples: size,
+    rejected,
+    embedded,
+    fromCache,
+    searchKind: searcher.kind,
+    embedSeconds,
+    seconds: secondsSince(started),
+    warnings: warningsOf(manifest),
+  };
+}
+
+type Sinks = Pick<Parameters<typeof insertImages>[0], 'files' | 'graph'>;
+
+async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise<Inserted> {
+  const { dataset, decoder, encoder, inference, inFlight, out, strict, progress } = options;
+  const cache = openEmbeddingCache({
+    dir: join(out, '.cache'),
+    encoderSha256: encoder.sha256,
+    dimension: encoder.output.dimension,
+  });
+  try {
+    const images = embedImages(dataset.images(), {
+      decoder,
+      geometry: encoder.input,
+      inference,
+      cache,
+      inFlight,
+      // libuv's threads, which sharp works on, are four unless told.
+      decoding: 2 * Math.max(4, availableParallelism()),
+    });
+    return await insertImages({ ...sinks, images, strict, progress });
+  } finally {
+    cache.close();
+  }
+}
+
+function requireRecall({ recall }: IndexMeasurement, minRecall: number): void {
+  if (recall === null || recall.value >= minRecall) return;
+  throw new NearvoteError(
+    'recall_too_low',
+    `Expected index recall@${recall.k} of at least ${minRecall} but measured ${recall.value.toFixed(4)} over ${recall.queries} queries; a higher ef, m or ef-construction raises it. Nothing was published`,
+  );
+}
+
+function warningsOf({ labels, files }: IndexManifest): string[] {
+  const [only] = labels;
+  return [
+    ...(labels.length === 1 && only !== undefined
+      ? [`All examples have one label, ${only.label}: every image will be taken for it`]
+      : []),
+    ...(files['vectors.hnsw'] === undefined
+      ? ['hnswlib-node could not be loaded: the index has no graph, search is exact']
+      : []),
+  ];
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1000;
+}

@@ -1,0 +1,20 @@
+import type { IndexManifest } from '../neighbours/index-manifest.js';
+import type { IndexMeasurement } from './measure-index.js';
+
+/** What a build did, for people and, as JSON, for machines. */
+export interface BuildReport extends IndexMeasurement {
+  readonly name: string;
+  readonly version: string;
+  readonly dir: string;
+  readonly manifest: IndexManifest;
+  readonly examples: number;
+  readonly rejected: number;
+  /** Images that went through the encoder, and those whose embedding was in the cache. */
+  readonly embedded: number;
+  readonly fromCache: number;
+  readonly searchKind: 'hnsw' | 'exact';
+  /** Reading, decoding, embedding and inserting; the rest of `seconds` is writing and measuring. */
+  readonly embedSeconds: number;
+  readonly seconds: number;
+  readonly warnings: readonly string[];
+}

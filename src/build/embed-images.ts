@@ -1,0 +1,90 @@
+import pLimit from 'p-limit';
+import { NearvoteError, type ErrorCode } from '../domain/errors.js';
+import type { LabelledImage } from '../image/dataset/dataset.js';
+import type { Decoder } from '../image/decode.js';
+import type { Inference } from '../inference/inference.js';
+import type { EmbeddingCache } from './embedding-cache.js';
+import { imageKey, type DecodeGeometry } from './image-key.js';
+
+/** What became of one image. */
+export type EmbeddedImage =
+  | {
+      readonly kind: 'embedded' | 'cached';
+      readonly image: LabelledImage;
+      readonly embedding: Float32Array;
+    }
+  | {
+      readonly kind: 'rejected';
+      readonly image: LabelledImage;
+      readonly code: ErrorCode;
+      readonly message: string;
+    };
+
+export interface EmbedImagesOptions {
+  readonly decoder: Decoder;
+  readonly geometry: DecodeGeometry;
+  readonly inference: Inference;
+  readonly cache: Pick<EmbeddingCache, 'get' | 'set'>;
+  /** Images on their way at once: enough that no stage waits for another. */
+  readonly inFlight: number;
+  /** Of those, the most that are read and decoded at once: encoded files can be large. */
+  readonly decoding: number;
+}
+
+type Outcome = EmbeddedImage | { readonly kind: 'failed'; readonly error: unknown };
+
+/**
+ * Reads, decodes and embeds images, many at once and in their order. An image that cannot be read or decoded is
+ * rejected; any other failure is thrown, when the images before it have been taken.
+ */
+export async function* embedImages(
+  images: AsyncIterable<LabelledImage>,
+  options: EmbedImagesOptions,
+): AsyncGenerator<EmbeddedImage> {
+  const { decoder, geometry, inference, cache, inFlight } = options;
+  const decoding = pLimit(options.decoding);
+
+  async function embed(image: LabelledImage): Promise<Outcome> {
+    try {
+      const read = await decoding(() => readPixels(image));
+      if ('embedding' in read) return { kind: 'cached', image, embedding: read.embedding };
+      const { embedding } = await inference.infer(read.pixels, { k: 0, withEmbedding: true });
+      if (embedding === undefined) {
+        throw new NearvoteError('internal', 'Expected an embedding but received none');
+      }
+      cache.set(read.key, embedding);
+      return { kind: 'embedded', image, embedding };
+    } catch (error) {
+      // Never rejects: while an earlier image is awaited, nobody listens to this one.
+      return rejectionOf(image, error) ?? { kind: 'failed', error };
+    }
+  }
+
+  async function readPixels(
+    image: LabelledImage,
+  ): Promise<{ embedding: Float32Array } | { key: Buffer; pixels: Uint8Array }> {
+    const content = await image.read();
+    const key = imageKey(content, geometry);
+    const embedding = cache.get(key);
+    return embedding === undefined ? { key, pixels: await decoder.decode(content) } : { embedding };
+  }
+
+  const waiting: Promise<Outcome>[] = [];
+  for await (const image of images) {
+    waiting.push(embed(image));
+    if (waiting.length >= inFlight) yield* oldest(waiting);
+  }
+  while (waiting.length > 0) yield* oldest(waiting);
+}
+
+async function* oldest(waiting: Promise<Outcome>[]): AsyncGenerator<EmbeddedImage> {
+  const outcome = await waiting.shift();
+  if (outcome === undefined) return;
+  if (outcome.kind === 'failed') throw outcome.error;
+  yield outcome;
+}
+
+function rejectionOf(image: LabelledImage, error: unknown): EmbeddedImage | undefined {
+  if (!(error instanceof NearvoteError) || !error.code.startsWith('image_')) return undefined;
+  return { kind: 'rejected', image, code: error.code, message: error.message };
+}

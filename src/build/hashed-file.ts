@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { FileDigest } from '../neighbours/file-digest.js';
+
+/** A new file that is hashed as it is written. */
+export interface HashedFile {
+  write(bytes: Uint8Array): void;
+  /** May be called again; the first call writes what is still in memory. */
+  close(): FileDigest;
+}
+
+const bufferBytes = 1 << 18;
+
+/** Creates a file; a write is a copy into memory until 256 KiB have gathered. @throws the file system's own error */
+export function createHashedFile(path: string): HashedFile {
+  const fd = openSync(path, 'wx');
+  const hash = createHash('sha256');
+  const buffer = Buffer.alloc(bufferBytes);
+  let filled = 0;
+  let bytes = 0;
+  let digest: FileDigest | undefined;
+
+  function put(chunk: Uint8Array): void {
+    hash.update(chunk);
+    bytes += chunk.length;
+    for (let done = 0; done < chunk.length;) done += writeSync(fd, chunk, done);
+  }
+
+  function flush(): void {
+    put(buffer.subarray(0, filled));
+    filled = 0;
+  }
+
+  return {
+    write: (chunk) => {
+      if (filled + chunk.length > bufferBytes) flush();
+      if (chunk.length > bufferBytes) return put(chunk);
+      buffer.set(chunk, filled);
+      filled += chunk.length;
+    },
+    close: () => {
+      if (digest !== undefined) return digest;
+      try {
+        flush();
+      } finally {
+        closeSync(fd);
+        digest = { sha256: hash.digest('hex'), bytes };
+      }
+      return digest;
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import { NearvoteError } from '../domain/errors.js';
+import type { HnswBuilder } from '../neighbours/hnsw-graph.js';
+import type { EmbeddedImage } from './embed-images.js';
+import type { Progress } from './progress.js';
+import type { VersionFiles } from './version-files.js';
+
+export interface InsertImagesOptions {
+  readonly images: AsyncIterable<EmbeddedImage>;
+  readonly files: VersionFiles;
+  /** Absent where hnswlib-node could not be built. */
+  readonly graph: HnswBuilder | undefined;
+  /** Fail at the first reject. */
+  readonly strict: boolean;
+  readonly progress: Progress;
+}
+
+export interface Inserted {
+  /** Of each row. */
+  readonly labels: readonly string[];
+  readonly labelCounts: ReadonlyMap<string, number>;
+  readonly embedded: number;
+  readonly fromCache: number;
+  readonly rejected: number;
+}
+
+/**
+ * Gives every embedded image its row, in their order, in the files and in the graph.
+ * @throws NearvoteError what rejected the first image, when `strict`; `dataset_invalid` for an id that came twice or
+ * when no image is left
+ */
+export async function insertImages(options: InsertImagesOptions): Promise<Inserted> {
+  const { images, files, graph, strict, progress } = options;
+  const labels: string[] = [];
+  const labelCounts = new Map<string, number>();
+  const ids = new Set<string>();
+  const counts = { embedded: 0, cached: 0, rejected: 0 };
+  let firstReject: NearvoteError | undefined;
+  for await (const one of images) {
+    const { id, label } = one.image;
+    if (ids.has(id)) {
+      throw new NearvoteError('dataset_invalid', `Expected every image once but ${id} came twice`);
+    }
+    ids.add(id);
+    counts[one.kind]++;
+    progress.advance(1);
+    if (one.kind === 'rejected') {
+      firstReject ??= new NearvoteError(one.code, `${id}: ${one.message}`);
+      if (strict) throw firstReject;
+      files.addReject({ id, code: one.code, message: one.message });
+      continue;
+    }
+    files.addExample(one.image, one.embedding);
+    graph?.add(one.embedding);
+    labels.push(label);
+    labelCounts.set(label, (labelCounts.get(label) ?? 0) + 1);
+  }
+  if (labels.length === 0) {
+    const why =
+      firstReject === undefined
+        ? 'the dataset is empty'
+        : `all ${counts.rejected} were rejected, the first: ${firstReject.message}`;
+    throw new NearvoteError('dataset_invalid', `Expected at least one image that can be decoded but ${why}`);
+  }
+  return {
+    labels,
+    labelCounts,
+    embedded: counts.embedded,
+    fromCache: counts.cached,
+    rejected: counts.rejected,
+  };
+}

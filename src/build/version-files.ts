@@ -1,0 +1,34 @@
+import { join } from 'node:path';
+import type { LabelledImage } from '../image/dataset/dataset.js';
+import { littleEndianBytes } from '../neighbours/embeddings-file.js';
+import { exampleLine } from '../neighbours/examples-file.js';
+import type { FileDigest } from '../neighbours/file-digest.js';
+import { createHashedFile } from './hashed-file.js';
+
+/** The files of a version that grow row by row. */
+export interface VersionFiles {
+  addExample(image: LabelledImage, embedding: Float32Array): void;
+  addReject(reject: { readonly id: string; readonly code: string; readonly message: string }): void;
+  close(): Record<'examples.jsonl' | 'embeddings.f32' | 'rejects.jsonl', FileDigest>;
+}
+
+/** Creates them in the folder of a staged version. @throws the file system's own error */
+export function createVersionFiles(dir: string): VersionFiles {
+  const examples = createHashedFile(join(dir, 'examples.jsonl'));
+  const embeddings = createHashedFile(join(dir, 'embeddings.f32'));
+  const rejects = createHashedFile(join(dir, 'rejects.jsonl'));
+  return {
+    addExample: (image, embedding) => {
+      examples.write(Buffer.from(exampleLine(image)));
+      embeddings.write(littleEndianBytes(embedding));
+    },
+    addReject: ({ id, code, message }) => {
+      rejects.write(Buffer.from(`${JSON.stringify({ id, code, message })}\n`));
+    },
+    close: () => ({
+      'examples.jsonl': examples.close(),
+      'embeddings.f32': embeddings.close(),
+      'rejects.jsonl': rejects.close(),
+    }),
+  };
+}

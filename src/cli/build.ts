@@ -1,0 +1,127 @@
+import { Command, Option } from 'commander';
+import { buildIndex } from '../build/build-index.js';
+import { readEncoderManifest } from '../encoder/load.js';
+import { createDecoder } from '../image/decode.js';
+import { openDataset } from '../image/dataset/open-dataset.js';
+import { limitPerClass } from '../image/dataset/sample.js';
+import { createInferencePool } from '../inference/pool.js';
+import { buildSummary } from './build-summary.js';
+import { resolveShipped, workerFile } from './open-pair.js';
+import { imageLimitOptions, inferenceOptions, integerFrom, numberAbove } from './options.js';
+import type { ImageLimitOptions, InferenceOptions } from './options.js';
+import { createProgress } from './progress.js';
+
+interface BuildFlags extends InferenceOptions, ImageLimitOptions {
+  readonly data: string;
+  readonly encoder: string;
+  readonly out: string;
+  readonly split: 'train' | 'test';
+  readonly m: number;
+  readonly efConstruction: number;
+  readonly ef: number;
+  readonly seed: number;
+  readonly maxPerClass?: number;
+  readonly minRecall: number;
+  readonly strict?: true;
+  readonly keep: number;
+  readonly json?: true;
+}
+
+export function buildCommand(): Command {
+  const command = new Command('build')
+    .description('build an index of labelled images and publish it')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ nearvote build --data photos --encoder models/cifar10-compact --out index/photos\n\nphotos holds a folder for each class; a .csv or .jsonl list of path,label and the CIFAR binary files work too.\n',
+    )
+    .action(build);
+  const options = [...buildOptions(), ...graphOptions(), ...inferenceOptions(), ...imageLimitOptions()];
+  for (const option of options) command.addOption(option);
+  return command;
+}
+
+function buildOptions(): Option[] {
+  return [
+    new Option('--data <path>', 'labelled images').makeOptionMandatory().env('NEARVOTE_BUILD_DATA'),
+    new Option('--encoder <dir>', 'encoder').makeOptionMandatory().env('NEARVOTE_BUILD_ENCODER'),
+    new Option('--out <dir>', 'index, named as its folder').makeOptionMandatory().env('NEARVOTE_BUILD_OUT'),
+    new Option('--split <name>', 'of a CIFAR dataset')
+      .choices(['train', 'test'])
+      .default('train')
+      .env('NEARVOTE_BUILD_SPLIT'),
+    new Option('--max-per-class <n>', 'most images of each label, chosen by seed')
+      .argParser(integerFrom(1))
+      .env('NEARVOTE_BUILD_MAX_PER_CLASS'),
+    new Option('--strict', 'fail at the first image that is rejected').env('NEARVOTE_BUILD_STRICT'),
+    new Option('--keep <n>', 'old versions to keep')
+      .argParser(integerFrom(0))
+      .default(2)
+      .env('NEARVOTE_BUILD_KEEP'),
+    new Option('--json', 'print the report as JSON').env('NEARVOTE_BUILD_JSON'),
+  ];
+}
+
+function graphOptions(): Option[] {
+  return [
+    new Option('--m <n>', 'HNSW links of a node')
+      .argParser(integerFrom(2))
+      .default(16)
+      .env('NEARVOTE_BUILD_M'),
+    new Option('--ef-construction <n>', 'HNSW breadth while building')
+      .argParser(integerFrom(1))
+      .default(200)
+      .env('NEARVOTE_BUILD_EF_CONSTRUCTION'),
+    new Option('--ef <n>', 'HNSW breadth while searching')
+      .argParser(integerFrom(1))
+      .default(64)
+      .env('NEARVOTE_BUILD_EF'),
+    new Option('--seed <n>', 'of everything random')
+      .argParser(integerFrom(0))
+      .default(1)
+      .env('NEARVOTE_BUILD_SEED'),
+    new Option('--min-recall <share>', 'index recall@20 below which nothing is published')
+      .argParser(numberAbove(0))
+      .default(0.99)
+      .env('NEARVOTE_BUILD_MIN_RECALL'),
+  ];
+}
+
+/** Batches on their way for each worker: one in it, one waiting, two being decoded. */
+const batchesInFlight = 4;
+
+async function build(flags: BuildFlags): Promise<void> {
+  const { seed, m, efConstruction, ef, maxPerClass, workers, threads, maxBatch } = flags;
+  const encoderDir = resolveShipped(flags.encoder);
+  const encoder = await readEncoderManifest(encoderDir);
+  const all = await openDataset(flags.data, { split: flags.split, maxFileBytes: flags.maxImageBytes });
+  const dataset = maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed });
+  const inFlight = batchesInFlight * maxBatch * workers;
+  const inference = await createInferencePool({
+    workerFile,
+    setup: { encoderDir, indexDir: undefined, threads, search: 'exact' },
+    workers,
+    maxBatch,
+    maxQueue: inFlight,
+  });
+  const progress = createProgress();
+  try {
+    const report = await buildIndex({
+      dataset,
+      decoder: createDecoder({ ...encoder.input, maxPixels: flags.maxPixels }),
+      encoder,
+      inference,
+      inFlight,
+      out: flags.out,
+      hnsw: { m, efConstruction, ef, seed },
+      minRecall: flags.minRecall,
+      strict: flags.strict === true,
+      keep: flags.keep,
+      progress,
+      now: () => new Date(),
+    });
+    console.log(flags.json === true ? JSON.stringify(report) : buildSummary(report));
+  } finally {
+    progress.finish();
+    await inference.close();
+  }
+}
