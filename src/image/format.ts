@@ -1,7 +1,6 @@
 import { NearvoteError } from '../domain/errors.js';
 
-export const imageFormats = ['jpeg', 'png', 'webp', 'gif', 'avif', 'tiff'] as const;
-export type ImageFormat = (typeof imageFormats)[number];
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'tiff';
 
 /** Magic bytes as latin-1, at `offset`: what the file says of itself, whatever its name says. */
 interface Signature {

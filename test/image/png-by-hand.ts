@@ -25,7 +25,7 @@ export function pngHeader({ width, height, depth = 8, colourType = 2, interlace 
   return pngChunk('IHDR', data);
 }
 
-export const pngSignature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+const pngSignature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
 
 export function pngFile(...chunks: readonly Uint8Array[]): Buffer {
   return Buffer.concat([pngSignature, ...chunks]);

@@ -2,7 +2,7 @@ import { NearvoteError } from '../../domain/errors.js';
 import { cifar100Labels, cifar10Labels } from './cifar-labels.js';
 import type { ImageContent } from './dataset.js';
 
-export const cifarWidth = 32;
+const cifarWidth = 32;
 const planeBytes = cifarWidth * cifarWidth;
 
 /** The official binary version, https://www.cs.toronto.edu/~kriz/cifar.html: label bytes, then a plane each of R, G, B. */
