@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { NearvoteError } from '../domain/errors.js';
@@ -23,6 +24,8 @@ const defaultTimeouts: ServerTimeouts = {
   checkMs: 2_000,
 };
 const maxHeaderBytes = 16 * 1024;
+/** After closing, how long a request that is on its way over an open connection is waited for. */
+const settleMs = 100;
 
 export interface StartServerOptions {
   readonly app: RequestListener;
@@ -51,12 +54,14 @@ export async function startServer({ app, host, port, timeouts }: StartServerOpti
   });
   server.maxHeadersCount = 200;
   const answering = new Map<Duplex, ServerResponse>();
+  let settled = false;
   const handle: RequestListener = (req, res) => {
     answering.set(req.socket, res);
+    if (!server.listening) res.setHeader('Connection', 'close');
     res.once('close', () => {
       answering.delete(req.socket);
       // A connection kept alive turns idle only after this event.
-      if (!server.listening) setImmediate(() => server.closeIdleConnections());
+      if (settled) setImmediate(() => server.closeIdleConnections());
     });
     app(req, res);
   };
@@ -87,7 +92,15 @@ export async function startServer({ app, host, port, timeouts }: StartServerOpti
     port: bound,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        const timer = setTimeout(() => {
+          settled = true;
+          server.closeIdleConnections();
+        }, settleMs);
+        // http's own close would at once cut every connection whose request is not parsed yet.
+        NetServer.prototype.close.call(server, () => {
+          clearTimeout(timer);
+          resolve();
+        });
       }),
   };
 }

@@ -158,6 +158,19 @@ describe('closing', () => {
     await closed;
     await expect(fetch(one.url)).rejects.toThrow();
   });
+
+  it('answers a request that is still on its way over a connection that is open', async () => {
+    const one = await startTestServer();
+    const socket = connect(one.port, '127.0.0.1');
+    socket.write('GET /healthz HTTP/1.1\r\nHost: t\r\n');
+    // Over another connection, later: by now the first is accepted.
+    await one.expectStillServing();
+    const closed = one.close();
+    socket.write('\r\n');
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 200 OK[^]*connection: close/i);
+    await closed;
+  });
 });
 
 describe('memory', () => {

@@ -1,0 +1,82 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { levels } from 'pino';
+import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
+import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
+
+export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly maxQueue: number;
+  readonly maxImages: number;
+  readonly maxBodyBytes: number;
+  readonly exposeSources: boolean;
+  readonly decisionLog?: string;
+  readonly logLevel: string;
+  /** In milliseconds, as is `grace`. */
+  readonly drain: number;
+  readonly grace: number;
+}
+
+/** The options of `nearvote serve`, each also an environment variable. */
+export function serveOptions(): Option[] {
+  return [
+    new Option('--host <host>', 'address to listen on').default('127.0.0.1').env('NEARVOTE_HOST'),
+    new Option('--port <n>', 'port to listen on, 0 for any')
+      .argParser(parsePort)
+      .default(8080)
+      .env('NEARVOTE_PORT'),
+    ...pairOptions(),
+    ...inferenceOptions(),
+    whole('--max-queue <n>', 'images that may wait; more are answered 429', 256).env('NEARVOTE_MAX_QUEUE'),
+    ...voteOptions(),
+    ...imageLimitOptions(),
+    whole('--max-images <n>', 'most images in one request', 64).env('NEARVOTE_MAX_IMAGES'),
+    whole('--max-body-bytes <n>', 'largest request body, in bytes', 64_000_000).env(
+      'NEARVOTE_MAX_BODY_BYTES',
+    ),
+    // With a value, because a variable that is set to false has to mean no.
+    new Option('--expose-sources [boolean]', "show the path of a neighbour's image in its dataset")
+      .argParser(parseBoolean)
+      .preset('true')
+      .default(false)
+      .env('NEARVOTE_EXPOSE_SOURCES'),
+    new Option('--decision-log <file>', 'append a JSON line a decision; rotated at 64 MB, five kept').env(
+      'NEARVOTE_DECISION_LOG',
+    ),
+    new Option('--log-level <level>', 'what is logged to stderr; info has a line a request')
+      .choices([...Object.values(levels.labels), 'silent'])
+      .default('info')
+      .env('NEARVOTE_LOG_LEVEL'),
+    new Option('--drain <duration>', 'how long after SIGTERM connections are still accepted, while not ready')
+      .argParser(parseDuration)
+      .default(250, '250ms')
+      .env('NEARVOTE_DRAIN'),
+    new Option('--grace <duration>', 'how long after SIGTERM it exits at the latest')
+      .argParser(parseDuration)
+      .default(10_000, '10s')
+      .env('NEARVOTE_GRACE'),
+  ];
+}
+
+function whole(flags: string, description: string, value: number): Option {
+  return new Option(flags, description).argParser(integerFrom(1)).default(value);
+}
+
+function parsePort(value: string): number {
+  const port = integerFrom(0)(value);
+  if (port > 65_535) throw new InvalidArgumentError('Expected a port from 0 to 65535.');
+  return port;
+}
+
+function parseBoolean(value: string): boolean {
+  if (/^(true|1|yes|on)$/i.test(value)) return true;
+  if (/^(false|0|no|off)$/i.test(value)) return false;
+  throw new InvalidArgumentError('Expected true or false.');
+}
+
+/** `500ms`, `10s`, `2m`; seconds where there is no unit. */
+function parseDuration(value: string): number {
+  const [, number, unit = 's'] = /^(\d+)(ms|s|m)?$/.exec(value) ?? [];
+  if (number === undefined) throw new InvalidArgumentError('Expected a duration such as 500ms, 10s or 2m.');
+  return Number(number) * { ms: 1, s: 1000, m: 60_000 }[unit as 'ms' | 's' | 'm'];
+}

@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import closeWithGrace from 'close-with-grace';
+import { Command } from 'commander';
+import { destination, pino, type Logger } from 'pino';
+import { createClassifier } from '../classify.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { Inference } from '../inference/inference.js';
+import { createApp } from '../server/app.js';
+import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
+import { createMetrics, type Metrics } from '../server/metrics.js';
+import { startServer, type RunningServer } from '../server/server.js';
+import { createServing, type Serving } from '../server/serving.js';
+import { openPair } from './open-pair.js';
+import { serveOptions, type ServeFlags } from './serve-options.js';
+
+export function serveCommand(): Command {
+  const command = new Command('serve')
+    .description('answer over HTTP')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n  $ curl -F image=@photo.jpg http://127.0.0.1:8080/classify\n',
+    )
+    .action(serve);
+  for (const option of serveOptions()) command.addOption(option);
+  return command;
+}
+
+/** What has to be stopped, as far as it has been started. */
+interface Started {
+  server?: RunningServer;
+  inference?: Inference;
+  decisionLog?: DecisionLog;
+}
+
+/** Listens first, so that probes are answered while encoder and index load. */
+async function serve(flags: ServeFlags): Promise<void> {
+  if (flags.maxBodyBytes < flags.maxImageBytes) {
+    throw new NearvoteError(
+      'usage',
+      `Expected --max-body-bytes to be at least --max-image-bytes, ${flags.maxImageBytes}, but received ${flags.maxBodyBytes}`,
+    );
+  }
+  const logger = pino({ level: flags.logLevel }, destination(2));
+  const metrics = createMetrics();
+  const serving = createServing();
+  const started: Started = {};
+  const stop = async (): Promise<void> => {
+    serving.stopping = true;
+    await started.server?.close();
+    await started.inference?.close();
+    await started.decisionLog?.close();
+  };
+  const grace = closeWithGrace({ delay: flags.grace, logger }, async ({ err, signal }) => {
+    if (err === undefined) logger.info({ signal }, 'stopping');
+    else logger.fatal({ err }, 'stopping after an unexpected error');
+    // A load balancer needs a moment to see that this server is not ready; a connection it opened is not to be reset.
+    serving.stopping = true;
+    await wait(flags.drain);
+    await stop();
+  });
+  try {
+    await start(flags, { logger, metrics, serving, started });
+  } catch (error) {
+    grace.uninstall();
+    await stop();
+    throw error;
+  }
+}
+
+interface Core {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly serving: Serving;
+  readonly started: Started;
+}
+
+async function start(flags: ServeFlags, { logger, metrics, serving, started }: Core): Promise<void> {
+  if (flags.decisionLog !== undefined) {
+    started.decisionLog = await openLog(flags.decisionLog, { logger, metrics });
+  }
+  const app = createApp({
+    serving,
+    metrics,
+    logger,
+    limits: flags,
+    defaultK: flags.k,
+    exposeSources: flags.exposeSources,
+    decisionLog: started.decisionLog,
+    version: await packageVersion(),
+  });
+  started.server = await startServer({ app, host: flags.host, port: flags.port });
+  const { index, encoder, decoder, inference } = await openPair({
+    ...flags,
+    onBatch: (size) => metrics.batch(size),
+    onRestart: (reason) => {
+      metrics.workerRestarted();
+      logger.warn({ reason }, 'an inference worker was replaced');
+    },
+  });
+  started.inference = inference;
+  const classifier = createClassifier({
+    decoder,
+    inference,
+    index: { name: index.name, version: index.version, examples: index.examples },
+    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
+    defaults: { rule: flags.vote, temperature: flags.temperature, k: flags.k },
+    createId: randomUUID,
+  });
+  const { searchKind } = inference;
+  metrics.watchQueue(() => inference.queueDepth);
+  metrics.serves(classifier, searchKind);
+  serving.workersReady = () => inference.ready;
+  serving.classifier = classifier;
+  if (searchKind === 'exact' && flags.search === 'auto') {
+    logger.warn('search is exact: hnswlib-node is not installed, or the index was built without it');
+  }
+  // process.uptime counts from before the first import.
+  console.log(
+    `nearvote is ready on ${started.server.url} with index ${index.name} ${index.version}, ` +
+      `encoder ${encoder.name} ${encoder.version}, ${index.examples.length} examples, ` +
+      `${searchKind} search, after ${process.uptime().toFixed(2)} s`,
+  );
+}
+
+function openLog(file: string, { logger, metrics }: Pick<Core, 'logger' | 'metrics'>): Promise<DecisionLog> {
+  return openDecisionLog({
+    file,
+    maxFileBytes: 64_000_000,
+    rotations: 5,
+    now: () => new Date(),
+    onLost: (err) => {
+      metrics.decisionLogLost();
+      logger.error({ err }, 'a decision could not be written to the decision log');
+    },
+  });
+}
+
+async function packageVersion(): Promise<string> {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,85 @@
+import { Command } from 'commander';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { serveCommand } from '../../src/cli/serve.js';
+import { serveOptions, type ServeFlags } from '../../src/cli/serve-options.js';
+
+afterEach(() => vi.unstubAllEnvs());
+
+function parse(...argv: string[]): ServeFlags {
+  const command = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+  for (const option of serveOptions()) command.addOption(option);
+  return command.parse(argv, { from: 'user' }).opts<ServeFlags>();
+}
+
+describe('the options of serve', () => {
+  it('have the defaults that the documentation states', () => {
+    expect(parse()).toMatchObject({
+      host: '127.0.0.1',
+      port: 8080,
+      index: 'index/cifar10',
+      models: 'models',
+      maxBatch: 32,
+      maxQueue: 256,
+      k: 20,
+      vote: 'softmax',
+      temperature: 0.07,
+      maxImageBytes: 10_000_000,
+      maxImages: 64,
+      exposeSources: false,
+      logLevel: 'info',
+      grace: 10_000,
+    });
+  });
+
+  it('are each an environment variable too, which the command line overrides', () => {
+    for (const option of serveOptions()) {
+      expect(option.envVar).toBe(`NEARVOTE_${option.name().toUpperCase().replaceAll('-', '_')}`);
+    }
+    vi.stubEnv('NEARVOTE_HOST', '0.0.0.0');
+    vi.stubEnv('NEARVOTE_PORT', '9000');
+    expect(parse()).toMatchObject({ host: '0.0.0.0', port: 9000 });
+    expect(parse('--port', '0')).toMatchObject({ host: '0.0.0.0', port: 0 });
+  });
+
+  it('expose sources when told to, and not when a variable says false', () => {
+    expect(parse('--expose-sources').exposeSources).toBe(true);
+    vi.stubEnv('NEARVOTE_EXPOSE_SOURCES', 'true');
+    expect(parse().exposeSources).toBe(true);
+    vi.stubEnv('NEARVOTE_EXPOSE_SOURCES', 'false');
+    expect(parse().exposeSources).toBe(false);
+  });
+
+  it('take durations with and without a unit', () => {
+    const graceOf = (text: string): number => parse('--grace', text).grace;
+    expect(['500ms', '7s', '2m', '3'].map(graceOf)).toEqual([500, 7000, 120_000, 3000]);
+  });
+
+  it.each([
+    ['--port', '65536'],
+    ['--port', '-1'],
+    ['--port', 'http'],
+    ['--vote', 'loudest'],
+    ['--grace', 'soon'],
+    ['--expose-sources', 'perhaps'],
+    ['--max-images', '0'],
+    ['--k', '1.5'],
+    ['--temperature', '0'],
+    ['--log-level', 'loud'],
+    ['--nonsense'],
+  ])('refuse %s %s', (...argv) => {
+    expect(() => parse(...argv)).toThrow();
+  });
+
+  it('are all in the help, with an example', () => {
+    let help = '';
+    const command = serveCommand().configureOutput({
+      writeOut: (text) => {
+        help += text;
+      },
+    });
+    command.outputHelp();
+    for (const option of serveOptions()) expect(help).toContain(option.envVar);
+    expect(help).toContain('$ nearvote serve --index');
+  });
+});

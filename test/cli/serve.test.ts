@@ -1,0 +1,188 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import { decisionSchema, readySchema } from '../../src/server/schemas.js';
+import { drawColour } from '../server/colour-classifier.js';
+import { writeSmallIndex } from './small-index.js';
+
+// The compiled program, as `npm test` has built it: workers are processes of their own.
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const models = fileURLToPath(new URL('../../models', import.meta.url));
+
+let folder: string;
+let index: string;
+let red: Buffer;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nearvote-serve-'));
+  index = join(folder, 'colours');
+  red = await drawColour('red', 32);
+  const images = [
+    { label: 'red', bytes: red },
+    { label: 'red', bytes: await drawColour('crimson', 32) },
+    { label: 'blue', bytes: await drawColour('blue', 32) },
+  ];
+  await writeSmallIndex({ root: index, encoderDir: join(models, 'cifar10-compact'), images });
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const arguments_ = (...more: string[]): string[] => [
+  main,
+  'serve',
+  ...['--index', index, '--models', models, '--port', '0', '--workers', '1', '--max-batch', '4'],
+  ...more,
+];
+
+interface Served {
+  readonly child: ChildProcess;
+  /** The one line on stdout. */
+  readonly line: string;
+  readonly url: string;
+  readonly stderr: () => string;
+  /** Exit code or signal. */
+  readonly exited: Promise<unknown[]>;
+}
+
+async function serve(...more: string[]): Promise<Served> {
+  const child = spawn(process.execPath, arguments_(...more), { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.push(child);
+  const exited = once(child, 'exit');
+  let stderr = '';
+  child.stderr.on('data', (text: Buffer) => {
+    stderr += text.toString();
+  });
+  const lines = createInterface(child.stdout);
+  const [line] = (await Promise.race([
+    once(lines, 'line'),
+    exited.then(() => Promise.reject(new Error(stderr))),
+  ])) as [string];
+  return { child, line, url: /http:\S+/.exec(line)?.[0] ?? '', stderr: () => stderr, exited };
+}
+
+/** Runs to its end, which it is expected to reach by itself. */
+function run(...more: string[]): Promise<{ code: number; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, arguments_(...more), (error, _stdout, stderr) =>
+      resolve({ code: Number(error?.code ?? 0), stderr }),
+    );
+  });
+}
+
+async function listen(): Promise<{ server: Server; port: number }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+const classify = (url: string): Promise<Response> =>
+  fetch(`${url}/classify?k=1`, { method: 'POST', headers: { 'content-type': 'image/png' }, body: red });
+
+describe('nearvote serve', () => {
+  it('says in one line where it is ready and with what, and classifies with the shipped encoder', async () => {
+    const log = join(folder, 'decisions.jsonl');
+    const { child, line, url, stderr, exited } = await serve('--decision-log', log, '--expose-sources');
+    expect(line).toMatch(
+      /^nearvote is ready on http:\/\/127\.0\.0\.1:\d+ with index colours v1, encoder cifar10-compact \S+, 3 examples, exact search, after \d+\.\d\d s$/,
+    );
+    const ready = readySchema.parse(await (await fetch(`${url}/readyz`)).json());
+    expect(ready).toMatchObject({ index: { examples: 3 }, encoder: { dimension: 256 } });
+    const decision = decisionSchema.parse(await (await classify(url)).json());
+    expect(decision).toMatchObject({
+      label: 'red',
+      confidence: 1,
+      index: { name: 'colours', version: 'v1' },
+    });
+    // The very image is in the index.
+    expect(decision.neighbours).toHaveLength(1);
+    expect(decision.neighbours[0]).toMatchObject({ id: 'red/0.png', source: 'red/0.png' });
+    expect(decision.neighbours[0]?.similarity).toBeCloseTo(1, 4);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    expect(metrics).toContain('nearvote_search_exact 1');
+    expect(metrics).toContain('nearvote_batch_size_count 1');
+
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
+    expect(JSON.parse(await readFile(log, 'utf8'))).toMatchObject({ id: decision.id, label: 'red' });
+    expect(stderr().match(/search is exact/g)).toHaveLength(1);
+    expect(stderr()).toContain('"route":"/classify"');
+  });
+
+  it('answers probes while encoder and index still load', async () => {
+    const { server, port } = await listen();
+    server.close();
+    await once(server, 'close');
+    const serving = serve('--port', String(port));
+    const seen: number[] = [];
+    while (seen.at(-1) !== 200) {
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
+      if (answer !== undefined) seen.push(answer.status);
+    }
+    expect(seen[0]).toBe(503);
+    const { child, exited } = await serving;
+    child.kill('SIGINT');
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it('answers requests in flight before it exits', async () => {
+    const { child, url, exited } = await serve('--log-level', 'silent');
+    const pending = Array.from({ length: 20 }, () => classify(url));
+    // One answer shows that they have arrived; the others are at work or queued.
+    await Promise.race(pending);
+    child.kill('SIGTERM');
+    const statuses = await Promise.all(pending.map(async (answer) => (await answer).status));
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it('is not ready while it stops, and exits at once on a second signal', async () => {
+    const { child, url, exited } = await serve('--drain', '1m', '--grace', '2m');
+    child.kill('SIGTERM');
+    await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(503);
+    // What still comes in is still answered.
+    expect((await classify(url)).status).toBe(200);
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([1, null]);
+  });
+
+  it('fails with 1 where it cannot start, and says why', async () => {
+    const { server, port } = await listen();
+    const taken = await run('--port', String(port));
+    expect(taken.code).toBe(1);
+    expect(taken.stderr).toMatch(
+      new RegExp(`127\\.0\\.0\\.1:${port} but that port is in use.*\\[address_unavailable\\]`),
+    );
+    server.close();
+
+    const missing = await run('--index', join(folder, 'nothing'));
+    expect(missing.code).toBe(1);
+    expect(missing.stderr).toMatch(/nearvote build .*\[index_missing\]/);
+
+    const noEncoder = await run('--models', folder);
+    expect(noEncoder.code).toBe(1);
+    expect(noEncoder.stderr).toContain('[encoder_missing]');
+
+    await writeFile(join(folder, 'file'), '');
+    const noLog = await run('--decision-log', join(folder, 'file', 'log'));
+    expect(noLog.code).toBe(1);
+    expect(noLog.stderr).toContain('[output_unwritable]');
+  });
+
+  it('fails with 2 where it is used wrongly', async () => {
+    expect((await run('--port', '65536')).code).toBe(2);
+    const limits = await run('--max-body-bytes', '5', '--max-image-bytes', '6');
+    expect(limits.code).toBe(2);
+    expect(limits.stderr).toContain('--max-body-bytes to be at least --max-image-bytes');
+  });
+});
