@@ -5,6 +5,9 @@ import type { Encoder } from './encoder.js';
 import type { EncoderManifest } from './manifest.js';
 import { checkPixels, closedError } from './pixels.js';
 
+/** What ONNX Runtime would print on stderr is thrown as well. */
+export const quietOptions = { logSeverityLevel: 4 } as const;
+
 export interface OnnxEncoderOptions {
   readonly manifest: EncoderManifest;
   /** The .onnx file. */
@@ -20,6 +23,7 @@ export async function openOnnxEncoder({ manifest, bytes, threads }: OnnxEncoderO
   let session: InferenceSession;
   try {
     session = await InferenceSession.create(bytes, {
+      ...quietOptions,
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',

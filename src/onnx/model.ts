@@ -33,7 +33,9 @@ export type AttributeValue =
   | readonly number[]
   | { readonly float: number }
   | { readonly floats: readonly number[] }
-  | { readonly tensor: TensorProto };
+  | { readonly tensor: TensorProto }
+  /** A branch of If, the body of Loop or Scan. */
+  | { readonly graph: GraphProto };
 
 export interface NodeOptions {
   /** `''` leaves an optional input out. */
@@ -74,6 +76,9 @@ function attribute(name: string, value: AttributeValue): AttributeProto {
   if ('tensor' in value) {
     return create(AttributeProtoSchema, { name, type: AttributeType.TENSOR, t: value.tensor });
   }
+  if ('graph' in value) {
+    return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: value.graph });
+  }
   return create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) });
 }
 
@@ -102,6 +107,11 @@ export function tensorInfo({ name, elementType, dims }: TensorInfoOptions): Valu
   });
 }
 
+/** An output whose type is left for the runtime to infer. */
+export function untypedInfo(name: string): ValueInfoProto {
+  return create(ValueInfoProtoSchema, { name });
+}
+
 export interface ModelOptions {
   readonly name: string;
   readonly inputs: readonly ValueInfoProto[];
@@ -114,20 +124,21 @@ export interface ModelOptions {
 }
 
 /** A whole model; opset 17 and IR version 8 unless told. */
-export function model(options: ModelOptions): ModelProto {
+export function model(options: ModelOptions): GraphModel {
   const { name, inputs, outputs, nodes, initializers = [], opset = 17, irVersion = 8 } = options;
-  return create(ModelProtoSchema, {
+  const graph = create(GraphProtoSchema, {
+    name,
+    input: [...inputs],
+    output: [...outputs],
+    node: [...nodes],
+    initializer: [...initializers],
+  });
+  const proto = create(ModelProtoSchema, {
     irVersion: BigInt(irVersion),
     producerName: 'nearvote',
     opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) })],
-    graph: create(GraphProtoSchema, {
-      name,
-      input: [...inputs],
-      output: [...outputs],
-      node: [...nodes],
-      initializer: [...initializers],
-    }),
   });
+  return Object.assign(proto, { graph });
 }
 
 /** The bytes of an .onnx file. */

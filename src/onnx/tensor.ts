@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
+import { TensorProto_DataLocation, TensorProto_DataType, TensorProtoSchema } from 'onnx-buf';
 import type { TensorProto } from 'onnx-buf';
 import { NearvoteError } from '../domain/errors.js';
 
@@ -103,4 +103,11 @@ export function int64Values(tensor: TensorProto): number[] {
   }
   const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
   return Array.from({ length: count }, (_, i) => Number(view.getBigInt64(i * 8, true)));
+}
+
+/** Gives a tensor whose data lay in another file its bytes. */
+export function takeIn(tensor: TensorProto, data: Uint8Array): void {
+  tensor.rawData = data as Uint8Array<ArrayBuffer>;
+  tensor.externalData = [];
+  tensor.dataLocation = TensorProto_DataLocation.DEFAULT;
 }

@@ -1,0 +1,187 @@
+import { basename, join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { addEncoder } from '../encoder/add/add-encoder.js';
+import { readEncoderManifest } from '../encoder/load.js';
+import { encoderManifestSchema } from '../encoder/manifest.js';
+import type { EncoderManifest } from '../encoder/manifest.js';
+import { numberAbove } from './options.js';
+
+interface AddFlags {
+  readonly size: Size;
+  readonly mean: Channels;
+  readonly std: Channels;
+  readonly layout: 'nchw' | 'nhwc';
+  readonly output?: string;
+  readonly token?: 'cls' | 'mean';
+  readonly scale: number;
+  readonly channels: 'rgb' | 'bgr';
+  readonly fit: EncoderManifest['input']['fit'];
+  readonly kernel: EncoderManifest['input']['kernel'];
+  readonly name?: string;
+  readonly encoderVersion: string;
+  readonly licence: string;
+  readonly trainedOn: readonly string[];
+  readonly out?: string;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+export function encoderCommand(): Command {
+  return new Command('encoder')
+    .description('add and show encoders')
+    .addHelpText('after', '\nExample:\n  $ nearvote encoder show models/cifar10-compact\n')
+    .addCommand(addCommand())
+    .addCommand(showCommand());
+}
+
+const addExample = `
+--output may also name a value inside the model, such as the features before a classifier.
+
+Example:
+  $ nearvote encoder add dinov2.onnx --size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 \\
+      --layout nchw --token cls --licence Apache-2.0
+`;
+
+function addCommand(): Command {
+  const { fit, kernel } = encoderManifestSchema.shape.input.shape;
+  const command = new Command('add')
+    .description('wrap an ONNX encoder made elsewhere, prove it on a run, and write models/NAME')
+    .argument('<path>', 'the .onnx file')
+    .addHelpText('after', addExample)
+    .action(add);
+  const options = [
+    new Option('--size <n>', 'image size in pixels: 224, or 320x240 (width x height)')
+      .argParser(parseSize)
+      .makeOptionMandatory(),
+    new Option('--mean <r,g,b>', 'of the scaled values; one number or three')
+      .argParser(parseMean)
+      .makeOptionMandatory(),
+    new Option('--std <r,g,b>', 'of the scaled values; one number or three')
+      .argParser(parseStd)
+      .makeOptionMandatory(),
+    new Option('--layout <layout>', 'of its input').choices(['nchw', 'nhwc']).makeOptionMandatory(),
+    new Option('--output <name>', 'what to embed with; needed where it has several outputs'),
+    new Option('--token <token>', 'of an output [n,tokens,d]: the first, or the mean of all').choices([
+      'cls',
+      'mean',
+    ]),
+    new Option('--scale <x>', 'what pixel values are divided by first')
+      .argParser(numberAbove(0))
+      .default(255),
+    new Option('--channels <order>', 'of its input').choices(['rgb', 'bgr']).default('rgb'),
+    new Option('--fit <fit>', 'how an image is made to fit').choices(fit.options).default('cover'),
+    new Option('--kernel <kernel>', 'how it is resized').choices(kernel.options).default('cubic'),
+    new Option('--name <name>', "name (default: --out's, or the file's)").argParser(parseName),
+    new Option('--encoder-version <version>', 'its version').default('1.0.0'),
+    new Option('--licence <name>', 'its licence').default('unknown'),
+    new Option('--trained-on <names>', 'datasets, with commas between').argParser(parseList).default([]),
+    new Option('--out <dir>', 'folder to write (default: models/NAME)'),
+    new Option('--force', 'replace an encoder that is there, the whole folder'),
+    new Option('--json', 'print the manifest'),
+  ];
+  for (const option of options) command.addOption(option.env(variableOf(option)));
+  return command;
+}
+
+function showCommand(): Command {
+  const json = new Option('--json', 'print the manifest');
+  return new Command('show')
+    .description('print what an encoder is')
+    .argument('<dir>', 'its folder')
+    .addOption(json.env(variableOf(json)))
+    .addHelpText('after', '\nExample:\n  $ nearvote encoder show models/cifar10-compact --json\n')
+    .action(async (dir: string, flags: { readonly json?: true }) => {
+      print(await readEncoderManifest(dir), flags.json);
+    });
+}
+
+async function add(path: string, flags: AddFlags): Promise<void> {
+  const { size, mean, std, layout, scale, channels, force = false, json, ...rest } = flags;
+  const name = flags.name ?? nameFrom(flags.out ?? path);
+  const dir = flags.out ?? join('models', name);
+  const manifest = await addEncoder({
+    ...rest,
+    ...size,
+    path,
+    dir,
+    force,
+    name,
+    version: flags.encoderVersion,
+    preprocessing: { layout, channels, scale, mean, std },
+  });
+  print(manifest, json);
+  if (!json) console.log(`\nNext: nearvote build --data DIR --encoder ${dir} --out index/NAME`);
+}
+
+function print(manifest: EncoderManifest, json = false): void {
+  if (json) return console.log(JSON.stringify(manifest));
+  const { name, version, format, file, sha256, input, output, trainedOn, metrics, licence } = manifest;
+  const lines = {
+    encoder: `${name} ${version} (${licence})`,
+    file: `${file} (${format}), sha256 ${sha256}`,
+    input: `${input.name}: ${input.width} x ${input.height}, fit ${input.fit}, kernel ${input.kernel}`,
+    output: `${output.name}: ${output.dimension} values, unit length`,
+    'trained on': trainedOn.length === 0 ? 'not said' : trainedOn.join(', '),
+    ...Object.fromEntries(Object.entries(metrics).map(([key, value]) => [key, String(value)])),
+  };
+  const width = Math.max(...Object.keys(lines).map((key) => key.length));
+  for (const [key, value] of Object.entries(lines)) console.log(`${key.padEnd(width)}  ${value}`);
+}
+
+/** NEARVOTE_ENCODER_TRAINED_ON for --trained-on, and so on. */
+function variableOf(option: Option): string {
+  return `NEARVOTE_ENCODER_${option.name().replace('encoder-', '').replaceAll('-', '_').toUpperCase()}`;
+}
+
+/** A file's or folder's name as an encoder's: dinov2_vits14.onnx is dinov2_vits14. */
+function nameFrom(path: string): string {
+  const name = basename(path, '.onnx')
+    .replace(/[^a-z0-9._-]+/gi, '-')
+    .replace(/^[^a-z0-9]+/i, '');
+  return name === '' ? 'encoder' : name;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+function parseSize(text: string): Size {
+  const [, width, height = width] = /^(\d{1,4})(?:x(\d{1,4}))?$/.exec(text) ?? [];
+  const size = { width: Number(width), height: Number(height) };
+  if (!(size.width >= 1 && size.height >= 1 && size.width <= 4096 && size.height <= 4096)) {
+    throw new InvalidArgumentError('Expected a size such as 224 or 320x240, at most 4096.');
+  }
+  return size;
+}
+
+type Channels = readonly [number, number, number];
+
+function parseMean(text: string): Channels {
+  const values = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+  const [r = NaN, g = r, b = r] = values;
+  if (![1, 3].includes(values.length) || ![r, g, b].every(Number.isFinite)) {
+    throw new InvalidArgumentError('Expected one number or three with commas between.');
+  }
+  return [r, g, b];
+}
+
+function parseStd(text: string): Channels {
+  const std = parseMean(text);
+  if (std.some((value) => value <= 0)) throw new InvalidArgumentError('Expected numbers above 0.');
+  return std;
+}
+
+function parseName(text: string): string {
+  if (!encoderManifestSchema.shape.name.safeParse(text).success) {
+    throw new InvalidArgumentError('Expected letters, digits, dots, dashes and underscores.');
+  }
+  return text;
+}
+
+function parseList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}

@@ -1,0 +1,72 @@
+import { basename, dirname } from 'node:path';
+import { z } from 'zod';
+import { NearvoteError } from '../../domain/errors.js';
+import { decodeModel } from '../../onnx/model.js';
+import { encoderManifestSchema } from '../manifest.js';
+import type { EncoderManifest } from '../manifest.js';
+import { readEncoderFile, sha256Of } from '../model-file.js';
+import { inlineExternalData } from './external-data.js';
+import { proveEncoder } from './prove.js';
+import { checkPlace, publishFolder } from './publish.js';
+import { wrapModel } from './wrap.js';
+import type { WrapOptions } from './wrap.js';
+
+export interface AddEncoderOptions extends WrapOptions {
+  /** The .onnx file. */
+  readonly path: string;
+  /** The folder to write. */
+  readonly dir: string;
+  readonly force: boolean;
+  readonly name: string;
+  readonly version: string;
+  readonly fit: EncoderManifest['input']['fit'];
+  readonly kernel: EncoderManifest['input']['kernel'];
+  readonly licence: string;
+  readonly trainedOn: readonly string[];
+}
+
+/**
+ * Wraps an ONNX encoder made elsewhere into the contract that is served, proves it on a run, and writes its folder:
+ * all of it, or nothing.
+ * @throws NearvoteError `encoder_missing`, `encoder_invalid`, `encoder_unsupported`, `output_unwritable`, or `usage` for
+ * options that do not fit the model
+ */
+export async function addEncoder(options: AddEncoderOptions): Promise<EncoderManifest> {
+  const { path, dir, force } = options;
+  await checkPlace(dir, force);
+  const model = decodeModel(await readEncoderFile(dirname(path), basename(path)));
+  await inlineExternalData(model, path);
+  const wrapped = await wrapModel(model, options);
+  const manifest = manifestOf(options, { dimension: wrapped.dimension, sha256: sha256Of([wrapped.bytes]) });
+  await proveEncoder(wrapped, manifest);
+  const files = {
+    'encoder.onnx': wrapped.bytes,
+    'encoder.json': `${JSON.stringify(manifest, undefined, 2)}\n`,
+  };
+  await publishFolder({ dir, files, force });
+  return manifest;
+}
+
+interface Wrapped {
+  readonly dimension: number;
+  readonly sha256: string;
+}
+
+function manifestOf(options: AddEncoderOptions, { dimension, sha256 }: Wrapped): EncoderManifest {
+  const { name, version, width, height, fit, kernel, trainedOn, licence } = options;
+  const parsed = encoderManifestSchema.safeParse({
+    name,
+    version,
+    format: 'onnx',
+    file: 'encoder.onnx',
+    sha256,
+    input: { name: 'pixels', width, height, fit, kernel },
+    output: { name: 'embeddings', dimension },
+    trainedOn,
+    metrics: {},
+    licence,
+  });
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `${z.core.toDotPath(issue.path)}: ${issue.message}`);
+  throw new NearvoteError('usage', `Expected other options for the manifest: ${faults.join('; ')}`);
+}

@@ -1,0 +1,94 @@
+import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from 'onnx-buf';
+
+/** What a graph declares of a tensor; a dimension that is only known when the model runs has a name or `''`. */
+export interface TensorType {
+  /** By its ONNX number, see `elementTypes`. */
+  readonly elementType: number;
+  /** `undefined` when not even the rank is declared. */
+  readonly dims: readonly (number | string)[] | undefined;
+}
+
+/** The type of an input or output, `undefined` when it is not a tensor or not declared. */
+export function tensorTypeOf({ type }: ValueInfoProto): TensorType | undefined {
+  if (type?.value.case !== 'tensorType') return undefined;
+  const { elemType, shape } = type.value.value;
+  const dims = shape?.dim.map(({ value }) => {
+    // Some exporters write -1 or 0 for a free dimension.
+    if (value.case === 'dimValue') return value.value > 0n ? Number(value.value) : '';
+    return value.case === 'dimParam' ? value.value : '';
+  });
+  return { elementType: elemType, dims };
+}
+
+/** The version of the standard operators that a model uses, 1 when it does not say. */
+export function opsetOf({ opsetImport }: ModelProto): number {
+  const standard = opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx');
+  return Number(standard?.version ?? 1);
+}
+
+export function intAttribute(node: NodeProto, name: string): number | undefined {
+  const found = node.attribute.find((attribute) => attribute.name === name);
+  return found === undefined ? undefined : Number(found.i);
+}
+
+/** The branches and bodies of If, Loop and Scan. */
+function subgraphsOf(node: NodeProto): GraphProto[] {
+  return node.attribute.flatMap(({ g, graphs }) => (g === undefined ? graphs : [g, ...graphs]));
+}
+
+/** A graph and every graph inside it. */
+export function graphsIn(graph: GraphProto): GraphProto[] {
+  return [graph, ...graph.node.flatMap(subgraphsOf).flatMap(graphsIn)];
+}
+
+/** Every value a node may read: its inputs, and what its branches and bodies take from around them. */
+export function valuesReadBy(node: NodeProto): string[] {
+  const inner = subgraphsOf(node).flatMap((graph) => [
+    ...graph.node.flatMap(valuesReadBy),
+    ...graph.output.map(({ name }) => name),
+  ]);
+  return [...node.input, ...inner];
+}
+
+/** Every name in a graph, of values and of nodes. */
+export function namesIn(graph: GraphProto): Set<string> {
+  const names = graphsIn(graph).flatMap(({ node, initializer, input, output }) => [
+    ...node.flatMap((one) => [one.name, ...one.input, ...one.output]),
+    ...[...initializer, ...input, ...output].map(({ name }) => name),
+  ]);
+  return new Set(names);
+}
+
+/** Renames a value wherever it is made or read. */
+export function renameValue(
+  graph: GraphProto,
+  { from, to }: { readonly from: string; readonly to: string },
+): void {
+  const renamed = (name: string): string => (name === from ? to : name);
+  for (const { node, initializer, sparseInitializer, input, output } of graphsIn(graph)) {
+    for (const one of node) {
+      one.input = one.input.map(renamed);
+      one.output = one.output.map(renamed);
+    }
+    const sparseValues = sparseInitializer.flatMap(({ values }) => (values === undefined ? [] : [values]));
+    for (const value of [...initializer, ...sparseValues, ...input, ...output])
+      value.name = renamed(value.name);
+  }
+}
+
+/** Drops the nodes and constants that none of `outputs` needs, and every declared shape between, which ONNX Runtime infers. */
+export function keepOnlyNeeded(graph: GraphProto, outputs: readonly string[]): void {
+  const needed = new Set(outputs);
+  // Nodes stand in an order in which every value is made before it is read.
+  const kept = graph.node
+    .toReversed()
+    .filter((node) => {
+      const wanted = node.output.some((name) => needed.has(name));
+      if (wanted) for (const name of valuesReadBy(node)) needed.add(name);
+      return wanted;
+    })
+    .toReversed();
+  graph.node = kept;
+  graph.initializer = graph.initializer.filter(({ name }) => needed.has(name));
+  for (const one of graphsIn(graph)) one.valueInfo = [];
+}
