@@ -19,7 +19,8 @@ const initializer = `SwaggerUIBundle({
 
 /** `GET /docs`: Swagger UI and the table of error codes, with no inline script and nothing from the network. */
 export function createDocsRouter(): Router {
-  const folder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+  const require = createRequire(import.meta.url);
+  const folder = dirname(require.resolve('swagger-ui-dist/package.json'));
   const files = serveFolder(folder, { index: false, redirect: false, dotfiles: 'ignore', maxAge: '1d' });
   const html = renderPage();
   const router = Router({ strict: true, caseSensitive: true });

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../domain/errors.js';
 import { clientVisibleCodes, problemKinds } from './problems.js';
 import { allRoutes } from './routes.js';
 
-export interface HttpObservation {
+interface HttpObservation {
   readonly route: string;
   readonly method: string;
   readonly status: number;
