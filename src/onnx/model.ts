@@ -24,10 +24,10 @@ import { NearvoteError } from '../domain/errors.js';
 import { elementTypes } from './tensor.js';
 import type { ElementType } from './tensor.js';
 
-export type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto };
+export type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto };
 
 /** A plain number is an ONNX int and an array ints; a float says so, because `1` could be either. */
-export type AttributeValue =
+type AttributeValue =
   | number
   | string
   | readonly number[]

@@ -18,7 +18,11 @@ const count = 3;
 export async function proveEncoder(wrapped: WrappedModel, manifest: EncoderManifest): Promise<void> {
   const { width, height } = manifest.input;
   const size = width * height * 3;
-  const pixels = Uint8Array.from({ length: count * size }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+  // Noise, finest in the first image and coarsest in the last.
+  const pixels = Uint8Array.from({ length: count * size }, (_, i) => {
+    const cell = Math.floor((i % size) / 8 ** Math.floor(i / size));
+    return Math.imul(cell + 1, 0x9e3779b1) >>> 24;
+  });
   const images = Array.from({ length: count }, (_, i) => pixels.subarray(i * size, (i + 1) * size));
   const alone = await embedAlone(wrapped.forOneImage, { manifest, images });
   let together: Embeddings;

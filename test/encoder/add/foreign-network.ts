@@ -115,8 +115,8 @@ const declaredDims = {
   'class-token': ['batch', 't', 4],
 };
 
-export const mean = [0.5, 0.25, 0.75] as const;
-export const std = [0.5, 0.25, 0.2] as const;
+const mean = [0.5, 0.25, 0.75] as const;
+const std = [0.5, 0.25, 0.2] as const;
 
 export interface ByHandOptions {
   readonly take?: 'mean' | 'first' | 'mean with class token' | 'class token';
@@ -125,7 +125,7 @@ export interface ByHandOptions {
 }
 
 /** What the wrapped encoder must give for one RGB image, in plain arithmetic. */
-export function byHand(pixels: Uint8Array, options: ByHandOptions = {}): number[] {
+function byHand(pixels: Uint8Array, options: ByHandOptions = {}): number[] {
   const { take = 'mean', channels = 'rgb', scale = 255 } = options;
   const order = channels === 'rgb' ? [0, 1, 2] : [2, 1, 0];
   const tokens: number[][] = [];
