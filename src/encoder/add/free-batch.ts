@@ -33,7 +33,7 @@ export function freeBatch(graph: GraphProto, { pixels, prefix }: FreeBatchOption
     const dims = freedDims(int64Values(shape), intAttribute(one, 'allowzero') === 1);
     if (dims === undefined) return;
     // A new constant: the old one may be the shape of something else as well.
-    const name = `${prefix}shape${initializers.length}`;
+    const name = `${prefix}free-shape${initializers.length}`;
     initializers.push(initializer({ name, elementType: 'int64', dims: [dims.length], data: dims }));
     one.input = [one.input[0] ?? '', name];
   };

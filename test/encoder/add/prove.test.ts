@@ -27,6 +27,25 @@ describe('a model exported for one image', () => {
     await expectByHand(dir, { take: 'mean with class token' });
   });
 
+  it('is freed however often it reshapes', async () => {
+    const dir = await emptyFolder();
+    const proto = foreignModel({ features: 'class-token', batch: 1, shape: [1, 4, tokens] });
+    const dims = [1, tokens + 1, 2, 2];
+    proto.graph.initializer.push(
+      initializer({ name: 'heads', elementType: 'int64', dims: [4], data: dims }),
+      initializer({ name: 'joined', elementType: 'int64', dims: [3], data: [1, tokens + 1, 4] }),
+    );
+    for (let i = 0; i < 10; i++) {
+      const from = i === 0 ? 'features' : `joined${i - 1}`;
+      proto.graph.node.push(
+        node('Reshape', { inputs: [from, 'heads'], outputs: [`heads${i}`] }),
+        node('Reshape', { inputs: [`heads${i}`, 'joined'], outputs: [`joined${i}`] }),
+      );
+    }
+    await add(dir, proto, { token: 'mean', output: 'joined9' });
+    await expectByHand(dir, { take: 'mean with class token' });
+  });
+
   it('is refused where nothing can free it, and says what to do', async () => {
     const dir = await emptyFolder();
     const proto = foreignModel({ batch: 1 });
