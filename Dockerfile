@@ -1,5 +1,4 @@
 # syntax=docker/dockerfile:1
-# The steps are those of test/docker/steps.test.ts: keep both the same.
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 # hnswlib-node compiles: without these three the image would search exactly, and say so.

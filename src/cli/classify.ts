@@ -60,7 +60,10 @@ async function classifyFiles(files: readonly string[], flags: ClassifyFlags): Pr
   if (!flags.json) console.log(renderTable(outcomes));
   const failed = outcomes.filter((outcome) => 'error' in outcome).length;
   if (failed > 0) {
-    throw new NearvoteError('image_unsupported', `${failed} of ${files.length} images could not be classified`);
+    throw new NearvoteError(
+      'image_unsupported',
+      `${failed} of ${files.length} images could not be classified`,
+    );
   }
 }
 

@@ -13,9 +13,9 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 async function createProgram(named: string | undefined): Promise<Command> {
-  const { version } = JSON.parse(
-    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-  ) as { version: string };
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
   const program = new Command('nearvote')
     .description('Image classification without a classifier: the nearest labelled examples vote')
     .version(version)

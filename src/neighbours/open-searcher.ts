@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { readEmbeddingsFile } from './embeddings-file.js';
 import { createExactSearcher } from './exact.js';
+import { openDerivedGraph, type DerivedGraphOptions } from './derived-graph.js';
 import { openGraph } from './hnsw-graph.js';
-import { loadHnswModule, type HnswModule } from './hnsw-module.js';
+import { loadHnswModule, type HnswGraph, type HnswModule } from './hnsw-module.js';
 import { createHnswSearcher } from './hnsw.js';
 import { readIndexManifest } from './index-manifest.js';
 import type { Searcher } from './searcher.js';
@@ -25,7 +26,8 @@ export interface OpenSearcherOptions {
  */
 export async function openSearcher(options: OpenSearcherOptions): Promise<Searcher> {
   const { dir, mode, threads, loadHnsw = loadHnswModule } = options;
-  const { dimension, examples, ef, files } = await readIndexManifest(dir);
+  const manifest = await readIndexManifest(dir);
+  const { dimension, examples, ef, files } = manifest;
 
   const exact = async (): Promise<Searcher> => {
     const path = join(dir, 'embeddings.f32');
@@ -37,17 +39,26 @@ export async function openSearcher(options: OpenSearcherOptions): Promise<Search
   if (mode === 'exact' || expected === undefined) return exact();
   const module = await loadHnsw();
   if (module === undefined) return exact();
+  const graph = await openPublishedGraph({ module, dir, manifest, bytes: expected.bytes });
+  return createHnswSearcher({ graph, size: examples, dimension, ef, exact });
+}
+
+interface PublishedGraphOptions extends DerivedGraphOptions {
+  readonly bytes: number;
+}
+
+/** vectors.hnsw, or what is derived from the embeddings where the version travelled without it. */
+async function openPublishedGraph(options: PublishedGraphOptions): Promise<HnswGraph> {
+  const { module, dir, manifest, bytes } = options;
   const file = join(dir, 'vectors.hnsw');
-  const found = await stat(file).catch((cause: unknown) => {
-    throw new NearvoteError('index_invalid', 'Expected vectors.hnsw but it cannot be read', { cause });
-  });
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) return openDerivedGraph({ module, dir, manifest });
   // hnswlib trusts the lengths it reads.
-  if (found.size !== expected.bytes) {
+  if (found.size !== bytes) {
     throw new NearvoteError(
       'index_invalid',
-      `Expected vectors.hnsw to hold ${expected.bytes} bytes but it holds ${found.size}`,
+      `Expected vectors.hnsw to hold ${bytes} bytes but it holds ${found.size}`,
     );
   }
-  const graph = await openGraph({ module, file, size: examples, dimension });
-  return createHnswSearcher({ graph, size: examples, dimension, ef, exact });
+  return openGraph({ module, file, size: manifest.examples, dimension: manifest.dimension });
 }
