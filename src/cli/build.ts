@@ -57,7 +57,7 @@ function buildOptions(): Option[] {
       .argParser(integerFrom(0))
       .default(2)
       .env('NEARVOTE_BUILD_KEEP'),
-    new Option('--json', 'print the report as JSON').env('NEARVOTE_BUILD_JSON'),
+    new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
   ];
 }
 

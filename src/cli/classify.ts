@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import Table from 'cli-table3';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { createClassifier, type Classifier } from '../classify.js';
 import type { Decision } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
@@ -23,8 +23,13 @@ export function classifyCommand(): Command {
   const command = new Command('classify')
     .description('classify image files and print the decisions')
     .argument('<file...>', 'JPEG, PNG, WebP, GIF, AVIF or TIFF images')
-    .option('--neighbours <n>', 'neighbours to show', integerFrom(0), 5)
-    .option('--json', 'one JSON line a file')
+    .addOption(
+      new Option('--neighbours <n>', 'neighbours to show')
+        .argParser(integerFrom(0))
+        .default(5)
+        .env('NEARVOTE_NEIGHBOURS'),
+    )
+    .addOption(new Option('--json', 'print a JSON line a file').env('NEARVOTE_JSON'))
     .addHelpText('after', '\nExample:\n  $ nearvote classify photo.jpg --index index/cifar10 --json\n')
     .action(classifyFiles);
   for (const option of [...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()]) {

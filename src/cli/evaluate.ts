@@ -39,7 +39,7 @@ export function evaluateCommand(): Command {
         'NEARVOTE_PREDICTIONS',
       ),
     )
-    .option('--json', 'print the report as JSON')
+    .addOption(new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'))
     .addHelpText('after', '\nExample:\n  $ nearvote evaluate --data photos/validation --index index/photos\n')
     .action(evaluateIndex);
   for (const option of [...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()]) {
