@@ -15,6 +15,8 @@ const holderSchema = z.object({
 
 type Holder = z.infer<typeof holderSchema>;
 
+/** Of the file that becomes a lock. */
+export const claimPrefix = '.claim-';
 const lockPrefix = '.lock-';
 const lockPattern = /^\.lock-\d+$/;
 
@@ -38,7 +40,7 @@ export async function lockIndex(root: string): Promise<IndexLock> {
     startedAt: await startOf(process.pid),
   };
   // Linked into place once written, so that no kill leaves an empty lock.
-  const claim = join(root, `.claim-${own.token}`);
+  const claim = join(root, `${claimPrefix}${own.token}`);
   await writeFile(claim, JSON.stringify(own));
   try {
     return await claimLock({ root, claim, own });

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
-import { lockIndex } from './index-lock.js';
+import { claimPrefix, lockIndex } from './index-lock.js';
 import { indexManifestSchema, manifestFile, type IndexManifest } from './index-manifest.js';
 import { currentFile } from './index-store.js';
 
@@ -94,11 +94,21 @@ async function removeOldVersions(options: { root: string; current: string; keep:
   for (const version of old) await rm(join(root, version), { recursive: true, force: true });
 }
 
-/** The lock is held, so whatever is staged here belongs to nobody. */
+/** The lock is held, so whatever is staged here belongs to nobody; a claim may be another's that is being refused. */
 async function removeStale(root: string): Promise<void> {
   for (const name of await readdir(root)) {
-    if (name.startsWith(stagingPrefix)) await rm(join(root, name), { recursive: true, force: true });
+    const path = join(root, name);
+    const stale =
+      name.startsWith(stagingPrefix) || (name.startsWith(claimPrefix) && (await ageMsOf(path)) > claimLifeMs);
+    if (stale) await rm(path, { recursive: true, force: true });
   }
+}
+
+/** A claim lives for milliseconds unless its process was killed. */
+const claimLifeMs = 60_000;
+
+async function ageMsOf(path: string): Promise<number> {
+  return Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -46,8 +46,15 @@ describe('publishing', () => {
     await mkdir(join(root, '.staging-999999-abcd'), { recursive: true });
     await mkdir(join(root, '.cache'));
     await writeFile(join(root, '.staging-current-1234'), 'half');
+    await writeFile(join(root, '.claim-old'), '{}');
+    await utimes(join(root, '.claim-old'), 1_000_000_000, 1_000_000_000);
+    // Another build may be on its way to being refused.
+    await writeFile(join(root, '.claim-new'), '{}');
     await publish(root, 1);
-    expect((await readdir(root)).filter((name) => name.startsWith('.'))).toEqual(['.cache']);
+    expect((await readdir(root)).filter((name) => name.startsWith('.')).sort()).toEqual([
+      '.cache',
+      '.claim-new',
+    ]);
   });
 
   it('lets one build in at a time, and the next when the first is done', async () => {

@@ -1,0 +1,155 @@
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openIndex } from '../../src/neighbours/index-store.js';
+import { seededRandom } from '../neighbours/unit-vectors.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const main = join(root, 'dist/cli/main.js');
+const encoder = join(root, 'models/cifar10-compact');
+
+interface Ran {
+  readonly code: number | string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function nearvote(...args: string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...args], { maxBuffer: 1 << 24 }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : (error.code ?? null), stdout, stderr }),
+    );
+  });
+}
+
+async function draw(dir: string, count: number, seed: number): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const random = seededRandom(seed);
+  for (let i = 0; i < count; i++) {
+    const raw = Buffer.from(Array.from({ length: 48 }, () => Math.floor(random() * 256)));
+    const picture = sharp(raw, { raw: { width: 4, height: 4, channels: 3 } }).resize(32, 32);
+    await picture.png().toFile(join(dir, `${i}.png`));
+  }
+}
+
+// The command runs as it is installed: `npm test` compiles it first.
+describe.skipIf(!existsSync(main))('nearvote build', () => {
+  let base = '';
+  let data = '';
+  beforeAll(async () => {
+    base = await mkdtemp(join(tmpdir(), 'nearvote-command-'));
+    data = join(base, 'data');
+    for (const [i, label] of ['ant', 'bee'].entries()) await draw(join(data, label), 30, i + 1);
+  });
+  afterAll(() => rm(base, { recursive: true }));
+
+  it('builds with the shipped encoder and its workers, then only what is new', async () => {
+    const out = join(base, 'insects');
+    const args = ['build', '--data', data, '--encoder', encoder, '--out', out, '--json'];
+    const first = await nearvote(...args);
+    expect(first.stderr).toContain('embedding: 60/60 images');
+    expect(JSON.parse(first.stdout)).toMatchObject({
+      name: 'insects',
+      embedded: 60,
+      fromCache: 0,
+      examples: 60,
+    });
+    await draw(join(data, 'cat'), 5, 3);
+    await writeFile(join(data, 'cat', 'text.jpg'), 'text');
+    const second = await nearvote(...args.slice(0, -1));
+    expect(second.code).toBe(0);
+    expect(second.stdout).toContain('65 examples of 3 labels, dimension 256');
+    expect(second.stdout).toContain('5 embedded, 60 from the cache, 1 rejected');
+    expect((await openIndex(out)).manifest.encoder.name).toBe('cifar10-compact');
+    // The same images on one worker, two threads and other batches: bit for bit the same embeddings.
+    const other = join(base, 'other');
+    await nearvote(...args.with(6, other), '--workers', '1', '--threads', '2', '--max-batch', '7');
+    const files = async (path: string) => (await openIndex(path)).manifest.files;
+    expect((await files(other))['embeddings.f32']).toEqual((await files(out))['embeddings.f32']);
+    expect((await files(other))['examples.jsonl']).toEqual((await files(out))['examples.jsonl']);
+  });
+
+  it('takes a seeded sample of each class', async () => {
+    const out = join(base, 'sample');
+    const args = ['build', '--data', data, '--encoder', encoder, '--out', out, '--json', '--seed', '4'];
+    const report = JSON.parse((await nearvote(...args, '--max-per-class', '4')).stdout) as {
+      examples: number;
+      rejected: number;
+    };
+    // The sample may hold the file that is no image.
+    expect(report.examples + report.rejected).toBe(12);
+  });
+
+  it('resumes when it was killed', async () => {
+    const out = join(base, 'killed');
+    const many = join(base, 'many');
+    for (const label of ['ant', 'bee']) await draw(join(many, label), 300, label.length);
+    const args = ['build', '--data', many, '--encoder', encoder, '--out', out, '--json'];
+    const child = spawn(process.execPath, [main, ...args, '--workers', '1', '--max-batch', '8'], {
+      stdio: 'ignore',
+    });
+    // Killed once the cache has been written to.
+    const cache = join(out, '.cache');
+    for (let bytes = 0; bytes === 0;) {
+      const [name] = await readdir(cache).catch(() => [] as string[]);
+      bytes = name === undefined ? 0 : (await stat(join(cache, name))).size;
+    }
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('exit', resolve));
+    expect(existsSync(join(out, 'current'))).toBe(false);
+    const report = JSON.parse((await nearvote(...args)).stdout) as { embedded: number; fromCache: number };
+    expect(report.fromCache).toBeGreaterThanOrEqual(128);
+    expect(report.embedded).toBe(600 - report.fromCache);
+  });
+
+  it('says what is wrong with what it was given, and exits 1, or 2 for wrong usage', async () => {
+    const out = join(base, 'wrong');
+    const args = ['build', '--encoder', encoder, '--out', out];
+    const missing = await nearvote(...args, '--data', join(base, 'nothing'));
+    expect(missing).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[dataset_missing]') as string,
+    });
+    const noEncoder = await nearvote('build', '--data', data, '--encoder', join(base, 'none'), '--out', out);
+    expect(noEncoder).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[encoder_missing]') as string,
+    });
+    const strict = await nearvote(...args, '--data', data, '--strict');
+    expect(strict).toMatchObject({ code: 1, stderr: expect.stringContaining('cat/text.jpg') as string });
+    const unwritable = await nearvote(...args.with(4, join(data, 'ant', '0.png')), '--data', data);
+    expect(unwritable).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[output_unwritable]') as string,
+    });
+    expect((await nearvote('build', '--data', data)).code).toBe(2);
+    expect((await nearvote(...args, '--data', data, '--m', 'many')).code).toBe(2);
+    expect(existsSync(join(out, 'current'))).toBe(false);
+  });
+
+  it('shows an example and its environment variables in --help', async () => {
+    const { code, stdout } = await nearvote('build', '--help');
+    expect(code).toBe(0);
+    expect(stdout).toContain('$ nearvote build --data');
+    for (const name of [
+      'DATA',
+      'ENCODER',
+      'OUT',
+      'SPLIT',
+      'M',
+      'EF',
+      'SEED',
+      'MAX_PER_CLASS',
+      'MIN_RECALL',
+      'STRICT',
+      'KEEP',
+    ]) {
+      expect(stdout).toContain(`NEARVOTE_BUILD_${name}`);
+    }
+  });
+});

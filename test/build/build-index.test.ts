@@ -1,0 +1,267 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { buildIndex } from '../../src/build/build-index.js';
+import { openDataset } from '../../src/image/dataset/open-dataset.js';
+import type { LabelledImage } from '../../src/image/dataset/dataset.js';
+import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
+import { openIndex } from '../../src/neighbours/index-store.js';
+import { openSearcher } from '../../src/neighbours/open-searcher.js';
+import { seededRandom } from '../neighbours/unit-vectors.js';
+import { buildOptions } from './build-options.js';
+import { createPixelInference, datasetOf, pixelDataset, pixelEncoder, pixelImages } from './pixel-encoder.js';
+
+const hnswLoads = (await loadHnswModule()) !== undefined;
+
+/** Writes 2 x 2 pictures of random colours. */
+async function drawFolder(dir: string, count: number, seed: number): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const random = seededRandom(seed);
+  for (let i = 0; i < count; i++) {
+    const raw = Buffer.from(Array.from({ length: 12 }, () => Math.floor(random() * 256)));
+    await sharp(raw, { raw: { width: 2, height: 2, channels: 3 } })
+      .png()
+      .toFile(join(dir, `${i}.png`));
+  }
+}
+
+describe('building an index', () => {
+  let base = '';
+  let out = '';
+  let made = 0;
+  beforeAll(async () => {
+    base = await mkdtemp(join(tmpdir(), 'nearvote-build-'));
+  });
+  afterAll(() => rm(base, { recursive: true }));
+  beforeEach(() => {
+    out = join(base, 'index', `${made++}`);
+  });
+
+  it('publishes every image in the order of its dataset, with its label and embedding', async () => {
+    const expected = pixelImages({ count: 100, labels: ['dark', '__proto__', 'light'] });
+    const dataset = datasetOf('drawn', expected);
+    const report = await buildIndex(buildOptions({ out, dataset }));
+    expect(report).toMatchObject({ examples: 100, embedded: 100, fromCache: 0, rejected: 0, warnings: [] });
+    const index = await openIndex(out);
+    expect(index.examples).toEqual(expected.map(({ id, label, source }) => ({ id, label, source })));
+    expect(index.manifest.labels).toEqual([
+      { label: 'dark', examples: 34 },
+      { label: '__proto__', examples: 33 },
+      { label: 'light', examples: 33 },
+    ]);
+    // Each image, as a query, is its own nearest neighbour: rows, embeddings and graph agree.
+    const searcher = await openSearcher({ dir: index.dir, mode: 'auto', threads: 1 });
+    const exact = await openSearcher({ dir: index.dir, mode: 'exact', threads: 1 });
+    const inference = createPixelInference();
+    for (const [row, image] of expected.entries()) {
+      const content = await image.read();
+      const pixels = content.kind === 'pixels' ? content.pixels : new Uint8Array(0);
+      const { embedding = new Float32Array(0) } = await inference.infer(pixels, {
+        k: 0,
+        withEmbedding: true,
+      });
+      const query = { count: 1, dimension: 12, values: embedding } as Parameters<typeof searcher.search>[0];
+      expect([...(await searcher.search(query, 1)).rows]).toEqual([row]);
+      expect([...(await exact.search(query, 1)).rows]).toEqual([row]);
+    }
+    await searcher.close();
+    await exact.close();
+  });
+
+  it('keeps many images on their way, and no more than it may', async () => {
+    const inference = createPixelInference();
+    await buildIndex(buildOptions({ out, inference, inFlight: 16 }));
+    expect(inference.mostAtOnce).toBeGreaterThan(4);
+    expect(inference.mostAtOnce).toBeLessThanOrEqual(16);
+  });
+
+  it('gives the same hashes for the same data, seed and encoder', async () => {
+    const first = await buildIndex(buildOptions({ out }));
+    const second = await buildIndex(buildOptions({ out: join(base, 'index', 'again'), inFlight: 5 }));
+    expect(second.manifest.files['examples.jsonl']).toEqual(first.manifest.files['examples.jsonl']);
+    expect(second.manifest.files['embeddings.f32']).toEqual(first.manifest.files['embeddings.f32']);
+  });
+
+  it('takes what it has seen from the cache, and embeds only the new images of a dataset that grew', async () => {
+    const data = join(base, 'photos');
+    await drawFolder(join(data, 'a'), 12, 1);
+    await drawFolder(join(data, 'b'), 12, 2);
+    const options = async () => buildOptions({ out, dataset: await openDataset(data, { split: 'train' }) });
+    expect(await buildIndex(await options())).toMatchObject({ embedded: 24, fromCache: 0 });
+    await drawFolder(join(data, 'c', 'nested'), 5, 3);
+    const grown = await options();
+    expect(await buildIndex(grown)).toMatchObject({ embedded: 5, fromCache: 24, examples: 29 });
+    expect((grown.inference as ReturnType<typeof createPixelInference>).inferred).toBe(5);
+    // A second encoder has embeddings of its own.
+    const encoder = { ...pixelEncoder, sha256: 'b'.repeat(64) };
+    expect(await buildIndex({ ...(await options()), encoder })).toMatchObject({ embedded: 29, fromCache: 0 });
+  });
+
+  it('lists what it rejects with the reason, and goes on', async () => {
+    const data = join(base, 'mixed');
+    await drawFolder(join(data, 'a'), 6, 1);
+    await drawFolder(join(data, 'b'), 6, 2);
+    await writeFile(join(data, 'a', 'notes.jpg'), 'this is text');
+    await writeFile(join(data, 'b', 'empty.png'), '');
+    const whole = await readFile(join(data, 'a', '0.png'));
+    await writeFile(join(data, 'b', 'cut.png'), whole.subarray(0, whole.length - 20));
+    const dataset = await openDataset(data, { split: 'train', maxFileBytes: 2000 });
+    await writeFile(join(data, 'b', '5.png'), Buffer.alloc(3000));
+    const report = await buildIndex(buildOptions({ out, dataset }));
+    expect(report).toMatchObject({ examples: 11, rejected: 4 });
+    const lines = (await readFile(join(report.dir, 'rejects.jsonl'), 'utf8')).trim().split('\n');
+    const rejects = lines.map((line) => JSON.parse(line) as { id: string; code: string; message: string });
+    expect(rejects.map(({ id, code }) => [id, code])).toEqual([
+      ['a/notes.jpg', 'image_unsupported'],
+      ['b/5.png', 'image_too_large'],
+      ['b/cut.png', 'image_damaged'],
+      ['b/empty.png', 'image_empty'],
+    ]);
+    expect(rejects.every(({ message }) => message !== '' && !message.includes(base))).toBe(true);
+    const ids = (await openIndex(out)).examples.map(({ id }) => id);
+    expect(ids).toHaveLength(11);
+    expect(ids).not.toContain('b/cut.png');
+
+    // Strict: the first of them, and the version served stays.
+    await expect(buildIndex(buildOptions({ out, dataset, strict: true }))).rejects.toMatchObject({
+      code: 'image_unsupported',
+      message: expect.stringContaining('a/notes.jpg') as string,
+    });
+    expect((await openIndex(out)).version).toBe(report.version);
+  });
+
+  it('refuses a dataset that is empty, or of which nothing can be decoded', async () => {
+    await expect(buildIndex(buildOptions({ out, dataset: datasetOf('none', []) }))).rejects.toMatchObject({
+      code: 'dataset_invalid',
+      message: expect.stringContaining('the dataset is empty') as string,
+    });
+    const text = { kind: 'file', bytes: new TextEncoder().encode('text') } as const;
+    const image = { id: 'a/1', label: 'a', source: 'a/1', read: () => Promise.resolve(text) };
+    const dataset = datasetOf('text', [image, { ...image, id: 'a/2' }]);
+    await expect(buildIndex(buildOptions({ out, dataset }))).rejects.toMatchObject({
+      code: 'dataset_invalid',
+      message: expect.stringContaining('all 2 were rejected, the first: a/1') as string,
+    });
+    expect(existsSync(join(out, 'current'))).toBe(false);
+  });
+
+  it('refuses a dataset that lists an image twice', async () => {
+    const images = [...pixelImages({ count: 1 }), ...pixelImages({ count: 1 })];
+    await expect(
+      buildIndex(buildOptions({ out, dataset: datasetOf('twice', images) })),
+    ).rejects.toMatchObject({
+      code: 'dataset_invalid',
+      message: expect.stringContaining('came twice') as string,
+    });
+  });
+
+  it('builds an index of one label, or of one image, and warns', async () => {
+    const dataset = pixelDataset({ count: 1, labels: ['only'] });
+    const report = await buildIndex(buildOptions({ out, dataset }));
+    expect(report.warnings.join()).toContain('All examples have one label, only');
+    expect((await openIndex(out)).examples).toHaveLength(1);
+  });
+
+  it.skipIf(!hnswLoads)(
+    'does not publish below the recall asked for, and the old version stays',
+    async () => {
+      const { version } = await buildIndex(buildOptions({ out }));
+      const poor = { m: 2, efConstruction: 1, ef: 1, seed: 1 };
+      const dataset = pixelDataset({ count: 3000 });
+      await expect(buildIndex(buildOptions({ out, dataset, hnsw: poor }))).rejects.toMatchObject({
+        code: 'recall_too_low',
+        message: expect.stringContaining(
+          'Expected index recall@20 of at least 0.99 but measured 0.',
+        ) as string,
+      });
+      expect((await openIndex(out)).version).toBe(version);
+      expect((await readdir(out)).sort()).toEqual(['.cache', version, 'current']);
+      const low = await buildIndex(buildOptions({ out, dataset, hnsw: poor, minRecall: 0.01 }));
+      expect(low.recall?.queries).toBe(1000);
+      expect(low.fromCache).toBe(3000);
+    },
+  );
+
+  it('builds for exact search where hnswlib-node does not load, and says so', async () => {
+    const loadHnsw = (): Promise<undefined> => Promise.resolve(undefined);
+    const report = await buildIndex(buildOptions({ out, loadHnsw }));
+    expect(report).toMatchObject({ searchKind: 'exact', recall: null });
+    expect(report.warnings.join()).toContain('hnswlib-node');
+    const { manifest, dir } = await openIndex(out);
+    expect(manifest.files['vectors.hnsw']).toBeUndefined();
+    const searcher = await openSearcher({ dir, mode: 'auto', threads: 1 });
+    expect(searcher.kind).toBe('exact');
+    await searcher.close();
+  });
+
+  it('measures leave-one-out accuracy, and calls it optimistic on the images the encoder was trained on', async () => {
+    // Two far corners of colour space and one image that lies about which it is in.
+    const corner = (id: string, label: string, value: number): LabelledImage => ({
+      id,
+      label,
+      source: id,
+      read: () => {
+        const pixels = new Uint8Array(12).fill(value);
+        pixels[0] = Number(id);
+        return Promise.resolve({ kind: 'pixels', pixels, width: 2, height: 2 });
+      },
+    });
+    const images = Array.from({ length: 60 }, (_, i) =>
+      corner(`${i}`, i % 2 ? 'light' : 'dark', i % 2 ? 250 : 5),
+    );
+    images.push(corner('60', 'light', 5));
+    const dataset = datasetOf('drawn (train)', images);
+    const { leaveOneOut } = await buildIndex(buildOptions({ out, dataset }));
+    expect(leaveOneOut).toMatchObject({
+      k: 20,
+      queries: 61,
+      accuracy: 60 / 61,
+      optimistic: true,
+      perClass: [
+        { label: 'dark', count: 30, correct: 30 },
+        { label: 'light', count: 31, correct: 30 },
+      ],
+      confusions: [{ truth: 'light', predicted: 'dark', count: 1 }],
+    });
+    const other = await buildIndex(buildOptions({ out, dataset: datasetOf('other', images) }));
+    expect(other.leaveOneOut.optimistic).toBe(false);
+  });
+
+  it('hands on what inference throws, publishes nothing, and goes on from there next time', async () => {
+    const fine = createPixelInference();
+    const dying = {
+      ...fine,
+      infer: (...args: Parameters<typeof fine.infer>) =>
+        fine.inferred >= 40 ? Promise.reject(new Error('the worker died')) : fine.infer(...args),
+    };
+    await expect(buildIndex(buildOptions({ out, inference: dying }))).rejects.toThrow('the worker died');
+    expect(await readdir(out)).toEqual(['.cache']);
+    expect(await buildIndex(buildOptions({ out }))).toMatchObject({ embedded: 20, fromCache: 40 });
+  });
+
+  it('refuses a second build of the same index while one is going on', async () => {
+    const both = await Promise.allSettled([
+      buildIndex(buildOptions({ out })),
+      buildIndex(buildOptions({ out })),
+    ]);
+    const refused = both.filter((one) => one.status === 'rejected');
+    expect(refused.map(({ reason }) => (reason as { code: string }).code)).toEqual(['output_unwritable']);
+    expect((await openIndex(out)).examples).toHaveLength(60);
+  });
+
+  it('says that it cannot write where a file is in its place', async () => {
+    await mkdir(join(base, 'index'), { recursive: true });
+    await writeFile(out, 'a file');
+    await expect(buildIndex(buildOptions({ out }))).rejects.toMatchObject({ code: 'output_unwritable' });
+    expect(await readFile(out, 'utf8')).toBe('a file');
+    const cacheIsFile = join(base, 'index', 'cache-is-file');
+    await mkdir(cacheIsFile);
+    await writeFile(join(cacheIsFile, '.cache'), 'a file');
+    await expect(buildIndex(buildOptions({ out: cacheIsFile }))).rejects.toMatchObject({
+      code: 'output_unwritable',
+    });
+  });
+});
