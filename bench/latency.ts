@@ -1,0 +1,87 @@
+/* One image at a time over HTTP against the encoder alone, and the time to ready.  npm run build && npx tsx bench/latency.ts */
+import { request, Agent } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { loadEncoder } from '../src/encoder/load.js';
+import { markdownTable } from './markdown-table.js';
+import { startRealServer } from './real-server.js';
+
+const rounds = 5;
+const perRound = 400;
+const encoderDir = fileURLToPath(new URL('../models/cifar10-compact', import.meta.url));
+
+let state = 7;
+const noise = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24;
+const images = await Promise.all(
+  Array.from({ length: perRound }, async () => {
+    const pixels = Uint8Array.from({ length: 32 * 32 * 3 }, noise);
+    const raw = { width: 32, height: 32, channels: 3 } as const;
+    return { pixels, png: await sharp(pixels, { raw }).png().toBuffer() };
+  }),
+);
+
+const percentile = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(share * (values.length - 1))] ?? NaN;
+
+async function time(run: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await run();
+  return performance.now() - started;
+}
+
+const ready: number[] = [];
+for (let i = 0; i < 5; i++) {
+  const server = await startRealServer();
+  ready.push(server.readyMs);
+  await server.stop();
+}
+
+const server = await startRealServer();
+const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+const { hostname, port } = new URL(server.url);
+
+function post(png: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'image/png', 'content-length': png.length };
+    const sent = request(
+      { hostname, port, path: '/classify', method: 'POST', agent, headers },
+      (response) => {
+        if (response.statusCode !== 200) reject(new Error(`status ${String(response.statusCode)}`));
+        response.resume().once('end', resolve);
+      },
+    );
+    sent.once('error', reject).end(png);
+  });
+}
+
+const encoder = await loadEncoder(encoderDir, { threads: 1 });
+const alone: number[] = [];
+const served: number[] = [];
+for (let round = 0; round <= rounds; round++) {
+  const aloneNow: number[] = [];
+  const servedNow: number[] = [];
+  for (const { pixels } of images) aloneNow.push(await time(() => encoder.embed(pixels, 1)));
+  for (const { png } of images) servedNow.push(await time(() => post(png)));
+  // The first round warms both up.
+  if (round === 0) continue;
+  alone.push(percentile(aloneNow, 0.5));
+  served.push(percentile(servedNow, 0.5));
+}
+await encoder.close();
+agent.destroy();
+await server.stop();
+
+const a = percentile(alone, 0.5);
+const b = percentile(served, 0.5);
+console.log(`cifar10-compact, 32 x 32 PNG, one at a time, median of ${rounds} rounds of ${perRound}`);
+console.log(
+  markdownTable(
+    ['', 'ms'],
+    [
+      ['encoder alone at batch 1, 1 thread, p50', a.toFixed(2)],
+      ['over HTTP, p50', b.toFixed(2)],
+      ['difference', (b - a).toFixed(2)],
+      ['start to ready, median of 5', percentile(ready, 0.5).toFixed(0)],
+    ],
+  ),
+);
