@@ -75,14 +75,11 @@ describe.skipIf(!existsSync(main))('nearvote build', () => {
   });
 
   it('takes a seeded sample of each class', async () => {
-    const out = join(base, 'sample');
-    const args = ['build', '--data', data, '--encoder', encoder, '--out', out, '--json', '--seed', '4'];
-    const report = JSON.parse((await nearvote(...args, '--max-per-class', '4')).stdout) as {
-      examples: number;
-      rejected: number;
-    };
-    // The sample may hold the file that is no image.
-    expect(report.examples + report.rejected).toBe(12);
+    const [out, many] = [join(base, 'sample'), join(base, 'sampled')];
+    for (const [i, label] of ['ant', 'bee', 'cat'].entries()) await draw(join(many, label), 3 + i, i + 1);
+    const args = ['build', '--data', many, '--encoder', encoder, '--out', out, '--json', '--seed', '4'];
+    const { stdout } = await nearvote(...args, '--max-per-class', '4');
+    expect(JSON.parse(stdout)).toMatchObject({ examples: 11, embedded: 11 });
   });
 
   it('resumes when it was killed', async () => {
@@ -120,8 +117,11 @@ describe.skipIf(!existsSync(main))('nearvote build', () => {
       code: 1,
       stderr: expect.stringContaining('[encoder_missing]') as string,
     });
-    const strict = await nearvote(...args, '--data', data, '--strict');
-    expect(strict).toMatchObject({ code: 1, stderr: expect.stringContaining('cat/text.jpg') as string });
+    const mixed = join(base, 'mixed', 'ant');
+    await draw(mixed, 2, 1);
+    await writeFile(join(mixed, 'text.jpg'), 'text');
+    const strict = await nearvote(...args, '--data', join(base, 'mixed'), '--strict');
+    expect(strict).toMatchObject({ code: 1, stderr: expect.stringContaining('ant/text.jpg') as string });
     const unwritable = await nearvote(...args.with(4, join(data, 'ant', '0.png')), '--data', data);
     expect(unwritable).toMatchObject({
       code: 1,
