@@ -1,6 +1,6 @@
 /* How much of the encoder's own rate a build reaches, in one run.  npm run build && npx tsx bench/build.ts */
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,24 @@ const workers = availableParallelism();
 const size = 32 * 32 * 3;
 const images = 10_000;
 
+interface Measured {
+  /** Images/s while embedding, start and measuring left out. */
+  readonly rate: number;
+  /** CPU of the whole command for an image, in core-ms: it hardly depends on what else the machine does. */
+  readonly coreMs: number;
+  /** Images/s of the whole command. */
+  readonly wholeRate: number;
+}
+
+/** User and system time of the children this process has waited for, in ms; NaN where there is no /proc. */
+function childrenCpuMs(): number {
+  if (!existsSync('/proc/self/stat')) return NaN;
+  const stat = readFileSync('/proc/self/stat', 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // cutime and cstime, in ticks of 10 ms: proc(5)
+  return (Number(fields[13]) + Number(fields[14])) * 10;
+}
+
 /** One worker's share, in this process and nothing else: batches of 32 from memory, one thread. */
 async function encodeAlone(count: number): Promise<void> {
   const { loadEncoder } = await import('../src/encoder/load.js');
@@ -29,7 +47,9 @@ async function encodeAlone(count: number): Promise<void> {
 }
 
 /** Images/s of as many encoders at once as a build has workers. */
-async function encoderRate(): Promise<number> {
+async function encoderRate(): Promise<Measured> {
+  const cpuBefore = childrenCpuMs();
+  const started = performance.now();
   const { spawn } = await import('node:child_process');
   const share = Math.ceil(images / workers / 32) * 32;
   const rates = await Promise.all(
@@ -46,30 +66,30 @@ async function encoderRate(): Promise<number> {
         }),
     ),
   );
-  return rates.reduce((sum, rate) => sum + rate, 0);
-}
-
-interface Measured {
-  /** Images/s while embedding, and over the whole command, start and measuring included. */
-  readonly embedding: number;
-  readonly whole: number;
+  return {
+    rate: rates.reduce((sum, rate) => sum + rate, 0),
+    coreMs: (childrenCpuMs() - cpuBefore) / images,
+    wholeRate: (images * 1_000) / (performance.now() - started),
+  };
 }
 
 /** A build as a user runs it, into an empty folder: nothing is in its cache. */
 async function buildRate(data: string): Promise<Measured> {
   const out = await mkdtemp(join(tmpdir(), 'nearvote-bench-'));
   const args = ['build', '--data', data, '--split', 'test', '--encoder', encoder, '--out', out, '--json'];
+  const cpuBefore = childrenCpuMs();
   const started = performance.now();
   const { stdout } = spawnSync(process.execPath, [local('dist/cli/main.js'), ...args], {
     maxBuffer: 1 << 26,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const whole = (performance.now() - started) / 1_000;
+  const seconds = (performance.now() - started) / 1_000;
+  const coreMs = (childrenCpuMs() - cpuBefore) / images;
   await rm(out, { recursive: true });
   const report = JSON.parse(stdout.toString()) as { embedded: number; embedSeconds: number };
   if (report.embedded !== images)
     throw new Error(`Expected ${images} images but received ${report.embedded}`);
-  return { embedding: images / report.embedSeconds, whole: images / whole };
+  return { rate: images / report.embedSeconds, coreMs, wholeRate: images / seconds };
 }
 
 /** The same images as a folder of PNGs, one folder a class. */
@@ -93,29 +113,37 @@ async function compare(): Promise<void> {
   if (!existsSync(cifar)) throw new Error('Expected CIFAR-10 in ../shared/data/cifar10');
   const pngs = await mkdtemp(join(tmpdir(), 'nearvote-pngs-'));
   await writePngs(pngs);
-  const alone: number[] = [];
-  const builds = { 'CIFAR binaries': [] as Measured[], 'folder of PNGs': [] as Measured[] };
+  const names = ['encoder alone, batch 32', 'build from CIFAR binaries', 'build from a folder of PNGs'];
+  const measured: Measured[][] = names.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    alone.push(await encoderRate());
-    builds['CIFAR binaries'].push(await buildRate(cifar));
-    builds['folder of PNGs'].push(await buildRate(pngs));
+    measured[0]?.push(await encoderRate());
+    measured[1]?.push(await buildRate(cifar));
+    measured[2]?.push(await buildRate(pngs));
   }
   await rm(pngs, { recursive: true });
-  const base = median(alone);
-  const row = (name: string, rate: number): string[] => [name, rate.toFixed(0), (rate / base).toFixed(2)];
   console.log(
-    `images/s, median of ${rounds} rounds of ${images} CIFAR-10 images, cifar10-compact, ${workers} workers x 1 thread`,
+    `median of ${rounds} rounds of ${images} CIFAR-10 images, cifar10-compact, ${workers} workers x 1 thread; ratios are of each round`,
   );
+  const ratios = (of: readonly Measured[], value: (one: Measured) => number): number[] =>
+    of.map((one, round) => value(one) / value(measured[0]?.[round] ?? one));
   console.log(
     markdownTable(
-      ['what', 'images/s', 'of the encoder alone'],
       [
-        row('encoder alone, batch 32', base),
-        ...Object.entries(builds).flatMap(([name, measured]) => [
-          row(`build from ${name}, embedding`, median(measured.map(({ embedding }) => embedding))),
-          row(`build from ${name}, whole command`, median(measured.map(({ whole }) => whole))),
-        ]),
+        'what',
+        'images/s',
+        'of the encoder alone',
+        'whole command, images/s',
+        'core-ms an image',
+        'of the encoder alone',
       ],
+      measured.map((of, i) => [
+        names[i] ?? '',
+        median(of.map(({ rate }) => rate)).toFixed(0),
+        median(ratios(of, ({ rate }) => rate)).toFixed(2),
+        median(of.map(({ wholeRate }) => wholeRate)).toFixed(0),
+        median(of.map(({ coreMs }) => coreMs)).toFixed(2),
+        median(ratios(of, ({ coreMs }) => 1 / coreMs)).toFixed(2),
+      ]),
     ),
   );
 }

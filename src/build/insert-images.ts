@@ -23,6 +23,8 @@ export interface Inserted {
   readonly rejected: number;
 }
 
+const insertsPerTurn = 4;
+
 /**
  * Gives every embedded image its row, in their order, in the files and in the graph.
  * @throws NearvoteError what rejected the first image, when `strict`; `dataset_invalid` for an id that came twice or
@@ -52,6 +54,8 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
     files.addExample(one.image, one.embedding);
     graph?.add(one.embedding);
     labels.push(label);
+    // A batch comes back whole; inserting all of it at once would keep the next from the worker that is free.
+    if (labels.length % insertsPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
     labelCounts.set(label, (labelCounts.get(label) ?? 0) + 1);
   }
   if (labels.length === 0) {
