@@ -35,7 +35,6 @@ export const indexManifestSchema = z.strictObject({
 });
 
 export type IndexManifest = z.infer<typeof indexManifestSchema>;
-export type IndexFile = keyof IndexManifest['files'];
 
 export const manifestFile = 'manifest.json';
 

@@ -18,7 +18,7 @@ export interface StagedVersion {
   close(): Promise<void>;
 }
 
-export interface PublishOptions {
+interface PublishOptions {
   readonly manifest: IndexManifest;
   /** Versions to keep beside the one served. */
   readonly keep: number;
