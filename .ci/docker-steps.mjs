@@ -14,7 +14,11 @@ const stages = new Map();
 let stage;
 
 const run = (command, options) =>
-  execFileSync('sh', ['-ec', command], { stdio: 'inherit', ...options, env: { ...process.env, ...options.env } });
+  execFileSync('sh', ['-ec', command], {
+    stdio: 'inherit',
+    ...options,
+    env: { ...process.env, ...options.env },
+  });
 
 const steps = {
   FROM: (rest) => {
@@ -59,7 +63,9 @@ const steps = {
 try {
   // The build context is what .dockerignore lets through of the committed tree.
   execFileSync('git', ['clone', '--quiet', root, context]);
-  const lines = readFileSync(join(context, 'Dockerfile'), 'utf8').replaceAll(/\\\n\s*/g, '').split('\n');
+  const lines = readFileSync(join(context, 'Dockerfile'), 'utf8')
+    .replaceAll(/\\\n\s*/g, '')
+    .split('\n');
   for (const line of lines) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const [, word, rest] = /^(\w+)\s+(.*)$/.exec(line);
@@ -79,7 +85,11 @@ async function tryOut({ root: image, workdir, env, command, healthcheck }) {
   }
   const port = 18_080 + (process.pid % 1000);
   const settings = { ...process.env, ...env, NEARVOTE_HOST: '127.0.0.1', NEARVOTE_PORT: String(port) };
-  const server = spawn(command[0], command.slice(1), { cwd, env: settings, stdio: ['ignore', 'inherit', 'inherit'] });
+  const server = spawn(command[0], command.slice(1), {
+    cwd,
+    env: settings,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   const ended = new Promise((resolve) => server.once('exit', (code, signal) => resolve(signal ?? code)));
   try {
     const healthy = () =>

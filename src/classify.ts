@@ -5,7 +5,7 @@ import type { Inference, Inferred } from './inference/inference.js';
 import type { VoteRule } from './vote/rules.js';
 import { vote } from './vote/vote.js';
 
-export interface ClassifyOptions {
+interface ClassifyOptions {
   /** Explicit k: larger than the index is an error. Absent: the default, clamped to the index. */
   readonly k?: number | undefined;
   readonly vote?: VoteRule | undefined;
@@ -30,7 +30,7 @@ export interface Classification {
   readonly timings: StageTimings;
 }
 
-export interface EmbedResult {
+interface EmbedResult {
   /** `[dimension]`, of unit length. */
   readonly embedding: Float32Array;
   readonly timings: StageTimings;

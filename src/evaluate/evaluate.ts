@@ -19,7 +19,7 @@ export interface EvaluateOptions {
   readonly ks: readonly number[];
 }
 
-export interface AccuracyAtK {
+interface AccuracyAtK {
   readonly k: number;
   readonly hnsw: number | undefined;
   readonly exact: number;

@@ -14,7 +14,7 @@ export interface WorkerSetup {
   readonly warmupBatch: number;
 }
 
-export interface SetupRequest {
+interface SetupRequest {
   readonly type: 'setup';
   readonly setup: WorkerSetup;
 }
@@ -31,7 +31,7 @@ export interface BatchRequest {
 
 export type WorkerRequest = SetupRequest | BatchRequest;
 
-export interface ReadyReply {
+interface ReadyReply {
   readonly type: 'ready';
   readonly searchKind: 'hnsw' | 'exact' | 'none';
 }
