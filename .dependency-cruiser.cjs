@@ -56,7 +56,7 @@ module.exports = {
     only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
     only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
-    only('express', 'express|multer|helmet', '^src/server/'),
+    only('express', 'express|express-rate-limit|multer|helmet', '^src/server/'),
     only('prom-client', 'prom-client', '^src/server/metrics\\.ts$'),
   ],
   options: {
