@@ -20,6 +20,10 @@ export interface OpenPair {
 export interface OpenPairOptions extends PairOptions, InferenceOptions {
   readonly maxPixels: number;
   readonly maxQueue: number;
+  /** In milliseconds; 30 s unless told. */
+  readonly workerDeadline?: number;
+  /** Other workers are serving meanwhile. */
+  readonly besideOthers?: boolean;
   readonly onBatch?: (size: number) => void;
   readonly onRestart?: (reason: string) => void;
 }
@@ -52,6 +56,8 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
     workers: options.workers,
     maxBatch: options.maxBatch,
     maxQueue: options.maxQueue,
+    batchDeadlineMs: options.workerDeadline,
+    besideOthers: options.besideOthers,
     onBatch: options.onBatch,
     onRestart: options.onRestart,
   });

@@ -12,7 +12,8 @@ export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, 
   readonly exposeSources: boolean;
   readonly decisionLog?: string;
   readonly logLevel: string;
-  /** In milliseconds, as is `grace`. */
+  /** In milliseconds, as are `drain` and `grace`. */
+  readonly workerDeadline: number;
   readonly drain: number;
   readonly grace: number;
 }
@@ -47,6 +48,10 @@ export function serveOptions(): Option[] {
       .choices([...Object.values(levels.labels), 'silent'])
       .default('info')
       .env('NEARVOTE_LOG_LEVEL'),
+    new Option('--worker-deadline <duration>', 'a worker that is longer at a batch is killed and replaced')
+      .argParser(parseDuration)
+      .default(30_000, '30s')
+      .env('NEARVOTE_WORKER_DEADLINE'),
     new Option('--drain <duration>', 'how long after SIGTERM connections are still accepted, while not ready')
       .argParser(parseDuration)
       .default(250, '250ms')

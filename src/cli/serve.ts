@@ -1,17 +1,15 @@
-import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
 import { destination, pino, type Logger } from 'pino';
-import { createClassifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
-import type { Inference } from '../inference/inference.js';
 import { createApp } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
 import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
+import { createLivePair, type LivePair } from './live-pair.js';
 import { openPair } from './open-pair.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
 
@@ -30,7 +28,6 @@ export function serveCommand(): Command {
 /** What has to be stopped, as far as it has been started. */
 interface Started {
   server?: RunningServer;
-  inference?: Inference;
   decisionLog?: DecisionLog;
 }
 
@@ -46,13 +43,31 @@ async function serve(flags: ServeFlags): Promise<void> {
   const metrics = createMetrics();
   const serving = createServing();
   const started: Started = {};
+  const live = createLivePair({
+    serving,
+    metrics,
+    logger,
+    defaults: flags,
+    open: ({ besideOthers }) =>
+      openPair({
+        ...flags,
+        besideOthers,
+        onBatch: (size) => metrics.batch(size),
+        onRestart: (reason) => {
+          metrics.workerRestarted();
+          logger.warn({ reason }, 'an inference worker was replaced');
+        },
+      }),
+  });
+  // A reload that failed is counted and logged; here nobody waits for it.
+  process.on('SIGHUP', () => void live.reload().catch(() => undefined));
   const stop = async (): Promise<void> => {
     serving.stopping = true;
     await started.server?.close();
-    await started.inference?.close();
+    await live.close();
     await started.decisionLog?.close();
   };
-  const grace = closeWithGrace({ delay: flags.grace, logger }, async ({ err, signal }) => {
+  const grace = closeWithGrace({ delay: flags.grace, logger, skip: ['SIGHUP'] }, async ({ err, signal }) => {
     if (err === undefined) logger.info({ signal }, 'stopping');
     else logger.fatal({ err }, 'stopping after an unexpected error');
     // A load balancer needs a moment to see that this server is not ready; a connection it opened is not to be reset.
@@ -61,8 +76,10 @@ async function serve(flags: ServeFlags): Promise<void> {
     await stop();
   });
   try {
-    await start(flags, { logger, metrics, serving, started });
+    await start(flags, { logger, metrics, serving, started, live });
   } catch (error) {
+    // A signal came while it started: stopping is under way and decides the exit code.
+    if (serving.stopping) return;
     grace.uninstall();
     await stop();
     throw error;
@@ -74,9 +91,10 @@ interface Core {
   readonly metrics: Metrics;
   readonly serving: Serving;
   readonly started: Started;
+  readonly live: LivePair;
 }
 
-async function start(flags: ServeFlags, { logger, metrics, serving, started }: Core): Promise<void> {
+async function start(flags: ServeFlags, { logger, metrics, serving, started, live }: Core): Promise<void> {
   if (flags.decisionLog !== undefined) {
     started.decisionLog = await openLog(flags.decisionLog, { logger, metrics });
   }
@@ -91,28 +109,8 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started }: C
     version: await packageVersion(),
   });
   started.server = await startServer({ app, host: flags.host, port: flags.port });
-  const { index, encoder, decoder, inference } = await openPair({
-    ...flags,
-    onBatch: (size) => metrics.batch(size),
-    onRestart: (reason) => {
-      metrics.workerRestarted();
-      logger.warn({ reason }, 'an inference worker was replaced');
-    },
-  });
-  started.inference = inference;
-  const classifier = createClassifier({
-    decoder,
-    inference,
-    index: { name: index.name, version: index.version, examples: index.examples },
-    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
-    defaults: { rule: flags.vote, temperature: flags.temperature, k: flags.k },
-    createId: randomUUID,
-  });
+  const { index, encoder, inference } = await live.load();
   const { searchKind } = inference;
-  metrics.watchQueue(() => inference.queueDepth);
-  metrics.serves(classifier, searchKind);
-  serving.workersReady = () => inference.ready;
-  serving.classifier = classifier;
   if (searchKind === 'exact' && flags.search === 'auto') {
     logger.warn('search is exact: hnswlib-node is not installed, or the index was built without it');
   }

@@ -1,4 +1,6 @@
 import { fork } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker, isMainThread, parentPort } from 'node:worker_threads';
 import type { WorkerReply, WorkerRequest } from './protocol.js';
@@ -10,6 +12,8 @@ export type WorkerKind = 'process' | 'thread';
 export interface WorkerChannel {
   send(request: WorkerRequest): void;
   kill(): void;
+  /** Takes only what others leave of the cores, or its fair share again. */
+  yieldCores(yielding: boolean): void;
 }
 
 export interface WorkerChannelOptions {
@@ -33,7 +37,13 @@ function startProcess({ file, onReply, onExit }: WorkerChannelOptions): WorkerCh
     serialization: 'advanced',
     execArgv: [`--max-old-space-size=${heapMegabytes}`],
   });
-  const ended = once(onExit);
+  // A stopped or hung worker would outlive this process.
+  const killAtExit = (): void => void child.kill('SIGKILL');
+  process.on('exit', killAtExit);
+  const ended = once((reason) => {
+    process.off('exit', killAtExit);
+    onExit(reason);
+  });
   child.on('message', (message) => onReply(message as WorkerReply));
   child.once('error', (error) => ended(error.message));
   child.once('exit', (code, signal) =>
@@ -45,7 +55,29 @@ function startProcess({ file, onReply, onExit }: WorkerChannelOptions): WorkerCh
       if (child.connected) child.send(request, () => undefined);
     },
     kill: () => child.kill('SIGKILL'),
+    yieldCores: (yielding) => {
+      if (child.pid !== undefined) setNice(child.pid, yielding);
+    },
   };
+}
+
+/** Only the privileged may lower a nice value again, so a step of one is tried before a worker is set far back. */
+function setNice(pid: number, yielding: boolean): void {
+  try {
+    if (yielding) {
+      setPriority(pid, 1);
+      setPriority(pid, 0);
+    }
+    for (const thread of threadsOf(pid)) setPriority(thread, yielding ? 10 : 0);
+  } catch {
+    // Without the privilege a worker starts at the priority of the others; one that is gone needs none.
+  }
+}
+
+/** On Linux a nice value belongs to a thread, and a new thread takes its creator's. */
+function threadsOf(pid: number): number[] {
+  const tasks = `/proc/${pid}/task`;
+  return existsSync(tasks) ? readdirSync(tasks).map(Number) : [pid];
 }
 
 function startThread({ file, onReply, onExit }: WorkerChannelOptions): WorkerChannel {
@@ -57,6 +89,7 @@ function startThread({ file, onReply, onExit }: WorkerChannelOptions): WorkerCha
   return {
     send: (request) => thread.postMessage(request),
     kill: () => void thread.terminate(),
+    yieldCores: () => undefined,
   };
 }
 
@@ -81,7 +114,8 @@ export function connectToPool(handle: (request: WorkerRequest) => Promise<Worker
   };
   if (isMainThread) {
     process.on('message', receive);
-    // The pool decides when to stop: a Ctrl-C reaches the whole process group.
+    // The pool decides when to stop: a Ctrl-C or a hang-up reaches the whole process group.
+    process.on('SIGHUP', () => undefined);
     process.on('SIGINT', () => undefined);
     process.on('SIGTERM', () => undefined);
     process.on('disconnect', () => process.exit(0));

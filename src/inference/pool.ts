@@ -3,7 +3,7 @@ import type { WorkerKind } from './channel.js';
 import type { Inference } from './inference.js';
 import type { WorkerSetup } from './protocol.js';
 import { createEntryQueue } from './queue.js';
-import { superviseWorker } from './supervised-worker.js';
+import { superviseWorker, type SupervisedWorker } from './supervised-worker.js';
 
 export interface InferencePoolOptions {
   /** The compiled worker.js. */
@@ -15,7 +15,10 @@ export interface InferencePoolOptions {
   readonly maxQueue: number;
   /** See docs/decisions/003: a process unless told. */
   readonly kind?: WorkerKind | undefined;
+  /** 30 s unless told. */
   readonly batchDeadlineMs?: number | undefined;
+  /** Start one worker after another, with the cores that others leave: another pool is serving meanwhile. */
+  readonly besideOthers?: boolean | undefined;
   readonly onBatch?: ((size: number) => void) | undefined;
   readonly onRestart?: ((reason: string) => void) | undefined;
 }
@@ -29,17 +32,22 @@ export async function createInferencePool(options: InferencePoolOptions): Promis
   const { workers: seats, maxBatch } = options;
   let closed = false;
   const queue = createEntryQueue(options.maxQueue, dispatch);
-  const workers = Array.from({ length: seats }, () =>
-    superviseWorker({
+  const workers: SupervisedWorker[] = [];
+
+  function addWorker(): Promise<void> {
+    const worker = superviseWorker({
       kind: options.kind ?? 'process',
       file: options.workerFile,
       setup: { ...options.setup, warmupBatch: maxBatch },
       batchDeadlineMs: options.batchDeadlineMs ?? 30_000,
+      yielding: options.besideOthers ?? false,
       onFree: dispatch,
       onBatch: (size) => options.onBatch?.(size),
       onRestart: (reason) => options.onRestart?.(reason),
-    }),
-  );
+    });
+    workers.push(worker);
+    return worker.started;
+  }
 
   function dispatch(): void {
     // Entries that arrive in the same turn of the event loop share a batch.
@@ -54,7 +62,9 @@ export async function createInferencePool(options: InferencePoolOptions): Promis
   }
 
   try {
-    await Promise.all(workers.map((worker) => worker.started));
+    if (options.besideOthers === true) for (let i = 0; i < seats; i++) await addWorker();
+    else await Promise.all(Array.from({ length: seats }, addWorker));
+    for (const worker of workers) worker.stopYielding();
   } catch (error) {
     for (const worker of workers) {
       worker.started.catch(() => undefined);

@@ -10,6 +10,8 @@ export interface SupervisedWorkerOptions {
   readonly setup: WorkerSetup;
   /** A batch that takes longer is taken for hung: the worker is killed and replaced. */
   readonly batchDeadlineMs: number;
+  /** Starts with what others leave of the cores, until `stopYielding`. */
+  readonly yielding: boolean;
   /** Called whenever the worker could take a batch. */
   onFree(): void;
   onBatch(size: number): void;
@@ -26,6 +28,7 @@ export interface SupervisedWorker {
   /** Resolves when the first worker is set up. @throws what its setup threw; later failures are retried. */
   readonly started: Promise<void>;
   run(entries: readonly Entry[]): void;
+  stopYielding(): void;
   /** Resolves when nothing is in the worker. */
   drained(): Promise<void>;
   stop(): void;
@@ -45,6 +48,12 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
   let ready = false;
   let everReady = false;
   let stopped = false;
+  let { yielding } = options;
+  /** What a replacement's setup failed with. */
+  let setupFailure: string | undefined;
+  let setupDeadline: NodeJS.Timeout | undefined;
+  let openedAt = 0;
+  let firstSetupMs = 0;
   let searchKind: 'hnsw' | 'exact' | 'none' = 'none';
   let nextBatch = 0;
   let retryMs = firstRetryMs;
@@ -65,11 +74,18 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
       },
     });
     channel = own;
+    setupFailure = undefined;
+    openedAt = performance.now();
+    if (yielding) own.yieldCores(true);
+    // How long the first setup takes is nobody's to bound, a large index included; a replacement's is known.
+    if (everReady) setupDeadline = setTimeout(() => own.kill(), options.batchDeadlineMs + 10 * firstSetupMs);
     own.send({ type: 'setup', setup: options.setup });
   }
 
   function onReply(reply: WorkerReply): void {
     if (reply.type === 'ready') {
+      clearTimeout(setupDeadline);
+      if (!everReady) firstSetupMs = performance.now() - openedAt;
       ready = everReady = true;
       retryMs = firstRetryMs;
       searchKind = reply.searchKind;
@@ -79,6 +95,7 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
     if (reply.batch === undefined) {
       const { code, message } = reply as { code: NearvoteError['code']; message: string };
       if (!everReady) return fail(new NearvoteError(code, message));
+      setupFailure = `${message} [${code}]`;
       return channel?.kill();
     }
     const flight = land(reply.batch);
@@ -91,6 +108,7 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
   function onExit(reason: string): void {
     ready = false;
     channel = undefined;
+    clearTimeout(setupDeadline);
     for (const batch of [...flights.keys()]) {
       const flight = land(batch);
       if (flight)
@@ -104,7 +122,7 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
       return fail(
         new NearvoteError('worker_failed', `The inference worker ended while starting (${reason})`),
       );
-    options.onRestart(reason);
+    options.onRestart(setupFailure ?? reason);
     retryTimer = setTimeout(open, retryMs);
     retryMs = Math.min(retryMs * 2, lastRetryMs);
   }
@@ -144,12 +162,17 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
       options.onBatch(entries.length);
       channel?.send(request);
     },
+    stopYielding: () => {
+      yielding = false;
+      channel?.yieldCores(false);
+    },
     drained: () =>
       flights.size === 0 ? Promise.resolve() : new Promise((resolve) => waitingForDrain.push(resolve)),
     stop: () => {
       stopped = true;
       ready = false;
       clearTimeout(retryTimer);
+      clearTimeout(setupDeadline);
       channel?.kill();
     },
   };

@@ -8,7 +8,7 @@ import { requestIdOf } from './answer.js';
 import { toProblem } from './problems.js';
 import { parseClassifyQuery, parseEmptyQuery } from './query.js';
 import type { DecisionBody, EmbeddingBody } from './schemas.js';
-import { loadedClassifier, type Serving } from './serving.js';
+import { holdClassifier, type Serving } from './serving.js';
 import type { ReadUpload } from './upload.js';
 import type { UploadedImage } from './uploaded.js';
 
@@ -39,7 +39,7 @@ export function createImageRoutes(parts: ImageRouteParts): {
   const { serving, metrics, decisionLog, exposeSources, defaultK } = parts;
 
   const classify: RequestHandler = async (req, res) => {
-    const classifier = loadedClassifier(serving);
+    const classifier = holdClassifier(serving, res);
     const query = parseClassifyQuery(req.query, { examples: classifier.index.examples, defaultK });
     await answer(parts, { req, res }, async (image, signal) => {
       const classification = await classifier.classify(image, { ...query, signal });
@@ -50,7 +50,7 @@ export function createImageRoutes(parts: ImageRouteParts): {
   };
 
   const embed: RequestHandler = async (req, res) => {
-    const classifier = loadedClassifier(serving);
+    const classifier = holdClassifier(serving, res);
     parseEmptyQuery(req.query);
     await answer(parts, { req, res }, async (image, signal) => {
       const { embedding, timings } = await classifier.embed(image, { signal });

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 
@@ -8,10 +9,41 @@ export interface Serving {
   /** False while no worker could take a batch. */
   workersReady: () => boolean;
   stopping: boolean;
+  readonly holds: Holds;
+}
+
+/** Which requests still need a classifier: after a swap its workers stay until they are answered. */
+export interface Holds {
+  add(classifier: Classifier): void;
+  remove(classifier: Classifier): void;
+  /** Resolves when no request holds it. */
+  none(classifier: Classifier): Promise<void>;
 }
 
 export function createServing(): Serving {
-  return { classifier: undefined, workersReady: () => true, stopping: false };
+  return { classifier: undefined, workersReady: () => true, stopping: false, holds: createHolds() };
+}
+
+function createHolds(): Holds {
+  const counts = new Map<Classifier, number>();
+  const waiting = new Map<Classifier, (() => void)[]>();
+  return {
+    add: (classifier) => counts.set(classifier, (counts.get(classifier) ?? 0) + 1),
+    remove: (classifier) => {
+      const left = (counts.get(classifier) ?? 0) - 1;
+      if (left > 0) {
+        counts.set(classifier, left);
+        return;
+      }
+      counts.delete(classifier);
+      for (const resolve of waiting.get(classifier) ?? []) resolve();
+      waiting.delete(classifier);
+    },
+    none: (classifier) =>
+      counts.has(classifier)
+        ? new Promise((resolve) => waiting.set(classifier, [...(waiting.get(classifier) ?? []), resolve]))
+        : Promise.resolve(),
+  };
 }
 
 /**
@@ -29,10 +61,21 @@ export function readyClassifier(serving: Serving): Classifier {
 }
 
 /**
- * The classifier for a request; one that was accepted is answered even while the server stops.
+ * The classifier for a request, held for it until its answer is out or its client has gone. A request that was
+ * accepted is answered even while the server stops.
  * @throws NearvoteError `not_ready`
  */
-export function loadedClassifier(serving: Serving): Classifier {
+export function holdClassifier(serving: Serving, res: ServerResponse): Classifier {
+  const classifier = loadedClassifier(serving);
+  // A response that is closed already would never let go.
+  if (!res.closed) {
+    serving.holds.add(classifier);
+    res.once('close', () => serving.holds.remove(classifier));
+  }
+  return classifier;
+}
+
+function loadedClassifier(serving: Serving): Classifier {
   if (serving.classifier === undefined) {
     throw new NearvoteError('not_ready', 'Expected a loaded index and encoder but they are still loading');
   }
