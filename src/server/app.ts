@@ -57,6 +57,7 @@ export function createApp(options: AppOptions): Express {
   app.disable('etag');
   app.use(createRequestRecorder({ logger, metrics }));
   app.use(secureHeaders());
+  app.use(requireHost);
   app.post(routes.classify.path, classify);
   app.post(routes.embed.path, embed);
   app.get(routes.health.path, (_req, res) => {
@@ -97,6 +98,14 @@ function secureHeaders(): RequestHandler {
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
   });
 }
+
+/** RFC 9112, 3.2. */
+const requireHost: RequestHandler = (req, _res, next) => {
+  if (req.headers.host === undefined && req.httpVersion === '1.1') {
+    throw new NearvoteError('request_malformed', 'Expected a Host header but received none');
+  }
+  next();
+};
 
 function readyBody(serving: Serving): ReadyBody {
   const { index, encoder } = readyClassifier(serving);

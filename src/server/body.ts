@@ -35,7 +35,7 @@ export function openBody(req: IncomingMessage, res: ServerResponse, limit: numbe
   }
   const announced = req.headers['content-length'];
   if (announced !== undefined && Number(announced) > limit) throw bodyTooLarge(limit);
-  if (req.headers.expect !== undefined) res.writeContinue();
+  if (req.headers.expect?.toLowerCase() === '100-continue') res.writeContinue();
 
   let received = 0;
   const body = new Transform({

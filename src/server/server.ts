@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES, type RequestListener, type ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -26,6 +26,8 @@ const defaultTimeouts: ServerTimeouts = {
 const maxHeaderBytes = 16 * 1024;
 /** After closing, how long a request that is on its way over an open connection is waited for. */
 const settleMs = 100;
+/** How long a client whose connection is given up may take to read why. */
+const lingerMs = 1000;
 
 export interface StartServerOptions {
   readonly app: RequestListener;
@@ -51,6 +53,8 @@ export async function startServer({ app, host, port, timeouts }: StartServerOpti
     requestTimeout: requestMs,
     keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: checkMs,
+    // Node's own answer would not be a problem document; the app asks for it.
+    requireHostHeader: false,
   });
   server.maxHeadersCount = 200;
   const answering = new Map<Duplex, ServerResponse>();
@@ -68,8 +72,18 @@ export async function startServer({ app, host, port, timeouts }: StartServerOpti
   server.on('request', handle);
   // `100 Continue` is sent when a body is wanted, not before it was looked at.
   server.on('checkContinue', handle);
+  // Any other expectation may be passed over (RFC 9110, 10.1.1); node would answer a bare 417.
+  server.on('checkExpectation', handle);
+  const refuse = createRefuser();
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     refuse(socket, answering.get(socket), explain(error, maxHeaderBytes));
+  });
+  server.on('connect', (_req, socket) => {
+    const error = new NearvoteError(
+      'method_not_allowed',
+      'Expected a request for a route but received CONNECT',
+    );
+    refuse(socket, undefined, error);
   });
 
   const bound = await new Promise<number>((resolve, reject) => {
@@ -132,21 +146,34 @@ function explain({ code }: NodeJS.ErrnoException, headerBytes: number): Nearvote
   return new NearvoteError('request_malformed', what);
 }
 
-/** Answers on the bare socket, where no answer has begun, and closes it. */
-function refuse(socket: Duplex, answer: ServerResponse | undefined, error: NearvoteError): void {
-  if (!socket.writable || answer?.headersSent === true) {
-    socket.destroy();
-    return;
-  }
+/** Answers on the bare socket, where no answer has begun, and closes it when the client had time to read that. */
+function createRefuser(): (socket: Duplex, begun: ServerResponse | undefined, error: NearvoteError) => void {
+  const refused = new WeakSet<Duplex>();
+  return (socket, begun, error) => {
+    // Each further piece of what was refused fails again; closing on unread data would reset the answer away.
+    if (refused.has(socket)) return;
+    refused.add(socket);
+    if (!socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const timer = setTimeout(() => socket.destroy(), lingerMs);
+    socket.once('close', () => clearTimeout(timer));
+    // Errors of a socket that is being given up are nobody's.
+    socket.on('error', () => undefined);
+    socket.end(begun?.headersSent === true ? '' : refusal(error));
+  };
+}
+
+function refusal(error: NearvoteError): string {
   const body = JSON.stringify(toProblem(error, 'unknown'));
-  socket.end(
-    [
-      `HTTP/1.1 ${problemKinds[error.code].status} Bad Request`,
-      `Content-Type: ${problemMediaType}`,
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      'Connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  );
+  const { status } = problemKinds[error.code];
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    `Content-Type: ${problemMediaType}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n');
 }
