@@ -47,7 +47,7 @@ export function createLivePair(options: LivePairOptions): LivePair {
   const open = new Set<Inference>();
 
   // Asked anew after every await.
-  const isClosing = (): boolean => closing;
+  const isClosing = (): boolean => closing || serving.stopping;
 
   function closedError(): NearvoteError {
     return new NearvoteError('shutting_down', 'Expected a serving server but it is shutting down');

@@ -34,7 +34,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   shutting_down: shown(503, 'The server is shutting down'),
   // nginx's number for it; nobody is there to read the answer, the log and the metrics are.
   client_gone: shown(499, 'The client closed the connection'),
-  worker_failed: hidden(500, 'An inference worker failed'),
+  worker_failed: hidden(503, 'An inference worker failed'),
   internal: hidden(500, 'Internal error'),
   usage: hidden(500, 'Invalid server options'),
   dataset_missing: hidden(500, 'The dataset is missing'),

@@ -161,7 +161,7 @@ describe('errors of the classifier', () => {
     ['overloaded', 429],
     ['timed_out', 503],
     ['shutting_down', 503],
-    ['worker_failed', 500],
+    ['worker_failed', 503],
   ] as const)('that are %s are %i', async (code, status) => {
     const one = await failing(new NearvoteError(code, 'Expected less but received more'));
     const answer = await postTo(one, '/classify');
