@@ -23,6 +23,8 @@ export async function startRealServer(flags: readonly string[] = []): Promise<Re
   for await (const line of createInterface({ input: child.stdout })) {
     const url = /http:\/\/\S+/.exec(line)?.[0];
     if (url === undefined) continue;
+    // What it says later is not to fill the pipe.
+    child.stdout.resume();
     return {
       url,
       pid: child.pid ?? 0,
