@@ -1,0 +1,157 @@
+import { setImmediate as turn } from 'node:timers/promises';
+
+import { describe, expect, it } from 'vitest';
+
+import { createLivePair, type LivePair } from '../../src/cli/live-pair.js';
+import type { OpenPair } from '../../src/cli/open-pair.js';
+import { createServing, type Serving } from '../../src/server/serving.js';
+
+interface Opening {
+  readonly besideOthers: boolean;
+  /** Ends the opening with a pair of this version. */
+  finish(version: string): void;
+  fail(error: Error): void;
+}
+
+interface Stage {
+  readonly live: LivePair;
+  readonly serving: Serving;
+  readonly openings: Opening[];
+  readonly closed: string[];
+  readonly results: string[];
+  opening(number: number): Promise<Opening>;
+}
+
+/** A live pair whose openings end when the test says. */
+function setStage(): Stage {
+  const openings: Opening[] = [];
+  const closed: string[] = [];
+  const results: string[] = [];
+  const serving = createServing();
+  const pairOf = (version: string): OpenPair => {
+    const index = { name: 'i', version, examples: [{ id: 'a', label: 'a', source: 'a' }] };
+    const encoder = { name: 'e', version: '1', output: { name: 'o', dimension: 2 } };
+    const inference = {
+      searchKind: 'exact',
+      queueDepth: 0,
+      ready: true,
+      infer: () => Promise.reject(new Error('nothing is classified here')),
+      close: () => Promise.resolve(void closed.push(version)),
+    };
+    return { index, encoder, decoder: {}, inference } as unknown as OpenPair;
+  };
+  const live = createLivePair({
+    serving,
+    metrics: {
+      serves: () => undefined,
+      watchQueue: () => undefined,
+      reloaded: (result) => void results.push(result),
+    },
+    logger: { info: () => undefined, error: () => undefined },
+    defaults: { k: 1, vote: 'majority', temperature: 1 },
+    open: ({ besideOthers }) =>
+      new Promise((resolve, reject) => {
+        openings.push({ besideOthers, finish: (version) => resolve(pairOf(version)), fail: reject });
+      }),
+  });
+  const opening = async (number: number): Promise<Opening> => {
+    for (;;) {
+      const found = openings[number];
+      if (found !== undefined) return found;
+      await turn();
+    }
+  };
+  return { live, serving, openings, closed, results, opening };
+}
+
+async function loaded(): Promise<Stage> {
+  const stage = setStage();
+  const first = stage.live.load();
+  (await stage.opening(0)).finish('v1');
+  await first;
+  return stage;
+}
+
+const versionServed = ({ serving }: Stage): string | undefined => serving.classifier?.index.version;
+
+describe('the pair that answers', () => {
+  it('is opened at full speed first, and beside the one that serves afterwards', async () => {
+    const stage = await loaded();
+    const reloading = stage.live.reload();
+    (await stage.opening(1)).finish('v2');
+    expect(await reloading).toEqual({ name: 'i', version: 'v2' });
+    expect(stage.openings.map(({ besideOthers }) => besideOthers)).toEqual([false, true]);
+    expect(versionServed(stage)).toBe('v2');
+    await expect.poll(() => stage.closed).toEqual(['v1']);
+    expect(stage.results).toEqual(['ok']);
+  });
+
+  it('is reloaded once more, not ten times, for ten reloads asked for during one', async () => {
+    const stage = await loaded();
+    const first = stage.live.reload();
+    const during = await stage.opening(1);
+    const later = Array.from({ length: 10 }, () => stage.live.reload());
+    await turn();
+    expect(stage.openings).toHaveLength(2);
+    during.finish('v2');
+    expect((await first).version).toBe('v2');
+    (await stage.opening(2)).finish('v3');
+    for (const reload of later) expect((await reload).version).toBe('v3');
+    expect(stage.openings).toHaveLength(3);
+    expect(stage.results).toEqual(['ok', 'ok']);
+  });
+
+  it('stays as it was after a reload that failed, and the next reload is tried', async () => {
+    const stage = await loaded();
+    const failing = stage.live.reload();
+    (await stage.opening(1)).fail(new Error('bad index'));
+    await expect(failing).rejects.toThrow('bad index');
+    expect(versionServed(stage)).toBe('v1');
+    const again = stage.live.reload();
+    (await stage.opening(2)).finish('v2');
+    await again;
+    expect(stage.results).toEqual(['failed', 'ok']);
+  });
+
+  it('closes a former pair only when no request holds it, and opens no third meanwhile', async () => {
+    const stage = await loaded();
+    const { holds, classifier: former } = stage.serving;
+    if (former === undefined) throw new Error('Expected a classifier');
+    holds.add(former);
+    holds.add(former);
+    const reloading = stage.live.reload();
+    (await stage.opening(1)).finish('v2');
+    await reloading;
+    const third = stage.live.reload();
+    holds.remove(former);
+    await turn();
+    expect([stage.closed, stage.openings.length]).toEqual([[], 2]);
+    holds.remove(former);
+    (await stage.opening(2)).finish('v3');
+    expect((await third).version).toBe('v3');
+    await expect.poll(() => stage.closed).toEqual(['v1', 'v2']);
+  });
+
+  it('waits for the first load before it reloads', async () => {
+    const stage = setStage();
+    const first = stage.live.load();
+    const reloading = stage.live.reload();
+    (await stage.opening(0)).finish('v1');
+    await first;
+    (await stage.opening(1)).finish('v2');
+    expect((await reloading).version).toBe('v2');
+  });
+
+  it('closes what was still being opened when it closes, and reloads no more', async () => {
+    const stage = await loaded();
+    const reloading = expect(stage.live.reload()).rejects.toMatchObject({ code: 'shutting_down' });
+    const during = await stage.opening(1);
+    await stage.live.close();
+    during.finish('v2');
+    await reloading;
+    expect(stage.closed.toSorted()).toEqual(['v1', 'v2']);
+    expect(versionServed(stage)).toBe('v1');
+    await expect(stage.live.reload()).rejects.toMatchObject({ code: 'shutting_down' });
+    expect(stage.results).toEqual([]);
+  });
+});

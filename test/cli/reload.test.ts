@@ -1,0 +1,128 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { request, type ClientRequest, type IncomingMessage } from 'node:http';
+
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { decisionSchema } from '../../src/server/schemas.js';
+import { createWorkplace, startServed, workersOf, type Served, type Workplace } from './served.js';
+
+const reloads = (result: 'ok' | 'failed'): string => `nearvote_index_reloads_total{result="${result}"}`;
+// The new workers get what the clients leave of the cores.
+const soon = { timeout: 60_000, interval: 20 };
+const workplaces: Workplace[] = [];
+const children: ChildProcess[] = [];
+let workplace: Workplace;
+
+beforeEach(async () => {
+  workplace = await createWorkplace();
+  workplaces.push(workplace);
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => Promise.all(workplaces.map((each) => each.remove())));
+
+const serve = (...flags: string[]): Promise<Served> => startServed(workplace, children, ...flags);
+
+const versionOf = async (answer: Response): Promise<string> => {
+  expect(answer.status).toBe(200);
+  return decisionSchema.parse(await answer.json()).index.version;
+};
+
+/** A classification whose body has begun and waits for `end()`. */
+async function beginUpload({ url }: Served, { red }: Workplace): Promise<ClientRequest> {
+  const headers = { 'content-type': 'image/png', 'content-length': red.length };
+  const upload = request(`${url}/classify?k=1`, { method: 'POST', headers });
+  await new Promise((resolve) => upload.write(red.subarray(0, 10), resolve));
+  return upload;
+}
+
+async function endUpload(upload: ClientRequest, { red }: Workplace): Promise<string> {
+  upload.end(red.subarray(10));
+  const [answer] = (await once(upload, 'response')) as [IncomingMessage];
+  expect(answer.statusCode).toBe(200);
+  let text = '';
+  for await (const chunk of answer) text += String(chunk);
+  return decisionSchema.parse(JSON.parse(text)).index.version;
+}
+
+describe('a reload by SIGHUP', () => {
+  it('swaps in the version that is published now, and no request under way notices', async () => {
+    const served = await serve('--workers', '2');
+    const seen: string[] = [];
+    let done = false;
+    const clients = Array.from({ length: 4 }, async () => {
+      while (!done) seen.push(await versionOf(await served.classify()));
+    });
+    await expect.poll(() => seen.length, soon).toBeGreaterThan(20);
+    await workplace.publish('v2');
+    served.child.kill('SIGHUP');
+    await expect.poll(() => served.metric(reloads('ok')), soon).toBe(1);
+    const reloadedAt = seen.length;
+    await expect.poll(() => seen.length, soon).toBeGreaterThan(reloadedAt + 20);
+    done = true;
+    await Promise.all(clients);
+    expect(new Set(seen)).toEqual(new Set(['v1', 'v2']));
+    expect(seen.at(-1)).toBe('v2');
+
+    const info = (version: string): string =>
+      `nearvote_index_info{index="colours",version="${version}",encoder="cifar10-compact"}`;
+    expect(await served.metric(info('v2'))).toBe(1);
+    expect(await served.metric(info('v1'))).toBeNaN();
+    expect(await served.metric('nearvote_index_examples')).toBe(2);
+    expect(await served.metric('nearvote_worker_restarts_total')).toBe(0);
+    expect(await served.ready()).toBe(true);
+    // Read through /proc.
+    if (process.platform === 'linux') await expect.poll(() => workersOf(served).length, soon).toBe(2);
+  }, 90_000);
+
+  it('that fails leaves the old version serving, and is counted and explained', async () => {
+    const served = await serve();
+    await workplace.publish('v9');
+    served.child.kill('SIGHUP');
+    await expect.poll(() => served.metric(reloads('failed')), soon).toBe(1);
+    expect(await served.metric(reloads('ok'))).toBe(0);
+    expect(await served.ready()).toBe(true);
+    expect(await versionOf(await served.classify())).toBe('v1');
+    await expect.poll(() => served.stderr(), soon).toMatch(/index_missing|index_invalid/);
+
+    await workplace.publish('v2');
+    served.child.kill('SIGHUP');
+    await expect.poll(() => served.metric(reloads('ok')), soon).toBe(1);
+    expect(await versionOf(await served.classify())).toBe('v2');
+  }, 90_000);
+
+  it('lets a request that began before it end on the version it began with, and then lets that go', async () => {
+    const served = await serve();
+    const upload = await beginUpload(served, workplace);
+    // Answered after the upload has begun, on a connection of its own.
+    await expect.poll(() => served.metric('nearvote_inflight_requests'), soon).toBe(2);
+    await workplace.publish('v2');
+    served.child.kill('SIGHUP');
+    await expect.poll(() => served.metric(reloads('ok')), soon).toBe(1);
+    expect(await versionOf(await served.classify())).toBe('v2');
+    expect(await endUpload(upload, workplace)).toBe('v1');
+    if (process.platform === 'linux') await expect.poll(() => workersOf(served).length, soon).toBe(1);
+  }, 90_000);
+
+  it('does nothing while the server stops', async () => {
+    const served = await serve('--drain', '1m', '--grace', '2m');
+    served.child.kill('SIGTERM');
+    await expect.poll(() => served.ready(), soon).toBe(false);
+    await workplace.publish('v2');
+    served.child.kill('SIGHUP');
+    // Signals arrive in order: this answer comes after a reload would have begun.
+    expect(await versionOf(await served.classify())).toBe('v1');
+    expect([await served.metric(reloads('ok')), await served.metric(reloads('failed'))]).toEqual([0, 0]);
+    served.child.kill('SIGTERM');
+    expect(await served.exited).toEqual([1, null]);
+  }, 90_000);
+
+  it('does not hold up a stop that comes during it', async () => {
+    const served = await serve();
+    served.child.kill('SIGHUP');
+    served.child.kill('SIGTERM');
+    expect(await served.exited).toEqual([0, null]);
+  }, 90_000);
+});

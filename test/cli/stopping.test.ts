@@ -1,0 +1,109 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import { createWorkplace, isAlive, startServed, workersOf, type Served, type Workplace } from './served.js';
+
+const soon = { timeout: 15_000, interval: 20 };
+let workplace: Workplace;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  workplace = await createWorkplace();
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => workplace.remove());
+
+const serve = (...flags: string[]): Promise<Served> => startServed(workplace, children, ...flags);
+
+/** A client that has sent its headers and then says nothing more. */
+async function hang({ url }: Served): Promise<void> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  // The server cuts it off when its grace is over.
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  const head = [
+    'POST /classify HTTP/1.1',
+    `Host: ${hostname}`,
+    'Content-Type: image/png',
+    'Content-Length: 1000',
+  ];
+  await new Promise((resolve) => socket.write(`${head.join('\r\n')}\r\n\r\n`, resolve));
+}
+
+describe('a server told to stop', () => {
+  it('answers under load every request that it accepted, and exits with 0', async () => {
+    const served = await serve();
+    const statuses: number[] = [];
+    const refusals: unknown[] = [];
+    const clients = Array.from({ length: 16 }, async () => {
+      while (refusals.length === 0) {
+        try {
+          const answer = await served.classify();
+          await answer.arrayBuffer();
+          statuses.push(answer.status);
+        } catch (error) {
+          refusals.push((error as Error).cause);
+        }
+      }
+    });
+    await expect.poll(() => statuses.length, soon).toBeGreaterThan(50);
+    served.child.kill('SIGTERM');
+    await expect.poll(() => served.ready(), soon).toBe(false);
+    expect(await served.exited).toEqual([0, null]);
+    await Promise.all(clients);
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    // Not accepted, as opposed to accepted and dropped.
+    for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'ECONNREFUSED' });
+  }, 40_000);
+
+  it('does not wait past its grace for a client that hangs, and then exits with 1', async () => {
+    const served = await serve('--grace', '1s', '--drain', '0ms');
+    await hang(served);
+    await expect.poll(() => served.metric('nearvote_inflight_requests'), soon).toBe(2);
+    const told = performance.now();
+    served.child.kill('SIGTERM');
+    expect(await served.exited).toEqual([1, null]);
+    expect(performance.now() - told).toBeGreaterThan(990);
+    expect(performance.now() - told).toBeLessThan(3_000);
+  }, 40_000);
+
+  // Workers are found and stopped through /proc.
+  it.skipIf(process.platform !== 'linux')(
+    'does not wait past its grace for a worker that hangs, nor leave it behind',
+    async () => {
+      const served = await serve('--grace', '1s', '--drain', '0ms');
+      const [worker = 0] = workersOf(served);
+      process.kill(worker, 'SIGSTOP');
+      const lost = expect(served.classify()).rejects.toThrow('fetch failed');
+      await expect.poll(() => served.metric('nearvote_batch_size_count'), soon).toBe(1);
+      served.child.kill('SIGTERM');
+      expect(await served.exited).toEqual([1, null]);
+      await lost;
+      await expect.poll(() => isAlive(worker), soon).toBe(false);
+    },
+    40_000,
+  );
+
+  it.skipIf(process.platform !== 'linux')(
+    'exits with 0 at once where its idle worker hangs or is dead',
+    async () => {
+      for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
+        const served = await serve('--grace', '20s');
+        const workers = workersOf(served);
+        for (const worker of workers) process.kill(worker, signal);
+        const told = performance.now();
+        served.child.kill('SIGTERM');
+        expect(await served.exited).toEqual([0, null]);
+        expect(performance.now() - told).toBeLessThan(5_000);
+        for (const worker of workers) await expect.poll(() => isAlive(worker), soon).toBe(false);
+      }
+    },
+    40_000,
+  );
+});
