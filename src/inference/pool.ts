@@ -31,6 +31,7 @@ export interface InferencePoolOptions {
 export async function createInferencePool(options: InferencePoolOptions): Promise<Inference> {
   const { workers: seats, maxBatch } = options;
   let closed = false;
+  let dealing = false;
   const queue = createEntryQueue(options.maxQueue, dispatch);
   const workers: SupervisedWorker[] = [];
 
@@ -50,15 +51,26 @@ export async function createInferencePool(options: InferencePoolOptions): Promis
   }
 
   function dispatch(): void {
-    // Entries that arrive in the same turn of the event loop share a batch.
-    setImmediate(() => {
-      const free = workers.filter((worker) => worker.free);
-      for (const [i, worker] of free.entries()) {
-        if (queue.depth === 0) return;
-        // An even share, so that no free worker idles beside a full one.
-        worker.run(queue.take(Math.min(maxBatch, Math.ceil(queue.depth / (free.length - i)))));
-      }
-    });
+    const free = workers.filter((worker) => worker.free);
+    // Where every free worker gets a full batch nothing is won by waiting, and a worker idles while this turn lasts.
+    if (queue.depth >= maxBatch * free.length) {
+      deal(free);
+    } else if (!dealing) {
+      dealing = true;
+      // Entries that arrive in the same turn of the event loop share a batch.
+      setImmediate(() => {
+        dealing = false;
+        deal(workers.filter((worker) => worker.free));
+      });
+    }
+  }
+
+  function deal(free: readonly SupervisedWorker[]): void {
+    for (const [i, worker] of free.entries()) {
+      if (queue.depth === 0) return;
+      // An even share, so that no free worker idles beside a full one.
+      worker.run(queue.take(Math.min(maxBatch, Math.ceil(queue.depth / (free.length - i)))));
+    }
   }
 
   try {

@@ -1,5 +1,5 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Inference } from '../../src/inference/inference.js';
@@ -65,6 +65,15 @@ describe('the inference pool', () => {
     expect(sizes).toEqual([4, 4]);
   });
 
+  it('hands over a full batch at once, without waiting for the turn to end', async () => {
+    const sizes: number[] = [];
+    const inference = await pool({ maxBatch: 2, onBatch: (size) => sizes.push(size) });
+    const answers = [1, 2, 3].map((last) => inference.infer(image(deed.work, last), ask));
+    expect([sizes, inference.queueDepth]).toEqual([[2], 1]);
+    await Promise.all(answers);
+    expect(sizes).toEqual([2, 1]);
+  });
+
   it('refuses an image past the queue bound at once', async () => {
     const inference = await pool({ maxQueue: 3 });
     const results = await Promise.allSettled(
@@ -124,6 +133,31 @@ describe('the inference pool', () => {
       message: 'broken on purpose',
     });
   });
+
+  it('starts its workers one after another beside others, and tells of it when the first cannot start', async () => {
+    const inference = await pool({ workers: 2, besideOthers: true });
+    const answers = await Promise.all(
+      Array.from({ length: 16 }, (_, i) => inference.infer(image(deed.work, i), ask)),
+    );
+    expect(answers.map(({ rows }) => rows[0])).toEqual(Array.from({ length: 16 }, (_, i) => i));
+    await inference.close();
+    await expect(pool({ encoderDir: 'broken', workers: 2, besideOthers: true })).rejects.toMatchObject({
+      code: 'encoder_invalid',
+    });
+  });
+
+  // Nice values of threads are read from /proc; only the privileged may lower one again.
+  it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
+    'gives its workers their full share of the cores when they are ready',
+    async () => {
+      const file = join(mkdtempSync(join(tmpdir(), 'nearvote-')), 'batches');
+      const inference = await pool({ encoderDir: file, besideOthers: true });
+      await inference.infer(image(deed.work, 1), ask);
+      const worker = Number(readFileSync(file, 'utf8').split(' ')[0]);
+      const nices = readdirSync(`/proc/${worker}/task`).map((thread) => getPriority(Number(thread)));
+      expect(new Set(nices)).toEqual(new Set([getPriority()]));
+    },
+  );
 
   it('rejects when a worker dies while starting', async () => {
     await expect(pool({ encoderDir: 'dies-at-start' })).rejects.toMatchObject({
