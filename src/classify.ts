@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+import pLimit from 'p-limit';
 import type { Decision, Example, Neighbour } from './domain/decision.js';
 import { NearvoteError } from './domain/errors.js';
 import type { Decoder } from './image/decode.js';
@@ -57,12 +59,15 @@ export interface ClassifierOptions {
 }
 
 const defaultShown = 5;
+/** Enough to keep every core busy; the rest wait as compressed bytes, which are smaller than pixels. */
+const decodesAtOnce = 2 * availableParallelism();
 
 /** Joins the four stages: bytes -> pixels -> embedding and neighbours (one trip to a worker) -> decision. */
 export function createClassifier(options: ClassifierOptions): Classifier {
   const { decoder, inference, index, encoder, defaults, createId } = options;
   const { examples } = index;
   const defaultK = Math.min(defaults.k, examples.length);
+  const decodeInTurn = pLimit(decodesAtOnce);
   const versions = {
     index: { name: index.name, version: index.version },
     encoder: { name: encoder.name, version: encoder.version },
@@ -82,12 +87,17 @@ export function createClassifier(options: ClassifierOptions): Classifier {
     bytes: Uint8Array,
     ask: { k: number; withEmbedding: boolean; signal: AbortSignal | undefined },
   ): Promise<{ inferred: Inferred; timings: Omit<StageTimings, 'voteMs'> }> {
-    const started = performance.now();
-    const pixels = await decoder.decode(bytes);
+    const arrived = performance.now();
+    let started = arrived;
+    const pixels = await decodeInTurn(() => {
+      ask.signal?.throwIfAborted();
+      started = performance.now();
+      return decoder.decode(bytes);
+    });
     const decodeMs = performance.now() - started;
     const inferred = await inference.infer(pixels, ask);
     const { queueMs, encodeMs, searchMs } = inferred;
-    return { inferred, timings: { decodeMs, queueMs, encodeMs, searchMs } };
+    return { inferred, timings: { decodeMs, queueMs: started - arrived + queueMs, encodeMs, searchMs } };
   }
 
   return {

@@ -7,6 +7,9 @@ export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, 
   readonly host: string;
   readonly port: number;
   readonly maxQueue: number;
+  readonly maxInflightBytes: number;
+  /** In milliseconds. */
+  readonly requestTimeout: number;
   readonly maxImages: number;
   readonly maxBodyBytes: number;
   readonly exposeSources: boolean;
@@ -28,7 +31,16 @@ export function serveOptions(): Option[] {
       .env('NEARVOTE_PORT'),
     ...pairOptions(),
     ...inferenceOptions(),
-    whole('--max-queue <n>', 'images that may wait; more are answered 429', 256).env('NEARVOTE_MAX_QUEUE'),
+    whole('--max-queue <n>', 'images inside at once, read to answered; more are answered 429', 256).env(
+      'NEARVOTE_MAX_QUEUE',
+    ),
+    whole('--max-inflight-bytes <n>', 'bytes of request bodies held at once; more are 429', 256_000_000).env(
+      'NEARVOTE_MAX_INFLIGHT_BYTES',
+    ),
+    new Option('--request-timeout <duration>', 'from the headers of an image request to its answer, else 503')
+      .argParser(parseDuration)
+      .default(10_000, '10s')
+      .env('NEARVOTE_REQUEST_TIMEOUT'),
     ...voteOptions(),
     ...imageLimitOptions(),
     whole('--max-images <n>', 'most images in one request', 64).env('NEARVOTE_MAX_IMAGES'),

@@ -103,6 +103,7 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     metrics,
     logger,
     limits: flags,
+    load: flags,
     defaultK: flags.k,
     exposeSources: flags.exposeSources,
     decisionLog: started.decisionLog,

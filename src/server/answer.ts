@@ -1,12 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import { codeOf, problemMediaType, toProblem } from './problems.js';
+import { problemMediaType, toProblem } from './problems.js';
 import { hasBody } from './body.js';
 
 /** A refused body this small is read to its end, and the connection kept. */
 const cheapBodyBytes = 64 * 1024;
 /** How long a client that is still sending may take to read the refusal before its socket is closed. */
 const lingerMs = 1000;
+/** Statuses that tell when to come back. */
+const mayRetry: ReadonlySet<number> = new Set([429, 503]);
 
 const answeredAt = new WeakMap<ServerResponse, number>();
 
@@ -31,9 +33,12 @@ export function answerProblem(req: IncomingMessage, res: ServerResponse, error: 
   res.statusCode = problem.status;
   res.setHeader('Content-Type', problemMediaType);
   res.setHeader('Content-Length', Buffer.byteLength(text));
-  if (codeOf(error) === 'overloaded' || problem.status === 503) res.setHeader('Retry-After', '1');
-  if (req.method === 'HEAD' || req.complete || !hasBody(req) || isCheap(req)) res.end(text);
-  else answerAndLinger(req, res, text);
+  if (mayRetry.has(problem.status) && !res.hasHeader('Retry-After')) res.setHeader('Retry-After', '1');
+  if (req.method === 'HEAD' || req.complete || !hasBody(req)) res.end(text);
+  else if (isCheap(req)) {
+    res.end(text);
+    req.resume();
+  } else answerAndLinger(req, res, text);
 }
 
 function isCheap(req: IncomingMessage): boolean {

@@ -3,6 +3,7 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 
 import { NearvoteError } from '../domain/errors.js';
+import { createAdmission } from './admission.js';
 import { answerProblem, requestIdOf } from './answer.js';
 import { quoted } from './body.js';
 import type { DecisionLog } from './decision-log.js';
@@ -18,11 +19,22 @@ import { readyClassifier, type Serving } from './serving.js';
 import { createUploadReader } from './upload.js';
 import type { UploadLimits } from './uploaded.js';
 
+/** What all requests together may ask of the server. */
+export interface LoadLimits {
+  /** Images inside at once, from the reading of their body to their answer; one more is `overloaded`. */
+  readonly maxQueue: number;
+  /** Bytes of request bodies held at once. */
+  readonly maxInflightBytes: number;
+  /** Milliseconds from the headers of an image request to its answer; past them it is `timed_out`. */
+  readonly requestTimeout: number;
+}
+
 export interface AppOptions {
   readonly serving: Serving;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly limits: UploadLimits;
+  readonly load: LoadLimits;
   /** The k of a request that sets none, before it is clamped to the index. */
   readonly defaultK: number;
   /** Whether neighbours show the path of their image within its dataset. */
@@ -34,7 +46,15 @@ export interface AppOptions {
 
 /** HTTP over a classifier: every route, every error as a problem document, every request counted and logged. */
 export function createApp(options: AppOptions): Express {
-  const { serving, metrics, logger, limits } = options;
+  const { serving, metrics, logger, load } = options;
+  // More images than there are places would never get in.
+  const limits = { ...options.limits, maxImages: Math.min(options.limits.maxImages, load.maxQueue) };
+  const admission = createAdmission({
+    maxImages: load.maxQueue,
+    maxBytes: load.maxInflightBytes,
+    now: () => performance.now(),
+  });
+  metrics.watchHeld(() => admission);
   const contract = createContract({ version: options.version, limits });
   const report = (error: unknown, requestId: string): void => {
     const code = codeOf(error);
@@ -45,6 +65,8 @@ export function createApp(options: AppOptions): Express {
     serving,
     metrics,
     report,
+    admission,
+    requestTimeoutMs: load.requestTimeout,
     readUpload: createUploadReader(limits),
     decisionLog: options.decisionLog,
     exposeSources: options.exposeSources,

@@ -19,13 +19,23 @@ export function hasBody(req: IncomingMessage): boolean {
   return req.headers['transfer-encoding'] !== undefined || Number(req.headers['content-length'] ?? 0) > 0;
 }
 
-/**
- * The request's body as a stream that fails past `limit` bytes, and asks a client that waits for `100 Continue` to go on.
- * Destroying it leaves the socket open, so that the client can still be answered; body-parser and multer would read a
- * refused body to its end first.
- * @throws NearvoteError `body_too_large`, `media_type_unsupported` for a compressed body
- */
-export function openBody(req: IncomingMessage, res: ServerResponse, limit: number): Readable {
+/** How far a body may be read. */
+export interface Reading {
+  /** Past it the reading fails with its reason. */
+  readonly signal: AbortSignal;
+  /** Asked for every byte before it is kept: the whole of an announced body at once, else as it grows. */
+  readonly holdBytes: (total: number) => void;
+}
+
+/** Where a body is, and the most it may have in bytes. */
+export interface Incoming extends Reading {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly limit: number;
+}
+
+/** Refuses a body by its headers, and asks a client that waits for `100 Continue` to go on. */
+function admit({ req, res, limit, holdBytes }: Incoming): void {
   const encoding = req.headers['content-encoding'] ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
     throw new NearvoteError(
@@ -34,31 +44,91 @@ export function openBody(req: IncomingMessage, res: ServerResponse, limit: numbe
     );
   }
   const announced = req.headers['content-length'];
-  if (announced !== undefined && Number(announced) > limit) throw bodyTooLarge(limit);
+  if (announced !== undefined) {
+    if (Number(announced) > limit) throw bodyTooLarge(limit);
+    holdBytes(Number(announced));
+  }
   if (req.headers.expect?.toLowerCase() === '100-continue') res.writeContinue();
+}
 
+function brokenOff(): NearvoteError {
+  return new NearvoteError('client_gone', 'Expected the whole body but received a part');
+}
+
+/**
+ * The request's body as a stream that fails past `limit` bytes. Destroying it leaves the socket open, so that the
+ * client can still be answered; body-parser and multer would read a refused body to its end first.
+ * @throws NearvoteError `body_too_large`, `media_type_unsupported` for a compressed body, `overloaded`
+ */
+export function openBody(incoming: Incoming): Readable {
+  const { req, limit, signal, holdBytes } = incoming;
+  admit(incoming);
   let received = 0;
   const body = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       received += chunk.length;
-      if (received > limit) done(bodyTooLarge(limit));
-      else done(null, chunk);
+      try {
+        if (received > limit) throw bodyTooLarge(limit);
+        holdBytes(received);
+      } catch (refusal) {
+        done(refusal as Error);
+        return;
+      }
+      done(null, chunk);
     },
   });
-  body.once('close', () => req.unpipe(body));
+  const drop = (): void => void body.destroy(signal.reason as Error);
+  body.once('close', () => {
+    req.unpipe(body);
+    signal.removeEventListener('abort', drop);
+  });
+  signal.addEventListener('abort', drop, { once: true });
   req.once('close', () => {
-    if (!req.complete)
-      body.destroy(new NearvoteError('client_gone', 'Expected the whole body but received a part'));
+    if (!req.complete) body.destroy(brokenOff());
   });
   req.pipe(body);
+  if (signal.aborted) drop();
   return body;
 }
 
-/** Reads a body from `openBody` whole. */
-export async function collect(body: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of body) chunks.push(chunk as Buffer);
-  return joined(chunks);
+/**
+ * The request's body whole, past no stream of its own: this is the way of nearly every request.
+ * @throws NearvoteError as `openBody`
+ */
+export async function readBody(incoming: Incoming): Promise<Buffer> {
+  const { req, limit, signal, holdBytes } = incoming;
+  admit(incoming);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let received = 0;
+    const settle = (error: unknown): void => {
+      req.off('data', keep).off('end', finish).off('close', breakOff);
+      signal.removeEventListener('abort', drop);
+      if (error === undefined) {
+        resolve(joined(chunks));
+        return;
+      }
+      req.pause();
+      reject(error instanceof Error ? error : new Error('reading failed', { cause: error }));
+    };
+    const keep = (chunk: Buffer): void => {
+      received += chunk.length;
+      try {
+        if (received > limit) throw bodyTooLarge(limit);
+        holdBytes(received);
+        chunks.push(chunk);
+      } catch (refusal) {
+        settle(refusal);
+      }
+    };
+    const finish = (): void => settle(undefined);
+    const breakOff = (): void => settle(brokenOff());
+    const drop = (): void => settle(signal.reason);
+    req.on('data', keep).once('end', finish).once('close', breakOff);
+    signal.addEventListener('abort', drop, { once: true });
+    if (signal.aborted) drop();
+    else if (req.destroyed) breakOff();
+  });
 }
 
 /** The chunks as one buffer, copied only where there are several. */

@@ -4,10 +4,11 @@ import type { Classification, Classifier, StageTimings } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Metrics } from './metrics.js';
+import type { Admission } from './admission.js';
 import { requestIdOf } from './answer.js';
-import { toProblem } from './problems.js';
+import { codeOf, toProblem } from './problems.js';
 import { parseClassifyQuery, parseEmptyQuery } from './query.js';
-import type { DecisionBody, EmbeddingBody } from './schemas.js';
+import type { DecisionBody, EmbeddingBody, Problem } from './schemas.js';
 import { holdClassifier, type Serving } from './serving.js';
 import type { ReadUpload } from './upload.js';
 import type { UploadedImage } from './uploaded.js';
@@ -16,6 +17,9 @@ export interface ImageRouteParts {
   readonly serving: Serving;
   readonly readUpload: ReadUpload;
   readonly metrics: Metrics;
+  readonly admission: Admission;
+  /** From the headers to the answer, the client's own slowness included. */
+  readonly requestTimeoutMs: number;
   readonly decisionLog: DecisionLog | undefined;
   readonly exposeSources: boolean;
   readonly defaultK: number;
@@ -66,47 +70,92 @@ async function answer<Body>(
   { req, res }: { readonly req: Request; readonly res: Response },
   answerImage: AnswerImage<Body>,
 ): Promise<void> {
-  const { serving, metrics, report } = parts;
-  const signal = goneSignal(res);
-  const answerOne = async (image: UploadedImage): Promise<Answered<Body>> => {
-    if (image instanceof NearvoteError) throw image;
-    const answered = await answerImage(image, signal);
-    metrics.stages(answered.timings);
-    return answered;
-  };
-  const send = (body: unknown, timings: readonly StageTimings[]): void => {
+  const { serving, metrics, admission, report } = parts;
+  const signal = abandonSignal(res, parts.requestTimeoutMs);
+  try {
+    const admitted = admission.enter();
+    const answerOne = async (image: UploadedImage): Promise<Answered<Body>> => {
+      try {
+        if (image instanceof NearvoteError) throw image;
+        const answered = await answerImage(image, signal);
+        metrics.stages(answered.timings);
+        return answered;
+      } finally {
+        admitted.imageDone();
+      }
+    };
+    const work = async (): Promise<{ body: unknown; timings: readonly StageTimings[] }> => {
+      try {
+        const upload = await parts.readUpload({ req, res }, { signal, holdBytes: admitted.holdBytes });
+        if (upload.kind === 'one') {
+          const { body, timings } = await answerOne(upload.image);
+          return { body, timings: [timings] };
+        }
+        admitted.holdImages(upload.images.length);
+        const settled = await Promise.allSettled(upload.images.map(answerOne));
+        // Nobody reads these results; the request counts once, with its own reason.
+        signal.throwIfAborted();
+        return resultsOf(settled, (error) => {
+          report(error, requestIdOf(res));
+          return toProblem(error, requestIdOf(res));
+        });
+      } finally {
+        admitted.leave();
+      }
+    };
+    const { body, timings } = await unlessAbandoned(work(), signal);
+    const text = JSON.stringify(body);
+    res.setHeader('Content-Type', 'application/json; charset=utf-8');
+    res.setHeader('Content-Length', Buffer.byteLength(text));
     res.setHeader('Server-Timing', serverTiming(timings));
     if (serving.stopping) res.setHeader('Connection', 'close');
-    res.json(body);
-  };
-
-  const upload = await parts.readUpload(req, res);
-  if (upload.kind === 'one') {
-    const { body, timings } = await answerOne(upload.image);
-    send(body, [timings]);
-    return;
+    res.end(text);
+  } catch (error) {
+    if (codeOf(error) === 'overloaded') res.setHeader('Retry-After', admission.retryAfterSeconds);
+    throw error;
   }
-  const settled = await Promise.allSettled(upload.images.map(answerOne));
-  const requestId = requestIdOf(res);
-  const results = settled.map((outcome) => {
-    if (outcome.status === 'fulfilled') return outcome.value.body;
-    report(outcome.reason, requestId);
-    return { error: toProblem(outcome.reason, requestId) };
-  });
-  send(
-    { results },
-    settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.timings] : [])),
-  );
 }
 
-/** Aborts when the client goes away before it has its answer. */
-function goneSignal(res: Response): AbortSignal {
+function resultsOf<Body>(
+  settled: readonly PromiseSettledResult<Answered<Body>>[],
+  problemOf: (error: unknown) => Problem,
+): { body: unknown; timings: readonly StageTimings[] } {
+  return {
+    body: {
+      results: settled.map((outcome) =>
+        outcome.status === 'fulfilled' ? outcome.value.body : { error: problemOf(outcome.reason) },
+      ),
+    },
+    timings: settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.timings] : [])),
+  };
+}
+
+/** Aborts when the client goes away before it has its answer, or has waited too long for it. */
+function abandonSignal(res: Response, timeoutMs: number): AbortSignal {
   const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(
+      new NearvoteError('timed_out', `Expected an answer within ${timeoutMs} ms but it took longer`),
+    );
+  }, timeoutMs);
   res.once('close', () => {
+    clearTimeout(timer);
     if (res.writableFinished) return;
     controller.abort(new NearvoteError('client_gone', 'The client closed the connection before the answer'));
   });
   return controller.signal;
+}
+
+/** What the work gives, or at once the reason why nobody waits for it; what is inside a worker goes on alone. */
+function unlessAbandoned<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abandon = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', abandon, { once: true });
+    work.then(resolve, (error: unknown) => {
+      if (signal.aborted) abandon();
+      else reject(error instanceof Error ? error : new Error('work failed', { cause: error }));
+    });
+  });
 }
 
 /** `Server-Timing` in milliseconds; of several images the slowest of each stage, for they run side by side. */

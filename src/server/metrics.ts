@@ -29,6 +29,8 @@ export interface Metrics {
   serves(pair: Pick<Classifier, 'index' | 'encoder' | 'labels'>, searchKind: 'hnsw' | 'exact' | 'none'): void;
   /** Asked at every scrape. */
   watchQueue(depth: () => number): void;
+  /** Asked at every scrape: what requests hold together. */
+  watchHeld(held: () => { readonly images: number; readonly bytes: number }): void;
   /** Prometheus text. */
   text(): Promise<string>;
 }
@@ -53,6 +55,7 @@ export function createMetrics(): Metrics {
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   let readQueueDepth = (): number => 0;
+  let readHeld = (): { readonly images: number; readonly bytes: number } => ({ images: 0, bytes: 0 });
   const labels = new Set<string>();
 
   const requests = new Counter({
@@ -93,6 +96,22 @@ export function createMetrics(): Metrics {
     name: 'nearvote_inflight_requests',
     help: 'Requests not answered yet',
     registers,
+  });
+  new Gauge({
+    name: 'nearvote_inflight_images',
+    help: 'Images inside: being read, decoded, waiting or in a worker; --max-queue bounds them',
+    registers,
+    collect() {
+      this.set(readHeld().images);
+    },
+  });
+  new Gauge({
+    name: 'nearvote_inflight_bytes',
+    help: 'Bytes of request bodies held; --max-inflight-bytes bounds them',
+    registers,
+    collect() {
+      this.set(readHeld().bytes);
+    },
   });
   const rejections = new Counter({
     name: 'nearvote_rejected_total',
@@ -200,6 +219,9 @@ export function createMetrics(): Metrics {
     },
     watchQueue(depth) {
       readQueueDepth = depth;
+    },
+    watchHeld(held) {
+      readHeld = held;
     },
     text: () => registry.metrics(),
   };

@@ -36,6 +36,7 @@ export interface TestServerOptions extends Partial<AppOptions> {
   readonly timeouts?: Partial<ServerTimeouts>;
 }
 
+export const testLoad = { maxQueue: 256, maxInflightBytes: 100_000_000, requestTimeout: 30_000 };
 export const testLimits = { maxImages: 4, maxImageBytes: 100_000, maxBodyBytes: 1_000_000 };
 
 /** A real server on a free port, over a classifier that knows three colours unless told. */
@@ -51,6 +52,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     metrics,
     logger,
     limits: testLimits,
+    load: testLoad,
     defaultK: 20,
     exposeSources: false,
     version: '1.2.3',
