@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writeSmallIndex } from '../cli/small-index.js';
 import { drawColour } from '../server/colour-classifier.js';
 import { judge } from './judge.js';
-import { fuzzRequest, type FuzzRequest } from './requests.js';
+import type { FuzzRequest } from './request.js';
+import { fuzzRequest } from './requests.js';
 import { drawSeedImages, type SeedImage } from './seed-images.js';
 import { sendBytes } from './send-bytes.js';
 import { models, serveChild, type ServedChild } from './served-child.js';
@@ -106,6 +107,9 @@ describe('a server under hostile bytes', () => {
         {
           seed,
           numRuns: cases,
+          // Before the test's own limit, so that a case that hangs is named even while it still shrinks.
+          interruptAfterTimeLimit: 30_000 + cases * 80,
+          markInterruptAsFailure: true,
           // The values of a case are thousands of bytes; the error names them once, in base64.
           reporter(run) {
             if (!run.failed) return;

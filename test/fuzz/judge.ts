@@ -9,7 +9,7 @@ import {
   embeddingsSchema,
   problemSchema,
 } from '../../src/server/schemas.js';
-import type { FuzzRequest } from './requests.js';
+import type { FuzzRequest } from './request.js';
 import type { Outcome, RawAnswer } from './send-bytes.js';
 
 /** Paths of a machine, and lines of a stack. */

@@ -8,7 +8,7 @@ const maxBytes = 400_000;
 /** A place in a file of any length: counted from its start, where the structure is, or a share of it. */
 type Place = readonly ['byte' | 'millionth', number];
 
-export type Mutation =
+type Mutation =
   | { readonly kind: 'flip'; readonly at: Place; readonly bit: number }
   | { readonly kind: 'overwrite' | 'insert'; readonly at: Place; readonly bytes: Uint8Array }
   | { readonly kind: 'truncate'; readonly at: Place }

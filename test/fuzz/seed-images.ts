@@ -1,8 +1,9 @@
+import { deflateSync } from 'node:zlib';
+
 import sharp from 'sharp';
 
 import { scene, scenePixels } from '../image/drawing.js';
 import { filterRows, pngChunk, pngFile, pngHeader } from '../image/png-by-hand.js';
-import { deflateSync } from 'node:zlib';
 
 export interface SeedImage {
   readonly name: string;
