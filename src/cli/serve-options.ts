@@ -10,6 +10,11 @@ export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, 
   readonly maxInflightBytes: number;
   /** In milliseconds. */
   readonly requestTimeout: number;
+  readonly maxConnections: number;
+  readonly apiKeysFile?: string;
+  readonly adminKeyFile?: string;
+  readonly rateLimit?: number;
+  readonly trustProxy: number;
   readonly maxImages: number;
   readonly maxBodyBytes: number;
   readonly exposeSources: boolean;
@@ -47,6 +52,24 @@ export function serveOptions(): Option[] {
     whole('--max-body-bytes <n>', 'largest request body, in bytes', 64_000_000).env(
       'NEARVOTE_MAX_BODY_BYTES',
     ),
+    whole('--max-connections <n>', 'open connections; more are closed at once', 10_000).env(
+      'NEARVOTE_MAX_CONNECTIONS',
+    ),
+    new Option(
+      '--api-keys-file <file>',
+      'keys that open /classify and /embed, one a line; or NEARVOTE_API_KEYS, by comma',
+    ).env('NEARVOTE_API_KEYS_FILE'),
+    new Option(
+      '--admin-key-file <file>',
+      'the key that opens /admin/reload; or NEARVOTE_ADMIN_KEY; without one it does not exist',
+    ).env('NEARVOTE_ADMIN_KEY_FILE'),
+    new Option('--rate-limit <n>', 'requests a minute of one key or address; more are answered 429')
+      .argParser(integerFrom(1))
+      .env('NEARVOTE_RATE_LIMIT'),
+    new Option('--trust-proxy <n>', 'proxies in front whose X-Forwarded-For is believed')
+      .argParser(integerFrom(0))
+      .default(0)
+      .env('NEARVOTE_TRUST_PROXY'),
     // With a value, because a variable that is set to false has to mean no.
     new Option('--expose-sources [boolean]', "show the path of a neighbour's image in its dataset")
       .argParser(parseBoolean)
@@ -68,7 +91,10 @@ export function serveOptions(): Option[] {
       .argParser(parseDuration)
       .default(250, '250ms')
       .env('NEARVOTE_DRAIN'),
-    new Option('--grace <duration>', 'how long after SIGTERM it exits at the latest')
+    new Option(
+      '--grace <duration>',
+      'how long after SIGTERM it exits at the latest, with 1 where it cut requests off',
+    )
       .argParser(parseDuration)
       .default(10_000, '10s')
       .env('NEARVOTE_GRACE'),

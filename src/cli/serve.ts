@@ -11,6 +11,7 @@ import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
 import { createLivePair, type LivePair } from './live-pair.js';
 import { openPair } from './open-pair.js';
+import { readServerKeys } from './server-keys.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
 
 export function serveCommand(): Command {
@@ -18,7 +19,7 @@ export function serveCommand(): Command {
     .description('answer over HTTP')
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n  $ curl -F image=@photo.jpg http://127.0.0.1:8080/classify\n',
+      '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n  $ curl -F image=@photo.jpg http://127.0.0.1:8080/classify\n\nSIGHUP loads the version that the index has published meanwhile; SIGTERM stops.\n',
     )
     .action(serve);
   for (const option of serveOptions()) command.addOption(option);
@@ -37,6 +38,12 @@ async function serve(flags: ServeFlags): Promise<void> {
     throw new NearvoteError(
       'usage',
       `Expected --max-body-bytes to be at least --max-image-bytes, ${flags.maxImageBytes}, but received ${flags.maxBodyBytes}`,
+    );
+  }
+  if (flags.maxInflightBytes < flags.maxBodyBytes) {
+    throw new NearvoteError(
+      'usage',
+      `Expected --max-inflight-bytes to be at least --max-body-bytes, ${flags.maxBodyBytes}, but received ${flags.maxInflightBytes}`,
     );
   }
   const logger = pino({ level: flags.logLevel }, destination(2));
@@ -98,18 +105,28 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
   if (flags.decisionLog !== undefined) {
     started.decisionLog = await openLog(flags.decisionLog, { logger, metrics });
   }
+  const keys = await readServerKeys({ ...flags, env: process.env });
   const app = createApp({
     serving,
     metrics,
     logger,
     limits: flags,
     load: flags,
+    apiKeys: keys.api,
+    admin: keys.admin === undefined ? undefined : { key: keys.admin, reload: () => live.reload() },
+    rateLimit: flags.rateLimit,
+    trustProxy: flags.trustProxy,
     defaultK: flags.k,
     exposeSources: flags.exposeSources,
     decisionLog: started.decisionLog,
     version: await packageVersion(),
   });
-  started.server = await startServer({ app, host: flags.host, port: flags.port });
+  started.server = await startServer({
+    app,
+    host: flags.host,
+    port: flags.port,
+    maxConnections: flags.maxConnections,
+  });
   const { index, encoder, inference } = await live.load();
   const { searchKind } = inference;
   if (searchKind === 'exact' && flags.search === 'auto') {

@@ -13,7 +13,7 @@ export interface Serving {
 }
 
 /** Which requests still need a classifier: after a swap its workers stay until they are answered. */
-export interface Holds {
+interface Holds {
   add(classifier: Classifier): void;
   remove(classifier: Classifier): void;
   /** Resolves when no request holds it. */
