@@ -36,6 +36,8 @@ export function createMultipartReader(limits: UploadLimits): ReadMultipart {
     // multer reads a refused body to its end before it reports; the body of `openBody` may be dropped at once instead.
     streamHandler(body: Readable, busboy: Writable) {
       busboy.once('unpipe', () => body.destroy());
+      // busboy waits for ever for the end of a file that begins after the form's end, in the same chunk.
+      body.once('end', () => setImmediate(setImmediate, failUnfinished, busboy));
       body.pipe(busboy);
     },
   };
@@ -56,6 +58,11 @@ export function createMultipartReader(limits: UploadLimits): ReadMultipart {
         }
       });
     });
+}
+
+/** Nothing more is coming, and what came is read without a wait: what is open now stays open. */
+function failUnfinished(busboy: Writable): void {
+  if (!busboy.writableFinished && !busboy.destroyed) busboy.destroy(new Error('Unexpected end of form'));
 }
 
 /** Memory storage that stops keeping a file past the limit: `image` fails at once, one of `images` fails alone. */
