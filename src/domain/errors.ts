@@ -16,6 +16,8 @@ export const errorCodes = [
   'media_type_unsupported',
   'not_found',
   'method_not_allowed',
+  'unauthorized',
+  'rate_limited',
   // what the server cannot do now
   'overloaded',
   'timed_out',
@@ -23,6 +25,7 @@ export const errorCodes = [
   'shutting_down',
   'client_gone',
   'worker_failed',
+  'reload_failed',
   'internal',
   // files and options, seen by whoever runs a command
   'usage',

@@ -1,10 +1,15 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 
 import { NearvoteError } from '../domain/errors.js';
+import { createAdminRouter, type Admin } from './admin-routes.js';
 import { createAdmission } from './admission.js';
 import { answerProblem, requestIdOf } from './answer.js';
+import { createKeyring, requireKey } from './api-keys.js';
 import { quoted } from './body.js';
 import type { DecisionLog } from './decision-log.js';
 import { createDocsRouter } from './docs-page.js';
@@ -12,6 +17,7 @@ import { createImageRoutes } from './image-routes.js';
 import type { Metrics } from './metrics.js';
 import { createContract } from './openapi.js';
 import { codeOf, problemKinds } from './problems.js';
+import { createRateLimit } from './rate-limit.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { allRoutes, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
@@ -39,6 +45,14 @@ export interface AppOptions {
   readonly defaultK: number;
   /** Whether neighbours show the path of their image within its dataset. */
   readonly exposeSources: boolean;
+  /** Without them anybody may classify. */
+  readonly apiKeys?: readonly string[] | undefined;
+  /** Without it the admin routes do not exist. */
+  readonly admin?: Admin | undefined;
+  /** Requests a minute of one key or address; without it, any. */
+  readonly rateLimit?: number | undefined;
+  /** Proxies in front whose X-Forwarded-For is believed; 0 unless told. */
+  readonly trustProxy?: number | undefined;
   readonly decisionLog?: DecisionLog | undefined;
   /** Of the package, for the contract. */
   readonly version: string;
@@ -77,11 +91,25 @@ export function createApp(options: AppOptions): Express {
   app.enable('strict routing');
   app.enable('case sensitive routing');
   app.disable('etag');
+  app.disable('x-powered-by');
+  app.set('trust proxy', options.trustProxy ?? 0);
   app.use(createRequestRecorder({ logger, metrics }));
   app.use(secureHeaders());
   app.use(requireHost);
-  app.post(routes.classify.path, classify);
-  app.post(routes.embed.path, embed);
+  const keyring = options.apiKeys === undefined ? undefined : createKeyring(options.apiKeys);
+  // Wrong keys count too, by address: guessing is limited like anything else.
+  const guards: RequestHandler[] = [];
+  if (options.rateLimit !== undefined) {
+    const limit = createRateLimit({ perMinute: options.rateLimit, keyring });
+    guards.push(limit);
+    app.post(routes.reload.path, limit);
+  }
+  if (keyring !== undefined) guards.push(requireKey(keyring));
+  app.post(routes.classify.path, ...guards, classify);
+  app.post(routes.embed.path, ...guards, embed);
+  if (options.admin !== undefined) {
+    app.use(createAdminRouter(options.admin, (err) => logger.error({ err }, 'reload failed')));
+  }
   app.get(routes.health.path, (_req, res) => {
     res.json({ status: 'ok' });
   });
@@ -99,7 +127,10 @@ export function createApp(options: AppOptions): Express {
     res.redirect(routes.docs.path);
   });
   app.use(createDocsRouter());
-  for (const { path, methods } of allRoutes) app.all(path, refuseMethod(methods));
+  for (const route of allRoutes) {
+    if (route === routes.reload && options.admin === undefined) continue;
+    app.all(route.path, refuseMethod(route.methods));
+  }
   app.use((req) => {
     throw new NearvoteError('not_found', `Expected a known route but received ${quoted(req.path)}`);
   });
@@ -113,12 +144,21 @@ export function createApp(options: AppOptions): Express {
   return app;
 }
 
-/** helmet for an API that may stand behind a proxy: whether to force https is the proxy's to say. */
+/**
+ * helmet for an API that may stand behind a proxy: whether to force https is the proxy's to say. Its headers are the
+ * same for every answer, so they are made once.
+ */
 function secureHeaders(): RequestHandler {
-  return helmet({
+  const sample = new ServerResponse(new IncomingMessage(new Socket()));
+  helmet({
     strictTransportSecurity: false,
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
-  });
+  })(sample.req, sample, () => undefined);
+  const headers = sample.getHeaderNames().map((name) => [name, String(sample.getHeader(name))] as const);
+  return (_req, res, next) => {
+    for (const [name, value] of headers) res.setHeader(name, value);
+    next();
+  };
 }
 
 /** RFC 9112, 3.2. */

@@ -86,7 +86,10 @@ async function answer<Body>(
     };
     const work = async (): Promise<{ body: unknown; timings: readonly StageTimings[] }> => {
       try {
-        const upload = await parts.readUpload({ req, res }, { signal, holdBytes: admitted.holdBytes });
+        const upload = await parts.readUpload(
+          { req, res },
+          { signal, holdBytes: (total) => admitted.holdBytes(total) },
+        );
         if (upload.kind === 'one') {
           const { body, timings } = await answerOne(upload.image);
           return { body, timings: [timings] };

@@ -14,6 +14,7 @@ import {
   imagesBodySchema,
   problemSchema,
   readySchema,
+  reloadSchema,
 } from './schemas.js';
 import type { UploadLimits } from './uploaded.js';
 
@@ -48,6 +49,9 @@ export function createContract({ version, limits }: ContractOptions): Contract {
   });
   add(routes.health, 'The process is alive', { content: json(healthSchema) });
   add(routes.ready, 'Index and encoder are loaded and warmed up', { content: json(readySchema) });
+  add(routes.reload, 'Serve what is published now; exists only where the server has an admin key', {
+    content: json(reloadSchema),
+  });
   add(routes.metrics, 'Prometheus metrics', { content: { 'text/plain': text } });
   add(routes.openapi, 'This document', { content: { 'application/json': { schema: { type: 'object' } } } });
   add(routes.docs, 'This document, to read and try', { content: { 'text/html': text } });

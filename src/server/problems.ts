@@ -28,6 +28,8 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   media_type_unsupported: shown(415, 'The content type is not supported'),
   not_found: shown(404, 'No such route'),
   method_not_allowed: shown(405, 'Method not allowed'),
+  unauthorized: shown(401, 'A valid key is needed'),
+  rate_limited: shown(429, 'Too many requests from this client'),
   overloaded: shown(429, 'The server is overloaded'),
   timed_out: shown(503, 'The request took too long'),
   not_ready: shown(503, 'The server is not ready'),
@@ -35,6 +37,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   // nginx's number for it; nobody is there to read the answer, the log and the metrics are.
   client_gone: shown(499, 'The client closed the connection'),
   worker_failed: hidden(503, 'An inference worker failed'),
+  reload_failed: shown(409, 'The published index cannot be served'),
   internal: hidden(500, 'Internal error'),
   usage: hidden(500, 'Invalid server options'),
   dataset_missing: hidden(500, 'The dataset is missing'),

@@ -13,6 +13,8 @@ const imageCodes = [
   'field_unexpected',
   'query_invalid',
   'media_type_unsupported',
+  'unauthorized',
+  'rate_limited',
   'overloaded',
   'timed_out',
   'not_ready',
@@ -46,6 +48,12 @@ export const routes = {
   metrics: page('/metrics'),
   openapi: page('/openapi.json'),
   docs: page('/docs'),
+  reload: {
+    path: '/admin/reload',
+    methods: ['POST'],
+    success: 200,
+    codes: ['unauthorized', 'rate_limited', 'reload_failed', 'shutting_down', 'internal'],
+  },
   home: { ...page('/'), success: 302 },
 } as const satisfies Record<string, Route>;
 

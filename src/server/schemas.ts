@@ -98,6 +98,9 @@ export const embeddingsSchema = z
 
 export const healthSchema = z.strictObject({ status: z.literal('ok') });
 
+export const reloadSchema = z.strictObject({ status: z.literal('reloaded'), index: namedVersionSchema });
+export type ReloadBody = z.infer<typeof reloadSchema>;
+
 export const readySchema = z.strictObject({
   status: z.literal('ready'),
   index: namedVersionSchema.extend({ examples: z.int() }),

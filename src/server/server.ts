@@ -34,6 +34,8 @@ export interface StartServerOptions {
   readonly host: string;
   /** 0 for any free one. */
   readonly port: number;
+  /** Open connections; one more is closed at once. 10,000 unless told. */
+  readonly maxConnections?: number | undefined;
   readonly timeouts?: Partial<ServerTimeouts> | undefined;
 }
 
@@ -45,7 +47,8 @@ export interface RunningServer {
 }
 
 /** @throws NearvoteError `address_unavailable` */
-export async function startServer({ app, host, port, timeouts }: StartServerOptions): Promise<RunningServer> {
+export async function startServer(options: StartServerOptions): Promise<RunningServer> {
+  const { app, host, port, maxConnections = 10_000, timeouts } = options;
   const { headersMs, requestMs, keepAliveMs, checkMs } = { ...defaultTimeouts, ...timeouts };
   const server = createServer({
     maxHeaderSize: maxHeaderBytes,
@@ -57,6 +60,7 @@ export async function startServer({ app, host, port, timeouts }: StartServerOpti
     requireHostHeader: false,
   });
   server.maxHeadersCount = 200;
+  server.maxConnections = maxConnections;
   const answering = new Map<Duplex, ServerResponse>();
   let settled = false;
   const handle: RequestListener = (req, res) => {
