@@ -37,29 +37,25 @@ async function hang({ url }: Served): Promise<void> {
 }
 
 describe('a server told to stop', () => {
-  it('answers under load every request that it accepted, and exits with 0', async () => {
-    const served = await serve();
+  it('answers under load every request sent until it was seen to be not ready, and exits with 0', async () => {
+    const served = await serve('--drain', '2s');
     const statuses: number[] = [];
-    const refusals: unknown[] = [];
+    let red = false;
+    // As behind a load balancer. A connection made as the listener closes may be reset by the kernel unaccepted.
     const clients = Array.from({ length: 16 }, async () => {
-      while (refusals.length === 0) {
-        try {
-          const answer = await served.classify();
-          await answer.arrayBuffer();
-          statuses.push(answer.status);
-        } catch (error) {
-          refusals.push((error as Error).cause);
-        }
+      while (!red) {
+        const answer = await served.classify();
+        await answer.arrayBuffer();
+        statuses.push(answer.status);
       }
     });
     await expect.poll(() => statuses.length, soon).toBeGreaterThan(50);
     served.child.kill('SIGTERM');
     await expect.poll(() => served.ready(), soon).toBe(false);
-    expect(await served.exited).toEqual([0, null]);
+    red = true;
     await Promise.all(clients);
+    expect(await served.exited).toEqual([0, null]);
     expect(new Set(statuses)).toEqual(new Set([200]));
-    // Not accepted, as opposed to accepted and dropped.
-    for (const refusal of refusals) expect(refusal).toMatchObject({ code: 'ECONNREFUSED' });
   }, 40_000);
 
   it('does not wait past its grace for a client that hangs, and then exits with 1', async () => {
