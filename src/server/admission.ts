@@ -20,7 +20,7 @@ export interface Admission {
 }
 
 /** What one request holds. */
-export interface Admitted {
+interface Admitted {
   /** Holds the places of `count` images in all. @throws NearvoteError `overloaded`, and nothing more is held */
   holdImages(count: number): void;
   /** Holds `total` bytes in all. @throws NearvoteError `overloaded`, and nothing more is held */

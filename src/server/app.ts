@@ -26,7 +26,7 @@ import { createUploadReader } from './upload.js';
 import type { UploadLimits } from './uploaded.js';
 
 /** What all requests together may ask of the server. */
-export interface LoadLimits {
+interface LoadLimits {
   /** Images inside at once, from the reading of their body to their answer; one more is `overloaded`. */
   readonly maxQueue: number;
   /** Bytes of request bodies held at once. */

@@ -51,7 +51,7 @@ describe('API keys', () => {
       admin: { key: adminKey, reload: () => Promise.reject(new Error('not asked')) },
     });
     for (const path of ['/classify', '/embed']) {
-      const answer = await classify(headers as Record<string, string>, path);
+      const answer = await classify(headers, path);
       expectProblem(answer, 401, 'unauthorized');
       expect(answer.headers.get('www-authenticate')).toBe('Bearer realm="nearvote"');
       for (const key of apiKeys) expect(answer.text).not.toContain(key);
