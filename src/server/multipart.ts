@@ -37,7 +37,7 @@ export function createMultipartReader(limits: UploadLimits): ReadMultipart {
     streamHandler(body: Readable, busboy: Writable) {
       busboy.once('unpipe', () => body.destroy());
       // busboy waits for ever for the end of a file that begins after the form's end, in the same chunk.
-      body.once('end', () => setImmediate(setImmediate, failUnfinished, busboy));
+      body.once('end', () => setImmediate(() => setImmediate(failUnfinished, busboy)));
       body.pipe(busboy);
     },
   };
