@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Request, RequestHandler, Response } from 'express';
 
 import type { Classification, Classifier, StageTimings } from '../classify.js';
@@ -136,6 +137,8 @@ function resultsOf<Body>(
 /** Aborts when the client goes away before it has its answer, or has waited too long for it. */
 function abandonSignal(res: Response, timeoutMs: number): AbortSignal {
   const controller = new AbortController();
+  // Every image of a request listens.
+  setMaxListeners(0, controller.signal);
   const timer = setTimeout(() => {
     controller.abort(
       new NearvoteError('timed_out', `Expected an answer within ${timeoutMs} ms but it took longer`),
