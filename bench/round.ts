@@ -55,7 +55,9 @@ export async function measureRound(options: RoundOptions): Promise<Figures> {
   add(await probeFigures(options));
   // Two seconds at least, even in a try: less does not fill the queue.
   for (const percent of [...openPercents, 200]) {
-    add(await openFigures({ load, percent, saturated, seconds: Math.max(2, 6 * length), seed: seed + percent }));
+    add(
+      await openFigures({ load, percent, saturated, seconds: Math.max(2, 6 * length), seed: seed + percent }),
+    );
   }
   return figures;
 }

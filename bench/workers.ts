@@ -5,8 +5,8 @@ import type { WorkerKind } from '../src/inference/channel.js';
 import { createInferencePool } from '../src/inference/pool.js';
 import { markdownTable } from './markdown-table.js';
 
-const rounds = 5;
-const imagesPerRound = 3_000;
+const rounds = 3;
+const imagesPerRound = 2_000;
 const size = 32 * 32 * 3;
 
 const local = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -56,13 +56,12 @@ const median = (values: readonly number[]): number =>
 function compare(): void {
   const settings: Setting[] = (['process', 'thread'] as const).flatMap((kind) =>
     [
-      { workers: 1, threads: 1 },
       { workers: 1, threads: 2 },
       { workers: 2, threads: 1 },
       { workers: 2, threads: 2 },
     ].map((split) => ({ kind, ...split, maxBatch: 32 })),
   );
-  const waits = [1, 32, 64];
+  const waits = [1, 32];
   const rates = new Map<string, number[]>();
   for (let round = 0; round < rounds; round++) {
     for (const setting of settings) {
