@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
-import { createClassifier, type Classifier } from '../classify.js';
+import type { Classifier } from '../classify.js';
 import type { Decision } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
-import { openPair } from './open-pair.js';
+import { classifierOf, openPair } from './open-pair.js';
 import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 
@@ -39,19 +38,12 @@ export function classifyCommand(): Command {
 }
 
 async function classifyFiles(files: readonly string[], flags: ClassifyFlags): Promise<void> {
-  const { index, encoder, decoder, inference } = await openPair({
+  const pair = await openPair({
     ...flags,
     workers: Math.min(flags.workers, files.length),
     maxQueue: files.length,
   });
-  const classifier = createClassifier({
-    decoder,
-    inference,
-    index: { name: index.name, version: index.version, examples: index.examples },
-    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
-    defaults: { rule: flags.vote, temperature: flags.temperature, k: flags.k },
-    createId: randomUUID,
-  });
+  const classifier = classifierOf(pair, flags);
   const outcomes: Outcome[] = [];
   try {
     for (const file of files) {
@@ -60,7 +52,7 @@ async function classifyFiles(files: readonly string[], flags: ClassifyFlags): Pr
       if (flags.json) console.log(JSON.stringify(outcome));
     }
   } finally {
-    await inference.close();
+    await pair.inference.close();
   }
   if (!flags.json) console.log(renderTable(outcomes));
   const failed = outcomes.filter((outcome) => 'error' in outcome).length;

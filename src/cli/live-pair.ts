@@ -1,11 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { createClassifier, type Classifier } from '../classify.js';
+import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Inference } from '../inference/inference.js';
 import type { Metrics } from '../server/metrics.js';
 import type { Serving } from '../server/serving.js';
-import type { OpenPair } from './open-pair.js';
+import { classifierOf, type OpenPair } from './open-pair.js';
 import type { VoteOptions } from './options.js';
 
 export interface LivePairOptions {
@@ -115,15 +114,4 @@ export function createLivePair(options: LivePairOptions): LivePair {
       await Promise.all([...open].map(retire));
     },
   };
-}
-
-function classifierOf({ index, encoder, decoder, inference }: OpenPair, defaults: VoteOptions): Classifier {
-  return createClassifier({
-    decoder,
-    inference,
-    index: { name: index.name, version: index.version, examples: index.examples },
-    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
-    defaults: { rule: defaults.vote, temperature: defaults.temperature, k: defaults.k },
-    createId: randomUUID,
-  });
 }

@@ -1,13 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createClassifier, type Classifier } from '../classify.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import { createDecoder, type Decoder } from '../image/decode.js';
 import type { Inference } from '../inference/inference.js';
 import { createInferencePool } from '../inference/pool.js';
 import { checkEncoder, openIndex, type OpenIndex } from '../neighbours/index-store.js';
-import type { InferenceOptions, PairOptions } from './options.js';
+import type { InferenceOptions, PairOptions, VoteOptions } from './options.js';
 
 /** An index, the encoder it was built with, and the workers that hold both. */
 export interface OpenPair {
@@ -63,4 +65,19 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
   });
   const decoder = createDecoder({ ...encoder.input, maxPixels: options.maxPixels });
   return { index, encoder, decoder, inference };
+}
+
+/** The classifier of a pair, with what a request without its own k and vote gets. */
+export function classifierOf(
+  { index, encoder, decoder, inference }: OpenPair,
+  defaults: VoteOptions,
+): Classifier {
+  return createClassifier({
+    decoder,
+    inference,
+    index: { name: index.name, version: index.version, examples: index.examples },
+    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
+    defaults: { rule: defaults.vote, temperature: defaults.temperature, k: defaults.k },
+    createId: randomUUID,
+  });
 }
