@@ -1,11 +1,9 @@
-import { availableParallelism } from 'node:os';
-import pLimit from 'p-limit';
 import type { Decision, Example, Neighbour } from './domain/decision.js';
 import { NearvoteError } from './domain/errors.js';
 import type { Decoder } from './image/decode.js';
 import type { Inference, Inferred } from './inference/inference.js';
 import type { VoteRule } from './vote/rules.js';
-import { vote } from './vote/vote.js';
+import { vote, type Ballot } from './vote/vote.js';
 
 interface ClassifyOptions {
   /** Explicit k: larger than the index is an error. Absent: the default, clamped to the index. */
@@ -59,45 +57,53 @@ export interface ClassifierOptions {
 }
 
 const defaultShown = 5;
-/** Enough to keep every core busy; the rest wait as compressed bytes, which are smaller than pixels. */
-const decodesAtOnce = 2 * availableParallelism();
 
 /** Joins the four stages: bytes -> pixels -> embedding and neighbours (one trip to a worker) -> decision. */
 export function createClassifier(options: ClassifierOptions): Classifier {
   const { decoder, inference, index, encoder, defaults, createId } = options;
   const { examples } = index;
   const defaultK = Math.min(defaults.k, examples.length);
-  const decodeInTurn = pLimit(decodesAtOnce);
   const versions = {
     index: { name: index.name, version: index.version },
     encoder: { name: encoder.name, version: encoder.version },
   };
 
-  function neighboursOf({ rows, similarities }: Inferred): Neighbour[] {
-    return Array.from(rows, (row, i) => {
-      const example = examples[row];
-      if (example === undefined) {
-        throw new NearvoteError('internal', `Expected a row below ${examples.length} but received ${row}`);
-      }
-      return { ...example, similarity: similarities[i] ?? NaN };
-    });
+  /** The nearest `most` of what was found. */
+  function neighboursOf({ rows, similarities }: Inferred, most: number): Neighbour[] {
+    const neighbours: Neighbour[] = [];
+    for (const [i, row] of rows.subarray(0, most).entries()) {
+      const { id, label, source } = exampleOf(row);
+      neighbours.push({ id, label, source, similarity: similarities[i] ?? NaN });
+    }
+    return neighbours;
+  }
+
+  function ballotsOf({ rows, similarities }: Inferred): Ballot[] {
+    const ballots: Ballot[] = [];
+    for (let i = 0; i < rows.length; i++) {
+      ballots.push({ label: exampleOf(rows[i] ?? -1).label, similarity: similarities[i] ?? NaN });
+    }
+    return ballots;
+  }
+
+  function exampleOf(row: number): Example {
+    const example = examples[row];
+    if (example === undefined) {
+      throw new NearvoteError('internal', `Expected a row below ${examples.length} but received ${row}`);
+    }
+    return example;
   }
 
   async function infer(
     bytes: Uint8Array,
     ask: { k: number; withEmbedding: boolean; signal: AbortSignal | undefined },
   ): Promise<{ inferred: Inferred; timings: Omit<StageTimings, 'voteMs'> }> {
-    const arrived = performance.now();
-    let started = arrived;
-    const pixels = await decodeInTurn(() => {
-      ask.signal?.throwIfAborted();
-      started = performance.now();
-      return decoder.decode(bytes);
-    });
+    const started = performance.now();
+    const pixels = await decoder.decode(bytes, ask.signal);
     const decodeMs = performance.now() - started;
     const inferred = await inference.infer(pixels, ask);
     const { queueMs, encodeMs, searchMs } = inferred;
-    return { inferred, timings: { decodeMs, queueMs: started - arrived + queueMs, encodeMs, searchMs } };
+    return { inferred, timings: { decodeMs, queueMs, encodeMs, searchMs } };
   }
 
   return {
@@ -118,11 +124,13 @@ export function createClassifier(options: ClassifierOptions): Classifier {
         signal: ask.signal,
       });
       const started = performance.now();
-      const neighbours = neighboursOf(inferred);
-      const scores = vote(neighbours, { rule: ask.vote ?? defaults.rule, temperature: defaults.temperature });
+      const scores = vote(ballotsOf(inferred), {
+        rule: ask.vote ?? defaults.rule,
+        temperature: defaults.temperature,
+      });
       const [top] = scores;
-      const [nearest] = neighbours;
-      if (top === undefined || nearest === undefined) {
+      const [topSimilarity] = inferred.similarities;
+      if (top === undefined || topSimilarity === undefined) {
         throw new NearvoteError('internal', 'Expected at least one neighbour but received none');
       }
       return {
@@ -133,10 +141,10 @@ export function createClassifier(options: ClassifierOptions): Classifier {
           confidence: top.score,
           calibrated: false,
           scores,
-          neighbours: neighbours.slice(0, ask.neighbours ?? defaultShown),
+          neighbours: neighboursOf(inferred, ask.neighbours ?? defaultShown),
           ...versions,
         },
-        topSimilarity: nearest.similarity,
+        topSimilarity,
         timings: { ...timings, voteMs: performance.now() - started },
       };
     },

@@ -6,6 +6,7 @@ import { destination, pino, type Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createApp } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
+import { messageClasses } from '../server/express-messages.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
 import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
@@ -126,6 +127,7 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
   });
   started.server = await startServer({
     app,
+    messages: messageClasses(app),
     host: flags.host,
     port: flags.port,
     maxConnections: flags.maxConnections,

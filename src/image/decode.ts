@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+import pLimit from 'p-limit';
 import sharp from 'sharp';
 import type { Sharp, SharpInput, SharpOptions } from 'sharp';
 import { NearvoteError } from '../domain/errors.js';
@@ -20,11 +22,16 @@ export interface DecoderOptions {
 export interface Decoder {
   /**
    * An encoded image or raw pixels to uint8 sRGB `[height, width, 3]`: the first frame, upright, alpha over white. The
-   * same bytes give the same pixels, whoever asks. The bytes must not change until it is done.
-   * @throws NearvoteError `image_empty`, `image_unsupported`, `image_damaged`, `image_too_many_pixels`
+   * same bytes give the same pixels, whoever asks. The bytes must not change until it is done. Some are decoded at
+   * once, the rest wait; an aborted one is not begun.
+   * @throws NearvoteError `image_empty`, `image_unsupported`, `image_damaged`, `image_too_many_pixels`, or the reason of
+   * `signal`
    */
-  decode(content: ImageContent | Uint8Array): Promise<Uint8Array>;
+  decode(content: ImageContent | Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
 }
+
+/** Enough to keep every core busy; the rest wait as compressed bytes, which are smaller than pixels. */
+const decodesAtOnce = 2 * availableParallelism();
 
 /** The only loaders left open in this process: SVG, raw formats and files by name stay shut even if a check fails. */
 const loaders = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif', 'Tiff'].map(
@@ -52,6 +59,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
   sharp.block({ operation: ['VipsForeignLoad'] });
   sharp.unblock({ operation: loaders });
 
+  const inTurn = pLimit(decodesAtOnce);
   const opening: SharpOptions = {
     autoOrient: true,
     limitInputPixels: maxPixels,
@@ -63,20 +71,23 @@ export function createDecoder(options: DecoderOptions): Decoder {
     // Where the size is right already libvips adds no resize stage.
     sharp(input, { ...opening, ...more }).resize({ width, height, fit, kernel, background: black });
 
-  async function decodeFile(bytes: Uint8Array): Promise<Uint8Array> {
+  async function decodeFile(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const format = requireFormat(bytes);
     if (format === 'png') {
       const pixels = decodePlainPng(bytes, { width, height });
       if (pixels !== undefined) return pixels;
     }
     if (!mayBeWhole(format, bytes)) throw damaged(format);
-    try {
-      return mayHold16Bits(format, bytes) && (await isProfiled16Bit(bytes, opening))
-        ? await decodeProfiled16Bit(bytes)
-        : await toPixels(fitted(bytes).flatten({ background: white }));
-    } catch (error) {
-      throw asImageError(error, format, maxPixels);
-    }
+    return inTurn(async () => {
+      signal?.throwIfAborted();
+      try {
+        return mayHold16Bits(format, bytes) && (await isProfiled16Bit(bytes, opening))
+          ? await decodeProfiled16Bit(bytes)
+          : await toPixels(fitted(bytes).flatten({ background: white }));
+      } catch (error) {
+        throw asImageError(error, format, maxPixels);
+      }
+    });
   }
 
   /**
@@ -118,9 +129,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
   }
 
   return {
-    async decode(content) {
-      if (content instanceof Uint8Array) return decodeFile(content);
-      return content.kind === 'file' ? decodeFile(content.bytes) : decodePixels(content);
+    async decode(content, signal) {
+      if (content instanceof Uint8Array) return decodeFile(content, signal);
+      return content.kind === 'file' ? decodeFile(content.bytes, signal) : decodePixels(content);
     },
   };
 }

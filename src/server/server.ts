@@ -1,4 +1,10 @@
-import { createServer, STATUS_CODES, type RequestListener, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  STATUS_CODES,
+  type RequestListener,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -31,6 +37,8 @@ const lingerMs = 1000;
 
 export interface StartServerOptions {
   readonly app: RequestListener;
+  /** Classes of the messages that `app` is given; Node's own unless told. */
+  readonly messages?: Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'> | undefined;
   readonly host: string;
   /** 0 for any free one. */
   readonly port: number;
@@ -48,9 +56,10 @@ export interface RunningServer {
 
 /** @throws NearvoteError `address_unavailable` */
 export async function startServer(options: StartServerOptions): Promise<RunningServer> {
-  const { app, host, port, maxConnections = 10_000, timeouts } = options;
+  const { app, host, port, messages, maxConnections = 10_000, timeouts } = options;
   const { headersMs, requestMs, keepAliveMs, checkMs } = { ...defaultTimeouts, ...timeouts };
   const server = createServer({
+    ...messages,
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: headersMs,
     requestTimeout: requestMs,

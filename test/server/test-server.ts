@@ -5,6 +5,7 @@ import { expect } from 'vitest';
 
 import type { Classifier } from '../../src/classify.js';
 import { createApp, type AppOptions } from '../../src/server/app.js';
+import { messageClasses } from '../../src/server/express-messages.js';
 import { createMetrics, type Metrics } from '../../src/server/metrics.js';
 import { startServer, type RunningServer, type ServerTimeouts } from '../../src/server/server.js';
 import { createServing, type Serving } from '../../src/server/serving.js';
@@ -58,7 +59,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     version: '1.2.3',
     ...options,
   });
-  const server = await startServer({ app, host: '127.0.0.1', port: 0, timeouts: options.timeouts });
+  const server = await startServer({ app, messages: messageClasses(app), host: '127.0.0.1', port: 0, timeouts: options.timeouts });
   const ask = async (path: string, init?: RequestInit): Promise<Answer> => {
     const response = await fetch(`${server.url}${path}`, { redirect: 'manual', ...init });
     return answerOf(response.status, response.headers, await response.text());
