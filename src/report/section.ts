@@ -40,7 +40,10 @@ export interface CurveSection extends Titled {
   /** Draws what chance would give, for a ROC. */
   readonly diagonal: boolean;
   /** Both axes run over [0, 1]. */
-  readonly series: readonly { readonly name: string; readonly points: readonly (readonly [number, number])[] }[];
+  readonly series: readonly {
+    readonly name: string;
+    readonly points: readonly (readonly [number, number])[];
+  }[];
 }
 
 export interface BarsSection extends Titled {
