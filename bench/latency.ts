@@ -1,12 +1,11 @@
 /* One image at a time over HTTP against the encoder alone, and the time to ready.  npm run build && npx tsx bench/latency.ts */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { loadEncoder } from '../src/encoder/load.js';
 import { markdownTable } from './markdown-table.js';
+import { openRawConnection, rawPost } from './raw-connection.js';
 import { startRealServer } from './real-server.js';
 
 const rounds = 5;
@@ -57,26 +56,15 @@ const ready: number[] = [];
 for (let i = 0; i < 5; i++) ready.push(await npmStartMs());
 
 const server = await startRealServer();
-const { hostname, port } = new URL(server.url);
-const socket = connect(Number(port), hostname);
-socket.setNoDelay(true);
-await once(socket, 'connect');
+const url = new URL('/classify', server.url);
+const connection = openRawConnection(url);
 
-/** One request on the kept connection, written and read as bytes: an HTTP client's own work is not the server's. */
 function post(png: Buffer): Promise<void> {
-  const head = `POST /classify HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: image/png\r\nContent-Length: ${png.length}\r\n\r\n`;
   return new Promise((resolve, reject) => {
-    let text = '';
-    const read = (chunk: Buffer): void => {
-      text += chunk.toString('latin1');
-      const end = text.indexOf('\r\n\r\n');
-      if (end < 0 || text.length < end + 4 + Number(/content-length: (\d+)/i.exec(text)?.[1])) return;
-      socket.off('data', read);
-      if (text.startsWith('HTTP/1.1 200 ')) resolve();
-      else reject(new Error(text.slice(0, 200)));
-    };
-    socket.on('data', read);
-    socket.write(Buffer.concat([Buffer.from(head), png]));
+    connection.send(rawPost(url, 'image/png', png), (status) => {
+      if (status === 200) resolve();
+      else reject(new Error(`the image answered ${status}`));
+    });
   });
 }
 
@@ -94,7 +82,7 @@ for (let round = 0; round <= rounds; round++) {
   served.push(percentile(servedNow, 0.5));
 }
 await encoder.close();
-socket.destroy();
+connection.close();
 await server.stop();
 
 const a = percentile(alone, 0.5);

@@ -1,4 +1,5 @@
 /* The process that sends the load; bench/load.ts starts it. */
+import { setPriority } from 'node:os';
 import { answerParent } from './child.js';
 import { runClosedLoop } from './closed-loop.js';
 import { seededRandom } from './drawn-images.js';
@@ -30,6 +31,12 @@ export interface OpenLoad {
 export type LoadRequest = LoadTarget | ClosedLoad | OpenLoad;
 
 let target: (Omit<LoadTarget, 'bodies'> & { readonly bodies: readonly Buffer[] }) | undefined;
+try {
+  // A client on another machine would not wait for this one's cores.
+  setPriority(-10);
+} catch {
+  // Without the privilege it waits in turn.
+}
 // Each load goes on with the images after the last one's.
 let next = 0;
 

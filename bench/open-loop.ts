@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http';
+import { openRawConnection, rawPost, type RawConnection } from './raw-connection.js';
 
 export interface OpenLoopOptions {
   readonly url: string;
@@ -48,57 +48,49 @@ export function poissonArrivals(options: {
  * stalls, or a generator that is late, is charged for everyone who would have waited (no coordinated omission).
  */
 export async function runOpenLoop(options: OpenLoopOptions): Promise<OpenLoopResult> {
-  const { url, contentType, body, seconds, lostAfterMs = 30_000 } = options;
-  const { hostname, port, pathname } = new URL(url);
-  const agent = new Agent({ keepAlive: true, maxSockets: Infinity, maxFreeSockets: Infinity });
+  const { contentType, body, seconds, lostAfterMs = 30_000 } = options;
+  const url = new URL(options.url);
   const dueMs = poissonArrivals(options);
   const lateMs = new Float64Array(dueMs.length);
   const latencyMs = new Float64Array(dueMs.length);
   const status = new Uint16Array(dueMs.length);
+  const idle: RawConnection[] = [];
+  const busy = new Map<RawConnection, number>();
+  let settled = 0;
+  let finish: () => void = () => undefined;
   const startedAt = Date.now();
   const start = performance.now();
   const now = (): number => performance.now() - start;
 
-  function send(n: number, due: number): Promise<void> {
+  /** The connection used last, since its caches are the warmest; a new one where all are waiting for an answer. */
+  function connection(): RawConnection {
+    for (let free = idle.pop(); free !== undefined; free = idle.pop()) if (free.open) return free;
+    return openRawConnection(url);
+  }
+
+  function send(n: number, due: number): void {
     lateMs[n] = now() - due;
-    return new Promise((resolve) => {
-      const over = (): void => {
-        latencyMs[n] = now() - due;
-        resolve();
-      };
-      const bytes = body(n);
-      const sent = request(
-        {
-          agent,
-          hostname,
-          port,
-          path: pathname,
-          method: 'POST',
-          headers: { 'content-type': contentType, 'content-length': bytes.length },
-          timeout: lostAfterMs,
-        },
-        (response) => {
-          response.resume();
-          response.once('end', () => {
-            status[n] = response.statusCode ?? 0;
-            over();
-          });
-          response.once('error', over);
-        },
-      );
-      sent.once('timeout', () => sent.destroy());
-      // After an answer that came before the whole body was read an error may follow: the answer counts.
-      sent.on('error', over);
-      sent.end(bytes);
+    const own = connection();
+    busy.set(own, n);
+    own.send(rawPost(url, contentType, body(n)), (answered) => {
+      status[n] = answered;
+      latencyMs[n] = now() - due;
+      busy.delete(own);
+      if (own.open) idle.push(own);
+      if (++settled === dueMs.length) finish();
     });
   }
 
-  const pending: Promise<void>[] = [];
+  const lost = setInterval(() => {
+    // Closing it answers 0.
+    for (const [own, n] of busy) if (now() - (dueMs[n] ?? 0) > lostAfterMs) own.close();
+  }, 100);
   for (let n = 0; n < dueMs.length;) {
-    for (let due = dueMs[n]; due !== undefined && due <= now(); due = dueMs[n]) pending.push(send(n++, due));
+    for (let due = dueMs[n]; due !== undefined && due <= now(); due = dueMs[n]) send(n++, due);
     await new Promise((resolve) => setTimeout(resolve, (dueMs[n] ?? 0) - now()));
   }
-  await Promise.all(pending);
-  agent.destroy();
+  if (settled < dueMs.length) await new Promise<void>((resolve) => (finish = resolve));
+  clearInterval(lost);
+  for (const own of idle) own.close();
   return { seconds, dueMs, lateMs, latencyMs, status, startedAt };
 }

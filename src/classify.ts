@@ -1,4 +1,5 @@
 import type { Decision, Example, Neighbour } from './domain/decision.js';
+import type { Cancellation } from './domain/cancellation.js';
 import { NearvoteError } from './domain/errors.js';
 import type { Decoder } from './image/decode.js';
 import type { Inference, Inferred } from './inference/inference.js';
@@ -11,7 +12,7 @@ interface ClassifyOptions {
   readonly vote?: VoteRule | undefined;
   /** How many neighbours to show, 5 unless told. */
   readonly neighbours?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancellation | undefined;
 }
 
 /** Where the time of one image went. */
@@ -96,7 +97,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
 
   async function infer(
     bytes: Uint8Array,
-    ask: { k: number; withEmbedding: boolean; signal: AbortSignal | undefined },
+    ask: { k: number; withEmbedding: boolean; signal: Cancellation | undefined },
   ): Promise<{ inferred: Inferred; timings: Omit<StageTimings, 'voteMs'> }> {
     const started = performance.now();
     const pixels = await decoder.decode(bytes, ask.signal);

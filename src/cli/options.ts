@@ -61,7 +61,7 @@ export function inferenceOptions(): Option[] {
       .env('NEARVOTE_THREADS'),
     new Option('--max-batch <n>', 'most images a worker takes at once')
       .argParser(integerFrom(1))
-      .default(32)
+      .default(16)
       .env('NEARVOTE_MAX_BATCH'),
   ];
 }

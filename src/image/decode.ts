@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import pLimit from 'p-limit';
 import sharp from 'sharp';
 import type { Sharp, SharpInput, SharpOptions } from 'sharp';
+import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
 import { mayBeWhole } from './completeness.js';
 import type { ImageContent } from './dataset/dataset.js';
@@ -27,7 +28,7 @@ export interface Decoder {
    * @throws NearvoteError `image_empty`, `image_unsupported`, `image_damaged`, `image_too_many_pixels`, or the reason of
    * `signal`
    */
-  decode(content: ImageContent | Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
+  decode(content: ImageContent | Uint8Array, signal?: Cancellation): Promise<Uint8Array>;
 }
 
 /** Enough to keep every core busy; the rest wait as compressed bytes, which are smaller than pixels. */
@@ -71,7 +72,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
     // Where the size is right already libvips adds no resize stage.
     sharp(input, { ...opening, ...more }).resize({ width, height, fit, kernel, background: black });
 
-  async function decodeFile(bytes: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  async function decodeFile(bytes: Uint8Array, signal: Cancellation | undefined): Promise<Uint8Array> {
     const format = requireFormat(bytes);
     if (format === 'png') {
       const pixels = decodePlainPng(bytes, { width, height });

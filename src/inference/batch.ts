@@ -15,18 +15,20 @@ export function packBatch(batch: number, entries: readonly Entry[]): BatchReques
   return { type: 'batch', batch, count: entries.length, k, withEmbeddings, pixels };
 }
 
-/** Hands each entry its own rows of the reply. `sentAt` is when the batch left the queue, in ms. */
-export function settleBatch(entries: readonly Entry[], reply: BatchReply, sentAt: number): void {
+/** Hands each entry its own rows of the reply, which has just come. */
+export function settleBatch(entries: readonly Entry[], reply: BatchReply): void {
   const count = entries.length;
   const dimension = reply.embeddings.length / count;
   const found = reply.rows.length / count;
+  // A batch can wait in its worker's pipe too: whatever was not work was waiting.
+  const begunAt = performance.now() - reply.encodeMs - reply.searchMs;
   for (const [i, entry] of entries.entries()) {
     const { k, withEmbedding } = entry.options;
     entry.resolve({
       embedding: withEmbedding ? reply.embeddings.slice(i * dimension, (i + 1) * dimension) : undefined,
       rows: reply.rows.slice(i * found, i * found + k),
       similarities: reply.similarities.slice(i * found, i * found + k),
-      queueMs: sentAt - entry.queuedAt,
+      queueMs: Math.max(0, begunAt - entry.queuedAt),
       encodeMs: reply.encodeMs,
       searchMs: reply.searchMs,
       batchSize: count,

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker, isMainThread, parentPort } from 'node:worker_threads';
 import type { WorkerReply, WorkerRequest } from './protocol.js';
@@ -23,6 +23,11 @@ export interface WorkerChannelOptions {
   readonly onExit: (reason: string) => void;
 }
 
+/** HTTP is little work and must be prompt; inference takes what it leaves. By docs/decisions/005. */
+const workerNice = 5;
+/** Of workers that are not needed yet. */
+const yieldingNice = 15;
+
 /** Tensors and vectors live outside the JavaScript heap; a worker that needs more than this is running away. */
 const heapMegabytes = 512;
 
@@ -40,6 +45,7 @@ function startProcess({ file, onReply, onExit }: WorkerChannelOptions): WorkerCh
   // A stopped or hung worker would outlive this process.
   const killAtExit = (): void => void child.kill('SIGKILL');
   process.on('exit', killAtExit);
+  if (child.pid !== undefined) setNice(child.pid, workerNice);
   const ended = once((reason) => {
     process.off('exit', killAtExit);
     onExit(reason);
@@ -56,21 +62,34 @@ function startProcess({ file, onReply, onExit }: WorkerChannelOptions): WorkerCh
     },
     kill: () => child.kill('SIGKILL'),
     yieldCores: (yielding) => {
-      if (child.pid !== undefined) setNice(child.pid, yielding);
+      if (child.pid !== undefined) yieldNice(child.pid, yielding);
     },
   };
 }
 
 /** Only the privileged may lower a nice value again, so a step of one is tried before a worker is set far back. */
-function setNice(pid: number, yielding: boolean): void {
+function yieldNice(pid: number, yielding: boolean): void {
   try {
     if (yielding) {
-      setPriority(pid, 1);
-      setPriority(pid, 0);
+      setPriority(pid, below(workerNice + 1));
+      setPriority(pid, below(workerNice));
     }
-    for (const thread of threadsOf(pid)) setPriority(thread, yielding ? 10 : 0);
+    for (const thread of threadsOf(pid)) setPriority(thread, below(yielding ? yieldingNice : workerNice));
   } catch {
     // Without the privilege a worker starts at the priority of the others; one that is gone needs none.
+  }
+}
+
+/** So much nicer than this process. */
+function below(nice: number): number {
+  return Math.min(19, getPriority() + nice);
+}
+
+function setNice(pid: number, nice: number): void {
+  try {
+    setPriority(pid, below(nice));
+  } catch {
+    // A worker that is gone already needs none.
   }
 }
 

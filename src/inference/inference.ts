@@ -1,3 +1,5 @@
+import type { Cancellation } from '../domain/cancellation.js';
+
 /** What came back for one image. */
 export interface Inferred {
   /** `[dimension]`, only when asked for. */
@@ -17,7 +19,7 @@ export interface InferOptions {
   readonly k: number;
   readonly withEmbedding: boolean;
   /** An aborted entry leaves the queue unserved. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancellation | undefined;
 }
 
 /** Encoder and index behind a queue, off this thread: pixels `[height, width, 3]` to neighbours, batched as they gather. */

@@ -51,25 +51,34 @@ export async function createInferencePool(options: InferencePoolOptions): Promis
   }
 
   function dispatch(): void {
-    const free = workers.filter((worker) => worker.free);
-    // Where every free worker gets a full batch nothing is won by waiting, and a worker idles while this turn lasts.
-    if (queue.depth >= maxBatch * free.length) {
-      deal(free);
+    const idle = holding(0);
+    // Where every idle worker gets a full batch nothing is won by waiting, and a worker idles while this turn lasts.
+    if (queue.depth >= maxBatch * idle.length) {
+      deal(idle);
     } else if (!dealing) {
       dealing = true;
       // Entries that arrive in the same turn of the event loop share a batch.
       setImmediate(() => {
         dealing = false;
-        deal(workers.filter((worker) => worker.free));
+        deal(holding(0));
       });
     }
   }
 
-  function deal(free: readonly SupervisedWorker[]): void {
-    for (const [i, worker] of free.entries()) {
+  function holding(batches: number): SupervisedWorker[] {
+    return workers.filter((worker) => worker.ready && worker.batches === batches);
+  }
+
+  function deal(idle: readonly SupervisedWorker[]): void {
+    for (const [i, worker] of idle.entries()) {
       if (queue.depth === 0) return;
-      // An even share, so that no free worker idles beside a full one.
-      worker.run(queue.take(Math.min(maxBatch, Math.ceil(queue.depth / (free.length - i)))));
+      // An even share, so that no worker idles beside a full one.
+      worker.run(queue.take(Math.min(maxBatch, Math.ceil(queue.depth / (idle.length - i)))));
+    }
+    // A full batch gains nothing by waiting here: it lies in the worker when that is done with the one before.
+    for (const worker of holding(1)) {
+      if (queue.depth < maxBatch) return;
+      worker.run(queue.take(maxBatch));
     }
   }
 

@@ -47,7 +47,7 @@ export function createEntryQueue(capacity: number, onPush: () => void): EntryQue
           resolve: (inferred) => (settled(), resolve(inferred)),
           reject: (error) => (settled(), reject(error)),
         };
-        signal?.addEventListener('abort', leave, { once: true });
+        signal?.addEventListener('abort', leave);
         waiting.add(entry);
         onPush();
       }),

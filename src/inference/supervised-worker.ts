@@ -21,9 +21,10 @@ export interface SupervisedWorkerOptions {
 
 /** One seat in the pool: a worker, and its replacement whenever it dies. */
 export interface SupervisedWorker {
-  /** Set up, alive, and with room for a batch. */
-  readonly free: boolean;
+  /** Set up and alive. */
   readonly ready: boolean;
+  /** How many it holds: the one it works on, and one that waits for it there. */
+  readonly batches: number;
   readonly searchKind: 'hnsw' | 'exact' | 'none';
   /** Resolves when the first worker is set up. @throws what its setup threw; later failures are retried. */
   readonly started: Promise<void>;
@@ -32,12 +33,6 @@ export interface SupervisedWorker {
   /** Resolves when nothing is in the worker. */
   drained(): Promise<void>;
   stop(): void;
-}
-
-interface Flight {
-  readonly entries: readonly Entry[];
-  readonly sentAt: number;
-  readonly deadline: NodeJS.Timeout;
 }
 
 const firstRetryMs = 100;
@@ -58,7 +53,9 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
   let nextBatch = 0;
   let retryMs = firstRetryMs;
   let retryTimer: NodeJS.Timeout | undefined;
-  const flights = new Map<number, Flight>();
+  /** In the order in which the worker takes them. */
+  const flights = new Map<number, readonly Entry[]>();
+  let deadline: NodeJS.Timeout | undefined;
   const waitingForDrain: (() => void)[] = [];
   const start = withResolvers();
 
@@ -98,10 +95,10 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
       setupFailure = `${message} [${code}]`;
       return channel?.kill();
     }
-    const flight = land(reply.batch);
-    if (flight === undefined) return;
-    if (reply.type === 'batch') settleBatch(flight.entries, reply, flight.sentAt);
-    else rejectEntries(flight.entries, new NearvoteError('worker_failed', reply.message));
+    const entries = land(reply.batch);
+    if (entries === undefined) return;
+    if (reply.type === 'batch') settleBatch(entries, reply);
+    else rejectEntries(entries, new NearvoteError('worker_failed', reply.message));
     options.onFree();
   }
 
@@ -110,12 +107,8 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
     channel = undefined;
     clearTimeout(setupDeadline);
     for (const batch of [...flights.keys()]) {
-      const flight = land(batch);
-      if (flight)
-        rejectEntries(
-          flight.entries,
-          new NearvoteError('worker_failed', 'The inference worker ended during this request'),
-        );
+      const ended = new NearvoteError('worker_failed', 'The inference worker ended during this request');
+      rejectEntries(land(batch) ?? [], ended);
     }
     if (stopped) return;
     if (!everReady)
@@ -133,19 +126,25 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
     channel?.kill();
   }
 
-  function land(batch: number): Flight | undefined {
-    const flight = flights.get(batch);
-    if (flight === undefined) return undefined;
-    clearTimeout(flight.deadline);
+  function land(batch: number): readonly Entry[] | undefined {
+    const entries = flights.get(batch);
+    if (entries === undefined) return undefined;
     flights.delete(batch);
+    watchDeadline();
     if (flights.size === 0) for (const resolve of waitingForDrain.splice(0)) resolve();
-    return flight;
+    return entries;
+  }
+
+  /** Anew for each batch, from when the worker takes it. */
+  function watchDeadline(): void {
+    clearTimeout(deadline);
+    if (flights.size > 0) deadline = setTimeout(() => channel?.kill(), options.batchDeadlineMs);
   }
 
   open();
   return {
-    get free() {
-      return ready && flights.size === 0;
+    get batches() {
+      return flights.size;
     },
     get ready() {
       return ready;
@@ -157,8 +156,8 @@ export function superviseWorker(options: SupervisedWorkerOptions): SupervisedWor
     run: (entries) => {
       const batch = nextBatch++;
       const request = packBatch(batch, entries);
-      const deadline = setTimeout(() => channel?.kill(), options.batchDeadlineMs);
-      flights.set(batch, { entries, sentAt: performance.now(), deadline });
+      flights.set(batch, entries);
+      if (flights.size === 1) watchDeadline();
       options.onBatch(entries.length);
       channel?.send(request);
     },

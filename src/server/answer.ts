@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { problemMediaType, toProblem } from './problems.js';
 import { hasBody } from './body.js';
+import { requestIdOf, standardHeaders } from './standard-headers.js';
 
 /** A refused body this small is read to its end, and the connection kept. */
 const cheapBodyBytes = 64 * 1024;
@@ -17,11 +18,6 @@ export function whenAnswered(res: ServerResponse): number {
   return answeredAt.get(res) ?? performance.now();
 }
 
-/** The id that the request recorder gave. */
-export function requestIdOf(res: ServerResponse): string {
-  return String(res.getHeader('X-Request-Id'));
-}
-
 /** Answers with a problem document; an answer already begun is cut off instead, so that nobody takes it for whole. */
 export function answerProblem(req: IncomingMessage, res: ServerResponse, error: unknown): void {
   if (res.headersSent) {
@@ -30,15 +26,18 @@ export function answerProblem(req: IncomingMessage, res: ServerResponse, error: 
   }
   const problem = toProblem(error, requestIdOf(res));
   const text = JSON.stringify(problem);
-  res.statusCode = problem.status;
-  res.setHeader('Content-Type', problemMediaType);
-  res.setHeader('Content-Length', Buffer.byteLength(text));
-  if (mayRetry.has(problem.status) && !res.hasHeader('Retry-After')) res.setHeader('Retry-After', '1');
-  if (req.method === 'HEAD' || req.complete || !hasBody(req)) res.end(text);
-  else if (isCheap(req)) {
-    res.end(text);
-    req.resume();
-  } else answerAndLinger(req, res, text);
+  const headers = standardHeaders(res);
+  headers.push('Content-Type', problemMediaType, 'Content-Length', String(Buffer.byteLength(text)));
+  if (mayRetry.has(problem.status) && !res.hasHeader('Retry-After')) headers.push('Retry-After', '1');
+  const lingers = req.method !== 'HEAD' && !req.complete && hasBody(req) && !isCheap(req);
+  if (lingers) headers.push('Connection', 'close');
+  res.writeHead(problem.status, headers);
+  if (lingers) {
+    answerAndLinger(req, res, text);
+    return;
+  }
+  res.end(text);
+  if (!req.complete) req.resume();
 }
 
 function isCheap(req: IncomingMessage): boolean {
@@ -51,7 +50,6 @@ function isCheap(req: IncomingMessage): boolean {
  * overtake the answer.
  */
 function answerAndLinger(req: IncomingMessage, res: ServerResponse, text: string): void {
-  res.setHeader('Connection', 'close');
   res.write(text);
   answeredAt.set(res, performance.now());
   const finish = (): void => {

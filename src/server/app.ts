@@ -1,14 +1,10 @@
-import { IncomingMessage, ServerResponse } from 'node:http';
-import { Socket } from 'node:net';
-
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import helmet from 'helmet';
+import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 
 import { NearvoteError } from '../domain/errors.js';
 import { createAdminRouter, type Admin } from './admin-routes.js';
 import { createAdmission } from './admission.js';
-import { answerProblem, requestIdOf } from './answer.js';
+import { answerProblem } from './answer.js';
 import { createKeyring, requireKey } from './api-keys.js';
 import { quoted } from './body.js';
 import type { DecisionLog } from './decision-log.js';
@@ -23,6 +19,7 @@ import { allRoutes, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
 import { readyClassifier, type Serving } from './serving.js';
 import { createUploadReader } from './upload.js';
+import { requestIdOf, setStandardHeaders } from './standard-headers.js';
 import type { UploadLimits } from './uploaded.js';
 
 /** What all requests together may ask of the server. */
@@ -93,9 +90,13 @@ export function createApp(options: AppOptions): Express {
   app.disable('etag');
   app.disable('x-powered-by');
   app.set('trust proxy', options.trustProxy ?? 0);
-  app.use(createRequestRecorder({ logger, metrics }));
-  app.use(secureHeaders());
-  app.use(requireHost);
+  const record = createRequestRecorder({ logger, metrics });
+  // One layer: Express charges for each that a request passes.
+  app.use((req, res, next) => {
+    record(req, res);
+    requireHost(req);
+    next();
+  });
   const keyring = options.apiKeys === undefined ? undefined : createKeyring(options.apiKeys);
   // Wrong keys count too, by address: guessing is limited like anything else.
   const guards: RequestHandler[] = [];
@@ -107,6 +108,7 @@ export function createApp(options: AppOptions): Express {
   if (keyring !== undefined) guards.push(requireKey(keyring));
   app.post(routes.classify.path, ...guards, classify);
   app.post(routes.embed.path, ...guards, embed);
+  app.use(setStandardHeaders);
   if (options.admin !== undefined) {
     app.use(createAdminRouter(options.admin, (err) => logger.error({ err }, 'reload failed')));
   }
@@ -144,30 +146,12 @@ export function createApp(options: AppOptions): Express {
   return app;
 }
 
-/**
- * helmet for an API that may stand behind a proxy: whether to force https is the proxy's to say. Its headers are the
- * same for every answer, so they are made once.
- */
-function secureHeaders(): RequestHandler {
-  const sample = new ServerResponse(new IncomingMessage(new Socket()));
-  helmet({
-    strictTransportSecurity: false,
-    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } },
-  })(sample.req, sample, () => undefined);
-  const headers = sample.getHeaderNames().map((name) => [name, String(sample.getHeader(name))] as const);
-  return (_req, res, next) => {
-    for (const [name, value] of headers) res.setHeader(name, value);
-    next();
-  };
-}
-
 /** RFC 9112, 3.2. */
-const requireHost: RequestHandler = (req, _res, next) => {
+function requireHost(req: Request): void {
   if (req.headers.host === undefined && req.httpVersion === '1.1') {
     throw new NearvoteError('request_malformed', 'Expected a Host header but received none');
   }
-  next();
-};
+}
 
 function readyBody(serving: Serving): ReadyBody {
   const { index, encoder } = readyClassifier(serving);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Transform, type Readable } from 'node:stream';
 
+import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
 
 /** What a client sent, cut short and quoted for a message. */
@@ -22,7 +23,7 @@ export function hasBody(req: IncomingMessage): boolean {
 /** How far a body may be read. */
 export interface Reading {
   /** Past it the reading fails with its reason. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
   /** Asked for every byte before it is kept: the whole of an announced body at once, else as it grows. */
   readonly holdBytes: (total: number) => void;
 }
@@ -82,7 +83,7 @@ export function openBody(incoming: Incoming): Readable {
     req.unpipe(body);
     signal.removeEventListener('abort', drop);
   });
-  signal.addEventListener('abort', drop, { once: true });
+  signal.addEventListener('abort', drop);
   req.once('close', () => {
     if (!req.complete) body.destroy(brokenOff());
   });
@@ -125,7 +126,7 @@ export async function readBody(incoming: Incoming): Promise<Buffer> {
     const breakOff = (): void => settle(brokenOff());
     const drop = (): void => settle(signal.reason);
     req.on('data', keep).once('end', finish).once('close', breakOff);
-    signal.addEventListener('abort', drop, { once: true });
+    signal.addEventListener('abort', drop);
     if (signal.aborted) drop();
     else if (req.destroyed) breakOff();
   });

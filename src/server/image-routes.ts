@@ -1,16 +1,16 @@
-import { setMaxListeners } from 'node:events';
 import type { Request, RequestHandler, Response } from 'express';
 
 import type { Classification, Classifier, StageTimings } from '../classify.js';
+import { createCancellation, type Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Metrics } from './metrics.js';
 import type { Admission } from './admission.js';
-import { requestIdOf } from './answer.js';
 import { codeOf, toProblem } from './problems.js';
 import { parseClassifyQuery, parseEmptyQuery } from './query.js';
 import type { DecisionBody, EmbeddingBody, Problem } from './schemas.js';
 import { holdClassifier, type Serving } from './serving.js';
+import { requestIdOf, standardHeaders } from './standard-headers.js';
 import type { ReadUpload } from './upload.js';
 import type { UploadedImage } from './uploaded.js';
 
@@ -34,7 +34,7 @@ interface Answered<Body> {
   readonly timings: StageTimings;
 }
 
-type AnswerImage<Body> = (image: Uint8Array, signal: AbortSignal) => Promise<Answered<Body>>;
+type AnswerImage<Body> = (image: Uint8Array, signal: Cancellation) => Promise<Answered<Body>>;
 
 /** `POST /classify` and `POST /embed`. */
 export function createImageRoutes(parts: ImageRouteParts): {
@@ -109,10 +109,12 @@ async function answer<Body>(
     };
     const { body, timings } = await unlessAbandoned(work(), signal);
     const text = JSON.stringify(body);
-    res.setHeader('Content-Type', 'application/json; charset=utf-8');
-    res.setHeader('Content-Length', Buffer.byteLength(text));
-    res.setHeader('Server-Timing', serverTiming(timings));
-    if (serving.stopping) res.setHeader('Connection', 'close');
+    const headers = standardHeaders(res);
+    headers.push('Content-Type', 'application/json; charset=utf-8');
+    headers.push('Content-Length', String(Buffer.byteLength(text)));
+    headers.push('Server-Timing', serverTiming(timings));
+    if (serving.stopping) headers.push('Connection', 'close');
+    res.writeHead(200, headers);
     res.end(text);
   } catch (error) {
     if (codeOf(error) === 'overloaded') res.setHeader('Retry-After', admission.retryAfterSeconds);
@@ -135,28 +137,24 @@ function resultsOf<Body>(
 }
 
 /** Aborts when the client goes away before it has its answer, or has waited too long for it. */
-function abandonSignal(res: Response, timeoutMs: number): AbortSignal {
-  const controller = new AbortController();
-  // Every image of a request listens.
-  setMaxListeners(0, controller.signal);
+function abandonSignal(res: Response, timeoutMs: number): Cancellation {
+  const { signal, cancel } = createCancellation();
   const timer = setTimeout(() => {
-    controller.abort(
-      new NearvoteError('timed_out', `Expected an answer within ${timeoutMs} ms but it took longer`),
-    );
+    cancel(new NearvoteError('timed_out', `Expected an answer within ${timeoutMs} ms but it took longer`));
   }, timeoutMs);
   res.once('close', () => {
     clearTimeout(timer);
     if (res.writableFinished) return;
-    controller.abort(new NearvoteError('client_gone', 'The client closed the connection before the answer'));
+    cancel(new NearvoteError('client_gone', 'The client closed the connection before the answer'));
   });
-  return controller.signal;
+  return signal;
 }
 
 /** What the work gives, or at once the reason why nobody waits for it; what is inside a worker goes on alone. */
-function unlessAbandoned<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+function unlessAbandoned<T>(work: Promise<T>, signal: Cancellation): Promise<T> {
   return new Promise((resolve, reject) => {
     const abandon = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', abandon, { once: true });
+    signal.addEventListener('abort', abandon);
     work.then(resolve, (error: unknown) => {
       if (signal.aborted) abandon();
       else reject(error instanceof Error ? error : new Error('work failed', { cause: error }));

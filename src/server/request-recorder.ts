@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 
-import type { RequestHandler } from 'express';
+import type { Request, Response } from 'express';
 import type { Logger } from 'pino';
 
 import { whenAnswered } from './answer.js';
 import type { Metrics } from './metrics.js';
 import { problemKinds } from './problems.js';
 import { routeOf } from './routes.js';
+import { setRequestId } from './standard-headers.js';
 
 /** An id that a client may choose: it goes into the log and back into a header. */
 const saneId = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -15,13 +16,13 @@ const saneId = /^[A-Za-z0-9._:-]{1,128}$/;
 export function createRequestRecorder(parts: {
   readonly logger: Logger;
   readonly metrics: Metrics;
-}): RequestHandler {
+}): (req: Request, res: Response) => void {
   const { logger, metrics } = parts;
-  return (req, res, next) => {
+  return (req, res) => {
     const startedAt = performance.now();
     const sent = req.get('X-Request-Id');
     const requestId = sent !== undefined && saneId.test(sent) ? sent : randomUUID();
-    res.setHeader('X-Request-Id', requestId);
+    setRequestId(res, requestId);
     // Now: while a router of its own answers, Express shows it the rest of the path alone.
     const route = routeOf(req.path);
     metrics.requestStarted();
@@ -34,6 +35,5 @@ export function createRequestRecorder(parts: {
         'request',
       );
     });
-    next();
   };
 }

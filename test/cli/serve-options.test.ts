@@ -19,7 +19,7 @@ describe('the options of serve', () => {
       port: 8080,
       index: 'index/cifar10',
       models: 'models',
-      maxBatch: 32,
+      maxBatch: 16,
       maxQueue: 256,
       k: 20,
       vote: 'softmax',

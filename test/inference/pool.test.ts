@@ -74,6 +74,27 @@ describe('the inference pool', () => {
     expect(sizes).toEqual([2, 1]);
   });
 
+  it('lays a full batch in a busy worker, and keeps what is less for whoever is free first', async () => {
+    const sizes: number[] = [];
+    const inference = await pool({ maxBatch: 2, onBatch: (size) => sizes.push(size) });
+    const answers = [1, 2, 3, 4, 5, 6, 7].map((last) => inference.infer(image(deed.work, last), ask));
+    await new Promise(setImmediate);
+    // One batch at work, one behind it; the third waits here, where it can still grow.
+    expect([sizes, inference.queueDepth]).toEqual([[2, 2], 3]);
+    expect((await Promise.all(answers)).map(({ rows }) => rows[0])).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(7);
+  });
+
+  it('fails both batches that a dying worker holds, and serves the next', async () => {
+    const inference = await pool({ maxBatch: 1 });
+    const doomed = inference.infer(image(deed.exit, 1), ask);
+    await new Promise(setImmediate);
+    const behind = inference.infer(image(deed.work, 2), ask);
+    await expect(doomed).rejects.toMatchObject({ code: 'worker_failed' });
+    await expect(behind).rejects.toMatchObject({ code: 'worker_failed' });
+    expect((await inference.infer(image(deed.work, 3), ask)).rows[0]).toBe(3);
+  });
+
   it('refuses an image past the queue bound at once', async () => {
     const inference = await pool({ maxQueue: 3 });
     const results = await Promise.allSettled(
@@ -148,14 +169,14 @@ describe('the inference pool', () => {
 
   // Nice values of threads are read from /proc; only the privileged may lower one again.
   it.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
-    'gives its workers their full share of the cores when they are ready',
+    'keeps its workers a little nicer than itself, all their threads alike, once they are ready',
     async () => {
       const file = join(mkdtempSync(join(tmpdir(), 'nearvote-')), 'batches');
       const inference = await pool({ encoderDir: file, besideOthers: true });
       await inference.infer(image(deed.work, 1), ask);
       const worker = Number(readFileSync(file, 'utf8').split(' ')[0]);
       const nices = readdirSync(`/proc/${worker}/task`).map((thread) => getPriority(Number(thread)));
-      expect(new Set(nices)).toEqual(new Set([getPriority()]));
+      expect(new Set(nices)).toEqual(new Set([getPriority() + 5]));
     },
   );
 
@@ -166,16 +187,20 @@ describe('the inference pool', () => {
     });
   });
 
-  it('lets the batch in flight finish when closed, and refuses what waits and what comes later', async () => {
+  it('lets the batches that a worker holds finish when closed, and refuses what waits and what comes later', async () => {
     const inference = await pool({ maxBatch: 1 });
     const first = inference.infer(image(deed.work, 3), ask);
     await new Promise(setImmediate);
+    // A full batch of one: it lies in the worker behind the first.
     const second = inference.infer(image(deed.work, 4), ask);
-    const refused = expect(second).rejects.toMatchObject({ code: 'shutting_down' });
+    await new Promise(setImmediate);
+    const third = inference.infer(image(deed.work, 5), ask);
+    const refused = expect(third).rejects.toMatchObject({ code: 'shutting_down' });
     await inference.close();
     expect([...(await first).rows]).toEqual([3, 4]);
+    expect([...(await second).rows]).toEqual([4, 5]);
     await refused;
-    await expect(inference.infer(image(deed.work, 5), ask)).rejects.toMatchObject({ code: 'shutting_down' });
+    await expect(inference.infer(image(deed.work, 6), ask)).rejects.toMatchObject({ code: 'shutting_down' });
     expect(inference.ready).toBe(false);
   });
 });

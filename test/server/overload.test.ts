@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
+import type { Cancellation } from '../../src/domain/cancellation.js';
 import { NearvoteError } from '../../src/domain/errors.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { expectProblem, multipart, startTestServer, testLoad, type TestServer } from './test-server.js';
@@ -19,7 +20,7 @@ function createGated() {
   const gate = new Promise<void>((resolve) => {
     open = resolve;
   });
-  const waiting: AbortSignal[] = [];
+  const waiting: Cancellation[] = [];
   const classify: typeof real.classify = async (bytes, options) => {
     const signal = options?.signal;
     if (signal !== undefined) waiting.push(signal);

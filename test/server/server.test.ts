@@ -3,6 +3,7 @@ import { connect, createServer } from 'node:net';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
+import type { Cancellation } from '../../src/domain/cancellation.js';
 import { NearvoteError } from '../../src/domain/errors.js';
 import { startServer } from '../../src/server/server.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
@@ -23,7 +24,7 @@ function createDeferred<T>() {
 function createGatedClassifier() {
   const real = createColourClassifier();
   const gate = createDeferred<undefined>();
-  const entered = createDeferred<AbortSignal | undefined>();
+  const entered = createDeferred<Cancellation | undefined>();
   const classify: typeof real.classify = async (bytes, options) => {
     entered.resolve(options?.signal);
     await gate.promise;
@@ -104,7 +105,7 @@ describe('a client that goes away', () => {
     socket.write(body);
     const signal = await gated.entered;
     expect(signal?.aborted).toBe(false);
-    const aborted = new Promise((resolve) => signal?.addEventListener('abort', resolve));
+    const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', resolve));
     socket.destroy();
     await aborted;
     expect(signal?.reason).toBeInstanceOf(NearvoteError);

@@ -59,7 +59,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     version: '1.2.3',
     ...options,
   });
-  const server = await startServer({ app, messages: messageClasses(app), host: '127.0.0.1', port: 0, timeouts: options.timeouts });
+  const server = await startServer({
+    app,
+    messages: messageClasses(app),
+    host: '127.0.0.1',
+    port: 0,
+    timeouts: options.timeouts,
+  });
   const ask = async (path: string, init?: RequestInit): Promise<Answer> => {
     const response = await fetch(`${server.url}${path}`, { redirect: 'manual', ...init });
     return answerOf(response.status, response.headers, await response.text());
