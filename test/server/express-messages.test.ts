@@ -11,8 +11,8 @@ describe('messageClasses', () => {
     const app = express();
     const kept: boolean[] = [];
     app.get('/', (req, res) => {
-      kept.push(Object.getPrototypeOf(req) === messages.IncomingMessage.prototype);
-      kept.push(Object.getPrototypeOf(res) === messages.ServerResponse.prototype);
+      kept.push(Object.getPrototypeOf(req) === messages.IncomingMessage?.prototype);
+      kept.push(Object.getPrototypeOf(res) === messages.ServerResponse?.prototype);
       res.json({ query: req.query, app: req.app === app && res.app === app });
     });
     const messages = messageClasses(app);
