@@ -2,8 +2,8 @@ import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import type { NearestRows, Searcher } from '../neighbours/searcher.js';
 import { vote, type VoteOptions } from '../vote/vote.js';
-import { accuracyOf, accuracyPerClass, mostConfused } from './metrics.js';
-import type { ClassAccuracy, Confusion, Judged } from './metrics.js';
+import { accuracyOf, accuracyPerClass, mostConfused } from './metrics/accuracy.js';
+import type { ClassAccuracy, Confusion, Judged } from './metrics/accuracy.js';
 
 export interface EvaluateOptions {
   readonly queries: Embeddings;
