@@ -5,6 +5,7 @@ import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js
 import { evaluate, type EvaluateReport } from '../evaluate/evaluate.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
+import { labelSharesOf } from '../vote/prior.js';
 import { openPair } from './open-pair.js';
 import { imageLimitOptions, inferenceOptions, pairOptions, voteOptions } from './options.js';
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
@@ -69,7 +70,13 @@ async function evaluateIndex(flags: EvaluateFlags): Promise<void> {
     examples: pair.index.examples,
     hnsw: served.kind === 'hnsw' ? served : undefined,
     exact,
-    vote: { rule: flags.vote, temperature: flags.temperature },
+    vote: {
+      rule: flags.vote,
+      temperature: flags.temperature,
+      priors: flags.priorCorrection
+        ? labelSharesOf(pair.index.examples.map(({ label }) => label))
+        : undefined,
+    },
     k: flags.k,
     ks,
   });

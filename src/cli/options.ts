@@ -24,6 +24,13 @@ export function numberAbove(bound: number): (value: string) => number {
   };
 }
 
+/** Parses yes or no, for commander: a variable that is set to false has to mean no. */
+export function parseBoolean(value: string): boolean {
+  if (/^(true|1|yes|on)$/i.test(value)) return true;
+  if (/^(false|0|no|off)$/i.test(value)) return false;
+  throw new InvalidArgumentError('Expected true or false.');
+}
+
 export interface PairOptions {
   readonly index: string;
   readonly models: string;
@@ -70,6 +77,7 @@ export interface VoteOptions {
   readonly k: number;
   readonly vote: VoteRule;
   readonly temperature: number;
+  readonly priorCorrection: boolean;
 }
 
 export function voteOptions(): Option[] {
@@ -86,6 +94,11 @@ export function voteOptions(): Option[] {
       .argParser(numberAbove(0))
       .default(defaultVote.temperature)
       .env('NEARVOTE_TEMPERATURE'),
+    new Option('--prior-correction [boolean]', "divide a label's weight by its share of the index")
+      .argParser(parseBoolean)
+      .preset('true')
+      .default(false)
+      .env('NEARVOTE_PRIOR_CORRECTION'),
   ];
 }
 

@@ -37,7 +37,9 @@ export function logitOf(share: number): number {
 
 /** The probability that the top label is right when `share` of the vote is its own; both 0 to 1. */
 export function confidenceOf(map: ConfidenceMap, share: number): number {
-  return map.kind === 'temperature' ? sigmoid(map.slope * logitOf(share) + map.bias) : interpolate(map, share);
+  return map.kind === 'temperature'
+    ? sigmoid(map.slope * logitOf(share) + map.bias)
+    : interpolate(map, share);
 }
 
 export function sigmoid(logit: number): number {

@@ -47,7 +47,7 @@ function softmaxWeights(similarities: readonly number[], temperature: number): n
 function rankWeights(similarities: readonly number[]): number[] {
   const nearestFirst = [...similarities.entries()].sort(([, a], [, b]) => b - a);
   const weights = new Array<number>(similarities.length).fill(0);
-  for (let start = 0; start < nearestFirst.length; ) {
+  for (let start = 0; start < nearestFirst.length;) {
     const similarity = nearestFirst[start]?.[1];
     let end = start;
     let sum = 0;

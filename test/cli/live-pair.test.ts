@@ -38,7 +38,8 @@ function setStage(): Stage {
       infer: () => Promise.reject(new Error('nothing is classified here')),
       close: () => Promise.resolve(void closed.push(version)),
     };
-    return { index, encoder, decoder: {}, inference } as unknown as OpenPair;
+    const calibration = { kind: 'absent' };
+    return { index, encoder, calibration, decoder: {}, inference } as unknown as OpenPair;
   };
   const live = createLivePair({
     serving,
@@ -47,8 +48,11 @@ function setStage(): Stage {
       watchQueue: () => undefined,
       reloaded: (result) => void results.push(result),
     },
-    logger: { info: () => undefined, error: () => undefined },
-    defaults: { k: 1, vote: 'majority', temperature: 1 },
+    logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    vote: {
+      settings: { k: 1, rule: 'majority', temperature: 1, priorCorrection: false },
+      isExplicit: false,
+    },
     open: ({ besideOthers }) =>
       new Promise((resolve, reject) => {
         openings.push({ besideOthers, finish: (version) => resolve(pairOf(version)), fail: reject });

@@ -48,7 +48,7 @@ export function createColourClassifier(): Classifier {
     inference: colourInference,
     index: { name: 'colours', version: '1', examples },
     encoder: { name: 'mean-colour', version: '2', dimension: 3 },
-    defaults: { rule: 'softmax', temperature: 0.07, k: 20 },
+    defaults: { rule: 'softmax', temperature: 0.07, k: 20, priorCorrection: false },
     createId: randomUUID,
   });
 }

@@ -54,12 +54,17 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     logger,
     limits: testLimits,
     load: testLoad,
-    defaultK: 20,
     exposeSources: false,
     version: '1.2.3',
     ...options,
   });
-  const server = await startServer({ app, messages: messageClasses(app), host: '127.0.0.1', port: 0, timeouts: options.timeouts });
+  const server = await startServer({
+    app,
+    messages: messageClasses(app),
+    host: '127.0.0.1',
+    port: 0,
+    timeouts: options.timeouts,
+  });
   const ask = async (path: string, init?: RequestInit): Promise<Answer> => {
     const response = await fetch(`${server.url}${path}`, { redirect: 'manual', ...init });
     return answerOf(response.status, response.headers, await response.text());
