@@ -55,6 +55,7 @@ function reliabilityTable({ before, after }: FittedCalibration['figures']): stri
   const table = new Table({ head, style });
   for (const [i, bin] of before.bins.entries()) {
     const count = before.bins.length;
+    if (bin.count === 0 && after.bins[i]?.count === 0) continue;
     const cells = [bin, after.bins[i]].map((one) =>
       one === undefined || one.count === 0 ? ['', ''] : [`${one.count}`, percent(one.accuracy)],
     );

@@ -68,7 +68,12 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
     rejected: embedded.rejected,
     file: join(root, 'calibration.json'),
   };
-  console.log(flags.json ? JSON.stringify(report, null, 2) : renderCalibration(report));
+  console.log(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
+}
+
+/** Thousands of numbers that are in the file. */
+function briefly(key: string, value: unknown): unknown {
+  return key === 'familiarities' ? undefined : value;
 }
 
 async function openLimited({
