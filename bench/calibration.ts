@@ -8,6 +8,7 @@ import { figuresOf, type ConfidenceFigures } from '../src/calibrate/figures.js';
 import { fitCalibration } from '../src/calibrate/fit-calibration.js';
 import { candidateKs, candidateTemperatures } from '../src/calibrate/fit-vote.js';
 import { votesOf, type Neighbourhoods, type Voted } from '../src/calibrate/voted.js';
+import type { Embeddings } from '../src/domain/embeddings.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
 import { bootstrapMean } from '../src/evaluate/metrics/bootstrap.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
@@ -19,6 +20,7 @@ import { confidenceOf } from '../src/vote/confidence.js';
 import { defaultVote } from '../src/vote/rules.js';
 import { pValueOf, unknownRules, type UnknownRule } from '../src/vote/unknown.js';
 import { embedAll } from './embed-all.js';
+import { median } from './figures.js';
 import { markdownTable } from './markdown-table.js';
 
 const [, , cifar = '../shared/data/cifar10', textures = '../shared/data/textures'] = process.argv;
@@ -32,8 +34,24 @@ const { examples } = index;
 // Searched once, at the largest k; `nearvote calibrate` searches at each k as the server does.
 const searcher = await openSearcher({ dir: index.dir, mode: 'auto', threads: 2 });
 
+/** What a larger k costs: the median of five searches, in ms a query. */
+async function searchCost(embeddings: Embeddings): Promise<string> {
+  const costs: string[] = [];
+  for (const at of [defaultVote.k, 100]) {
+    const times: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const started = performance.now();
+      await searcher.search(embeddings, at);
+      times.push((performance.now() - started) / embeddings.count);
+    }
+    costs.push(`${median(times).toFixed(3)} at k = ${at}`);
+  }
+  return `${searcher.kind} search of ${embeddings.count} images, ms a query: ${costs.join(', ')}`;
+}
+
 async function neighbourhoods(folder: string): Promise<Neighbourhoods> {
   const { embeddings, labels } = await embedAll(encoderDir, folder);
+  console.log(await searchCost(embeddings));
   const found = await searcher.search(embeddings, Math.max(...unknownKs));
   return { truths: labels, found, examples };
 }

@@ -1,7 +1,7 @@
 import type { VoteSettings } from '../vote/calibration.js';
 import { votesOf, type Neighbourhoods, type Voted } from './voted.js';
 
-/** Every k costs the search: past 100 neighbours a query takes twice as long, and little is gained. */
+/** Every neighbour costs the search: 100 take half as long again as 20, and more gain little. */
 export const candidateKs: readonly number[] = [5, 10, 20, 50, 100];
 /** The loss is flat in T: a finer grid finds nothing. */
 export const candidateTemperatures: readonly number[] = [

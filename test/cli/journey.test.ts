@@ -251,7 +251,7 @@ describe('the commands, one after another, as a user has them', () => {
     expect(await nearvote('no-such-command')).toMatchObject({ code: 2 });
     const help = await nearvote('--help');
     expect(help).toMatchObject({ code: 0 });
-    for (const command of ['serve', 'build', 'classify', 'evaluate', 'encoder']) {
+    for (const command of ['serve', 'build', 'classify', 'evaluate', 'calibrate', 'encoder']) {
       expect(help.stdout).toContain(command);
     }
   });
