@@ -10,14 +10,7 @@ import type { QueryRetrieval } from './metrics/retrieval.js';
  * above it.
  */
 export type Headline =
-  | 'accuracy'
-  | 'top5'
-  | 'macroF1'
-  | 'precisionAt1'
-  | 'rPrecision'
-  | 'mapAtR'
-  | 'brier'
-  | 'nll';
+  'accuracy' | 'top5' | 'macroF1' | 'precisionAt1' | 'rPrecision' | 'mapAtR' | 'brier' | 'nll';
 
 export interface IntervalsOptions {
   readonly judged: readonly Judged[];

@@ -41,7 +41,10 @@ export async function measureRetrieval(options: MeasureRetrievalOptions): Promis
     const { rows } = await exact.search(chunk, k);
     for (let query = 0; query < chunk.count; query++) {
       const label = truths[start + query] ?? '';
-      const neighbours = Array.from(rows.subarray(query * k, (query + 1) * k), (row) => examples[row]?.label ?? '');
+      const neighbours = Array.from(
+        rows.subarray(query * k, (query + 1) * k),
+        (row) => examples[row]?.label ?? '',
+      );
       const score = scoreRetrieval({ label, neighbours, sameLabel: sameLabel.get(label) ?? 0 });
       if (score === undefined) lone++;
       else scores.push(score);
