@@ -19,13 +19,13 @@ export interface FullReportOptions extends EvaluateOptions {
   readonly progress: Progress;
 }
 
-export interface RetrievalReport extends Retrieval {
+interface RetrievalReport extends Retrieval {
   /** Queries left out: no example has their label. */
   readonly lone: number;
   readonly recall: readonly { readonly k: number; readonly value: number }[];
 }
 
-export interface ProbabilityReport {
+interface ProbabilityReport {
   readonly ece: number;
   readonly brier: number;
   readonly nll: number;

@@ -53,7 +53,7 @@ export function pickMistakes(options: PickMistakesOptions): Mistake[] {
 }
 
 /** Thumbnails by id, where they are at hand. */
-export type Thumbnails = ReadonlyMap<string, Uint8Array>;
+type Thumbnails = ReadonlyMap<string, Uint8Array>;
 
 export interface MistakesOptions {
   readonly mistakes: readonly Mistake[];

@@ -4,7 +4,7 @@ import { barsSection, confusionSection } from '../../../src/evaluate/page/labels
 /** 60 labels, ten images each, all right but where told. */
 const labels = Array.from({ length: 60 }, (_, i) => `label ${String(i).padStart(2, '0')}`);
 const counts = (moved: readonly (readonly [number, number])[]): number[][] => {
-  const matrix = labels.map((_, truth) => labels.map((__, given) => (truth === given ? 10 : 0)));
+  const matrix = labels.map((_, truth) => labels.map((__, given): number => (truth === given ? 10 : 0)));
   for (const [truth, given] of moved) {
     const row = matrix[truth] ?? [];
     row[truth] = (row[truth] ?? 0) - 1;
