@@ -39,6 +39,13 @@ module.exports = {
       to: { path: '^src/cli/' },
     },
     {
+      name: 'calibrate-fits-on-what-was-found',
+      severity: 'error',
+      comment: 'images, encoder and workers are wired to it by cli/',
+      from: { path: '^src/calibrate/' },
+      to: { path: '^src/(image|encoder|inference|server|cli)/' },
+    },
+    {
       name: 'onnx-writes-protobuf-only',
       severity: 'error',
       from: { path: '^src/onnx/' },

@@ -11,6 +11,7 @@ export interface CalibrateFlags extends PairOptions, InferenceOptions, VoteOptio
   readonly unknownRule: UnknownRule;
   readonly seed: number;
   readonly maxImages?: number;
+  readonly report?: string;
   readonly force?: true;
   readonly json?: true;
 }
@@ -43,6 +44,9 @@ export function calibrateOptions(): Option[] {
       .argParser(integerFrom(0))
       .default(0)
       .env('NEARVOTE_CALIBRATE_SEED'),
+    new Option('--report <file>', 'also write the figures and reliability diagrams as an HTML page').env(
+      'NEARVOTE_CALIBRATE_REPORT',
+    ),
     new Option('--force', 'even where the data overlaps the index').env('NEARVOTE_CALIBRATE_FORCE'),
     new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
     ...pairOptions(),

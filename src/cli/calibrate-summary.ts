@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 import type { CalibrationFile } from '../calibrate/calibration-schema.js';
-import type { ConfidenceFigures } from '../calibrate/figures.js';
+import { figureRows } from '../calibrate/figure-rows.js';
 import type { FittedCalibration } from '../calibrate/fit-calibration.js';
 
 export interface CalibrateReport extends Pick<FittedCalibration, 'relabelled' | 'losses'> {
@@ -37,16 +37,9 @@ export function renderCalibration(report: CalibrateReport): string {
   ].join('\n');
 }
 
-function figuresTable({ before, after }: FittedCalibration['figures']): string {
+function figuresTable(figures: FittedCalibration['figures']): string {
   const table = new Table({ head: ['', 'before', 'after'], style });
-  const row = (name: string, of: (figures: ConfidenceFigures) => string): void => {
-    table.push([name, of(before), of(after)]);
-  };
-  row('accuracy', ({ accuracy }) => percent(accuracy));
-  row('ECE (15 bins)', ({ ece }) => ece.toFixed(4));
-  row('Brier score', ({ brier }) => brier.toFixed(4));
-  row('NLL', ({ nll }) => nll.toFixed(4));
-  row('AUROC, right against wrong', ({ auroc }) => auroc?.toFixed(4) ?? '');
+  table.push(...figureRows(figures));
   return table.toString();
 }
 

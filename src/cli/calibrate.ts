@@ -1,6 +1,8 @@
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { writeCalibration } from '../calibrate/calibration-file.js';
+import { calibrationPage } from '../calibrate/calibration-page.js';
 import { checkCount, checkLabels } from '../calibrate/check-images.js';
 import { describeCalibration } from '../calibrate/describe-calibration.js';
 import { fitCalibration, type FittedCalibration } from '../calibrate/fit-calibration.js';
@@ -11,7 +13,10 @@ import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages } from '../image/dataset/sample.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
+import { writing } from '../neighbours/publish.js';
 import { checkK, type NearestRows } from '../neighbours/searcher.js';
+import { renderPage } from '../report/render-page.js';
+import type { ReportPage } from '../report/section.js';
 import { calibrateOptions, type CalibrateFlags } from './calibrate-options.js';
 import { renderCalibration, type CalibrateReport } from './calibrate-summary.js';
 import { openPair, resolveShipped, type OpenPair } from './open-pair.js';
@@ -60,6 +65,7 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
   const root = resolveShipped(flags.index);
   await writeCalibration(root, calibration);
   const { figures, relabelled, losses } = fitted;
+  if (flags.report !== undefined) await writePage(flags.report, calibrationPage({ calibration, figures }));
   const report: CalibrateReport = {
     calibration,
     figures,
@@ -69,6 +75,11 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
     file: join(root, 'calibration.json'),
   };
   console.log(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
+}
+
+/** @throws NearvoteError `output_unwritable` */
+async function writePage(file: string, page: ReportPage): Promise<void> {
+  await writing(dirname(file), () => writeFile(file, renderPage(page)));
 }
 
 /** Thousands of numbers that are in the file. */

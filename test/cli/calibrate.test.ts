@@ -125,8 +125,12 @@ describe('nearvote calibrate', () => {
   });
 
   it('is done all the same with --force, and the file says on how much of the index', async () => {
-    const { code, stdout } = await calibrate('again', '--force', '--k', '5');
+    const { code, stdout } = await calibrate(
+      ...(['again', '--force', '--k', '5', '--report', join(base, 'report.html')] as const),
+    );
     expect(code).toBe(0);
+    const page = await readFile(join(base, 'report.html'), 'utf8');
+    for (const title of ['Figures', 'Reliability', 'Confidence map']) expect(page).toContain(title);
     expect(stdout).toContain('30 images are in the index: all of this is optimistic');
     expect(await stored()).toMatchObject({ overlap: 30, vote: { k: 5 } });
     await rm(join(index, 'calibration.json'));
