@@ -3,6 +3,8 @@ import type { Cancellation } from './domain/cancellation.js';
 import { NearvoteError } from './domain/errors.js';
 import type { Decoder } from './image/decode.js';
 import type { Inference, Inferred } from './inference/inference.js';
+import { judge, type Calibration, type VoteSettings } from './vote/calibration.js';
+import { labelSharesOf } from './vote/prior.js';
 import type { VoteRule } from './vote/rules.js';
 import { vote, type Ballot } from './vote/vote.js';
 
@@ -41,6 +43,9 @@ export interface Classifier {
   readonly index: { readonly name: string; readonly version: string; readonly examples: number };
   readonly encoder: { readonly name: string; readonly version: string; readonly dimension: number };
   readonly labels: readonly string[];
+  /** The k of a request that sets none, clamped to the index. */
+  readonly defaultK: number;
+  readonly calibration: Calibration | undefined;
   /** @throws NearvoteError `image_*`, `k_too_large`, or what inference throws */
   classify(bytes: Uint8Array, options?: ClassifyOptions): Promise<Classification>;
   /** @throws NearvoteError `image_*`, or what inference throws */
@@ -52,8 +57,10 @@ export interface ClassifierOptions {
   readonly inference: Inference;
   readonly index: { readonly name: string; readonly version: string; readonly examples: readonly Example[] };
   readonly encoder: { readonly name: string; readonly version: string; readonly dimension: number };
-  /** What a request without its own gets; k is clamped to the index. */
-  readonly defaults: { readonly rule: VoteRule; readonly temperature: number; readonly k: number };
+  /** What a request without its own gets, unless there is a calibration. */
+  readonly defaults: VoteSettings;
+  /** Its own vote settings take the place of the defaults; a request with its own k or rule is not calibrated. */
+  readonly calibration?: Calibration | undefined;
   readonly createId: () => string;
 }
 
@@ -61,9 +68,11 @@ const defaultShown = 5;
 
 /** Joins the four stages: bytes -> pixels -> embedding and neighbours (one trip to a worker) -> decision. */
 export function createClassifier(options: ClassifierOptions): Classifier {
-  const { decoder, inference, index, encoder, defaults, createId } = options;
+  const { decoder, inference, index, encoder, calibration, createId } = options;
   const { examples } = index;
+  const defaults = calibration?.vote ?? options.defaults;
   const defaultK = Math.min(defaults.k, examples.length);
+  const priors = defaults.priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined;
   const versions = {
     index: { name: index.name, version: index.version },
     encoder: { name: encoder.name, version: encoder.version },
@@ -111,6 +120,8 @@ export function createClassifier(options: ClassifierOptions): Classifier {
     index: { ...versions.index, examples: examples.length },
     encoder,
     labels: [...new Set(examples.map(({ label }) => label))].sort(),
+    defaultK,
+    calibration,
 
     classify: async (bytes, ask = {}) => {
       if (ask.k !== undefined && ask.k > examples.length) {
@@ -128,19 +139,23 @@ export function createClassifier(options: ClassifierOptions): Classifier {
       const scores = vote(ballotsOf(inferred), {
         rule: ask.vote ?? defaults.rule,
         temperature: defaults.temperature,
+        priors,
       });
       const [top] = scores;
       const [topSimilarity] = inferred.similarities;
       if (top === undefined || topSimilarity === undefined) {
         throw new NearvoteError('internal', 'Expected at least one neighbour but received none');
       }
+      const isDefault = ask.k === undefined && ask.vote === undefined;
+      const judged =
+        calibration && isDefault
+          ? { ...judge(calibration, { scores, similarities: inferred.similarities }), calibrated: true }
+          : { outcome: 'known' as const, confidence: top.score, calibrated: false };
       return {
         decision: {
           id: createId(),
           label: top.label,
-          outcome: 'known',
-          confidence: top.score,
-          calibrated: false,
+          ...judged,
           scores,
           neighbours: neighboursOf(inferred, ask.neighbours ?? defaultShown),
           ...versions,

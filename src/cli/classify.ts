@@ -7,6 +7,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { classifierOf, openPair } from './open-pair.js';
 import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
+import { applyCalibration, voteChoice } from './vote-choice.js';
 
 interface ClassifyFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly neighbours: number;
@@ -37,13 +38,20 @@ export function classifyCommand(): Command {
   return command;
 }
 
-async function classifyFiles(files: readonly string[], flags: ClassifyFlags): Promise<void> {
+async function classifyFiles(
+  files: readonly string[],
+  flags: ClassifyFlags,
+  command: Command,
+): Promise<void> {
   const pair = await openPair({
     ...flags,
     workers: Math.min(flags.workers, files.length),
     maxQueue: files.length,
   });
-  const classifier = classifierOf(pair, flags);
+  const choice = voteChoice(flags, command);
+  const { warning } = applyCalibration(pair.calibration, choice);
+  if (warning !== undefined) console.error(`nearvote: ${warning}`);
+  const classifier = classifierOf(pair, choice);
   const outcomes: Outcome[] = [];
   try {
     for (const file of files) {
@@ -98,12 +106,12 @@ function renderTable(outcomes: readonly Outcome[]): string {
       table.push([outcome.file, { content: outcome.error.message, colSpan: 4 }]);
       continue;
     }
-    const { label, confidence, scores, neighbours } = outcome.decision;
+    const { label, outcome: known, confidence, pValue, scores, neighbours } = outcome.decision;
     const [, second] = scores;
     table.push([
       outcome.file,
-      label,
-      confidence.toFixed(3),
+      known === 'unknown' ? `unknown, nearest ${label}` : label,
+      pValue === undefined ? confidence.toFixed(3) : `${confidence.toFixed(3)} (p ${pValue.toFixed(3)})`,
       second === undefined ? '' : `${second.label} ${second.score.toFixed(3)}`,
       neighbours.map((near) => `${near.label} ${near.similarity.toFixed(3)} ${near.id}`).join('\n'),
     ]);

@@ -5,13 +5,13 @@ import type { Inference } from '../inference/inference.js';
 import type { Metrics } from '../server/metrics.js';
 import type { Serving } from '../server/serving.js';
 import { classifierOf, type OpenPair } from './open-pair.js';
-import type { VoteOptions } from './options.js';
+import { applyCalibration, type VoteChoice } from './vote-choice.js';
 
 export interface LivePairOptions {
   readonly serving: Serving;
   readonly metrics: Pick<Metrics, 'serves' | 'watchQueue' | 'reloaded'>;
-  readonly logger: Pick<Logger, 'info' | 'error'>;
-  readonly defaults: VoteOptions;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  readonly vote: VoteChoice;
   /** Opens what is published now, in workers of its own. */
   readonly open: (how: { readonly besideOthers: boolean }) => Promise<OpenPair>;
 }
@@ -36,7 +36,7 @@ interface Live {
 }
 
 export function createLivePair(options: LivePairOptions): LivePair {
-  const { serving, metrics, logger, defaults } = options;
+  const { serving, metrics, logger, vote } = options;
   let live: Live | undefined;
   let closing = false;
   /** The workers of the pair before this one, until nobody needs them. */
@@ -61,7 +61,9 @@ export function createLivePair(options: LivePairOptions): LivePair {
       throw closedError();
     }
     const former = live;
-    live = { pair, classifier: classifierOf(pair, defaults) };
+    live = { pair, classifier: classifierOf(pair, vote) };
+    const { warning } = applyCalibration(pair.calibration, vote);
+    if (warning !== undefined) logger.warn(warning);
     metrics.serves(live.classifier, pair.inference.searchKind);
     metrics.watchQueue(() => pair.inference.queueDepth);
     serving.workersReady = () => pair.inference.ready;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { servedCalibration, type ServedCalibration } from '../calibrate/served-calibration.js';
 import { createClassifier, type Classifier } from '../classify.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import { readEncoderManifest } from '../encoder/load.js';
@@ -9,12 +10,15 @@ import { createDecoder, type Decoder } from '../image/decode.js';
 import type { Inference } from '../inference/inference.js';
 import { createInferencePool } from '../inference/pool.js';
 import { checkEncoder, openIndex, type OpenIndex } from '../neighbours/index-store.js';
-import type { InferenceOptions, PairOptions, VoteOptions } from './options.js';
+import type { InferenceOptions, PairOptions } from './options.js';
+import { applyCalibration, type VoteChoice } from './vote-choice.js';
 
 /** An index, the encoder it was built with, and the workers that hold both. */
 export interface OpenPair {
   readonly index: OpenIndex;
   readonly encoder: EncoderManifest;
+  /** What lies beside the index, for this version and this encoder. */
+  readonly calibration: ServedCalibration;
   readonly decoder: Decoder;
   readonly inference: Inference;
 }
@@ -48,10 +52,12 @@ export const workerFile = new URL('../inference/worker.js', import.meta.url);
  * @throws NearvoteError `index_*`, `encoder_*`
  */
 export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
-  const index = await openIndex(resolveShipped(options.index));
+  const root = resolveShipped(options.index);
+  const index = await openIndex(root);
   const encoderDir = resolveShipped(join(options.models, index.manifest.encoder.name));
   const encoder = await readEncoderManifest(encoderDir);
   checkEncoder(index, encoder);
+  const calibration = await servedCalibration(root, { version: index.version, encoder });
   const inference = await createInferencePool({
     workerFile,
     setup: { encoderDir, indexDir: index.dir, threads: options.threads, search: options.search },
@@ -64,20 +70,21 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
     onRestart: options.onRestart,
   });
   const decoder = createDecoder({ ...encoder.input, maxPixels: options.maxPixels });
-  return { index, encoder, decoder, inference };
+  return { index, encoder, calibration, decoder, inference };
 }
 
 /** The classifier of a pair, with what a request without its own k and vote gets. */
 export function classifierOf(
-  { index, encoder, decoder, inference }: OpenPair,
-  defaults: VoteOptions,
+  { index, encoder, calibration, decoder, inference }: OpenPair,
+  choice: VoteChoice,
 ): Classifier {
   return createClassifier({
     decoder,
     inference,
     index: { name: index.name, version: index.version, examples: index.examples },
     encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
-    defaults: { rule: defaults.vote, temperature: defaults.temperature, k: defaults.k },
+    defaults: choice.settings,
+    calibration: applyCalibration(calibration, choice).calibration,
     createId: randomUUID,
   });
 }

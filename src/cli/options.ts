@@ -2,12 +2,13 @@ import { availableParallelism } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
 import { defaultVote, voteRules, type VoteRule } from '../vote/rules.js';
 
-/** Parses a whole number from `least`, for commander. */
-export function integerFrom(least: number): (value: string) => number {
+/** Parses a whole number from `least`, and to `most` where that is given, for commander. */
+export function integerFrom(least: number, most = Infinity): (value: string) => number {
   return (value) => {
     const number = Number(value);
-    if (!Number.isSafeInteger(number) || number < least || value.trim() === '') {
-      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    if (!Number.isSafeInteger(number) || number < least || number > most || value.trim() === '') {
+      const end = most === Infinity ? '' : ` to ${most}`;
+      throw new InvalidArgumentError(`Expected a whole number from ${least}${end}.`);
     }
     return number;
   };
@@ -22,6 +23,13 @@ export function numberAbove(bound: number): (value: string) => number {
     }
     return number;
   };
+}
+
+/** Parses yes or no, for commander: a variable that is set to false has to mean no. */
+export function parseBoolean(value: string): boolean {
+  if (/^(true|1|yes|on)$/i.test(value)) return true;
+  if (/^(false|0|no|off)$/i.test(value)) return false;
+  throw new InvalidArgumentError('Expected true or false.');
 }
 
 export interface PairOptions {
@@ -70,6 +78,7 @@ export interface VoteOptions {
   readonly k: number;
   readonly vote: VoteRule;
   readonly temperature: number;
+  readonly priorCorrection: boolean;
 }
 
 export function voteOptions(): Option[] {
@@ -86,6 +95,11 @@ export function voteOptions(): Option[] {
       .argParser(numberAbove(0))
       .default(defaultVote.temperature)
       .env('NEARVOTE_TEMPERATURE'),
+    new Option('--prior-correction [boolean]', "divide a label's weight by its share of the index")
+      .argParser(parseBoolean)
+      .preset('true')
+      .default(false)
+      .env('NEARVOTE_PRIOR_CORRECTION'),
   ];
 }
 

@@ -1,6 +1,13 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { levels } from 'pino';
-import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
+import {
+  imageLimitOptions,
+  inferenceOptions,
+  integerFrom,
+  pairOptions,
+  parseBoolean,
+  voteOptions,
+} from './options.js';
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 
 export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
@@ -109,12 +116,6 @@ function parsePort(value: string): number {
   const port = integerFrom(0)(value);
   if (port > 65_535) throw new InvalidArgumentError('Expected a port from 0 to 65535.');
   return port;
-}
-
-function parseBoolean(value: string): boolean {
-  if (/^(true|1|yes|on)$/i.test(value)) return true;
-  if (/^(false|0|no|off)$/i.test(value)) return false;
-  throw new InvalidArgumentError('Expected true or false.');
 }
 
 /** `500ms`, `10s`, `2m`; seconds where there is no unit. */

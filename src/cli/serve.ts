@@ -14,6 +14,7 @@ import { createLivePair, type LivePair } from './live-pair.js';
 import { openPair } from './open-pair.js';
 import { readServerKeys } from './server-keys.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
+import { voteChoice } from './vote-choice.js';
 
 export function serveCommand(): Command {
   const command = new Command('serve')
@@ -34,7 +35,7 @@ interface Started {
 }
 
 /** Listens first, so that probes are answered while encoder and index load. */
-async function serve(flags: ServeFlags): Promise<void> {
+async function serve(flags: ServeFlags, command: Command): Promise<void> {
   if (flags.maxBodyBytes < flags.maxImageBytes) {
     throw new NearvoteError(
       'usage',
@@ -58,7 +59,7 @@ async function serve(flags: ServeFlags): Promise<void> {
     serving,
     metrics,
     logger,
-    defaults: flags,
+    vote: voteChoice(flags, command),
     open: ({ besideOthers }) =>
       openPair({
         ...flags,
@@ -120,7 +121,6 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     admin: keys.admin === undefined ? undefined : { key: keys.admin, reload: () => live.reload() },
     rateLimit: flags.rateLimit,
     trustProxy: flags.trustProxy,
-    defaultK: flags.k,
     exposeSources: flags.exposeSources,
     decisionLog: started.decisionLog,
     version: await packageVersion(),

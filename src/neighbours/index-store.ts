@@ -41,7 +41,7 @@ export async function openIndex(root: string): Promise<OpenIndex> {
  * The version that `current` names.
  * @throws NearvoteError `index_missing`, or `index_invalid` when it names anything but a folder beside it
  */
-async function readCurrent(root: string): Promise<string> {
+export async function readCurrent(root: string): Promise<string> {
   let text: string;
   try {
     text = await readFile(join(root, currentFile), 'utf8');

@@ -1,12 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
+import { syncPath, writeDurably } from './durable-file.js';
 import { claimPrefix, lockIndex } from './index-lock.js';
 import { indexManifestSchema, manifestFile, type IndexManifest } from './index-manifest.js';
 import { currentFile } from './index-store.js';
 
-const stagingPrefix = '.staging-';
+/** Of what is being written: a build removes what a killed process left. */
+export const stagingPrefix = '.staging-';
 
 /** A version being written, out of everybody's sight until it is published. */
 export interface StagedVersion {
@@ -110,29 +112,6 @@ const claimLifeMs = 60_000;
 async function ageMsOf(path: string): Promise<number> {
   return Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
 }
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Flushes a file, or a folder's entries, to the disk. */
-async function syncPath(path: string): Promise<void> {
-  try {
-    const file = await open(path, 'r');
-    await file.sync().finally(() => file.close());
-  } catch (error) {
-    // Windows and some network file systems cannot flush a folder; a file's failure is real.
-    if (!unflushable.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  }
-}
-
-const unflushable: ReadonlySet<string> = new Set(['EPERM', 'EINVAL', 'EISDIR', 'EBADF']);
 
 /**
  * Runs something that writes below `root`.

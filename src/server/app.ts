@@ -38,8 +38,6 @@ export interface AppOptions {
   readonly logger: Logger;
   readonly limits: UploadLimits;
   readonly load: LoadLimits;
-  /** The k of a request that sets none, before it is clamped to the index. */
-  readonly defaultK: number;
   /** Whether neighbours show the path of their image within its dataset. */
   readonly exposeSources: boolean;
   /** Without them anybody may classify. */
@@ -81,7 +79,6 @@ export function createApp(options: AppOptions): Express {
     readUpload: createUploadReader(limits),
     decisionLog: options.decisionLog,
     exposeSources: options.exposeSources,
-    defaultK: options.defaultK,
   });
 
   const app = express();

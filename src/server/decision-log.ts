@@ -77,7 +77,7 @@ function open({ file, maxFileBytes, rotations }: DecisionLogOptions): RotatingFi
 }
 
 function lineOf({ decision, topSimilarity }: Classification, time: Date): unknown {
-  const { id, label, outcome, confidence, calibrated, neighbours, index, encoder } = decision;
+  const { id, label, outcome, confidence, calibrated, pValue, neighbours, index, encoder } = decision;
   return {
     time: time.toISOString(),
     id,
@@ -85,6 +85,8 @@ function lineOf({ decision, topSimilarity }: Classification, time: Date): unknow
     outcome,
     confidence,
     calibrated,
+    // Left out where there is none.
+    pValue,
     topSimilarity,
     neighbours: neighbours.map((neighbour) => neighbour.id),
     index,

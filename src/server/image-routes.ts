@@ -23,7 +23,6 @@ export interface ImageRouteParts {
   readonly requestTimeoutMs: number;
   readonly decisionLog: DecisionLog | undefined;
   readonly exposeSources: boolean;
-  readonly defaultK: number;
   /** Counts an error that becomes part of an answer, and logs it where the client may not see its detail. */
   readonly report: (error: unknown, requestId: string) => void;
 }
@@ -41,11 +40,12 @@ export function createImageRoutes(parts: ImageRouteParts): {
   classify: RequestHandler;
   embed: RequestHandler;
 } {
-  const { serving, metrics, decisionLog, exposeSources, defaultK } = parts;
+  const { serving, metrics, decisionLog, exposeSources } = parts;
 
   const classify: RequestHandler = async (req, res) => {
     const classifier = holdClassifier(serving, res);
-    const query = parseClassifyQuery(req.query, { examples: classifier.index.examples, defaultK });
+    const { index, defaultK } = classifier;
+    const query = parseClassifyQuery(req.query, { examples: index.examples, defaultK });
     await answer(parts, { req, res }, async (image, signal) => {
       const classification = await classifier.classify(image, { ...query, signal });
       metrics.decided(classification);

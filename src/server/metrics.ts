@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 
 import type { Classification, Classifier, StageTimings } from '../classify.js';
 import type { ErrorCode } from '../domain/errors.js';
+import { createDriftWindow, type DriftWindow } from './drift-window.js';
 import { clientVisibleCodes, problemKinds } from './problems.js';
 import { allRoutes } from './routes.js';
 
@@ -26,7 +27,10 @@ export interface Metrics {
   reloaded(result: 'ok' | 'failed'): void;
   decisionLogLost(): void;
   /** The pair that answers from now on. */
-  serves(pair: Pick<Classifier, 'index' | 'encoder' | 'labels'>, searchKind: 'hnsw' | 'exact' | 'none'): void;
+  serves(
+    pair: Pick<Classifier, 'index' | 'encoder' | 'labels' | 'calibration'>,
+    searchKind: 'hnsw' | 'exact' | 'none',
+  ): void;
   /** Asked at every scrape. */
   watchQueue(depth: () => number): void;
   /** Asked at every scrape: what requests hold together. */
@@ -57,6 +61,7 @@ export function createMetrics(): Metrics {
   let readQueueDepth = (): number => 0;
   let readHeld = (): { readonly images: number; readonly bytes: number } => ({ images: 0, bytes: 0 });
   const labels = new Set<string>();
+  let drift: DriftWindow | undefined;
 
   const requests = new Counter({
     name: 'nearvote_http_requests_total',
@@ -164,6 +169,19 @@ export function createMetrics(): Metrics {
     help: '1 where neighbours come from exact search',
     registers,
   });
+  const calibrated = new Gauge({
+    name: 'nearvote_calibrated',
+    help: '1 where requests without a k and vote of their own get a calibrated answer',
+    registers,
+  });
+  new Gauge({
+    name: 'nearvote_similarity_psi',
+    help: 'Population stability index of the last 1,000 top similarities against the calibration; 0 until 200',
+    registers,
+    collect() {
+      this.set(drift?.index() ?? 0);
+    },
+  });
   const logLosses = new Counter({
     name: 'nearvote_decision_log_lost_total',
     help: 'Decisions that could not be written to the decision log',
@@ -199,6 +217,7 @@ export function createMetrics(): Metrics {
       const label = labels.has(decision.label) ? decision.label : 'other';
       predictions.inc({ label, outcome: decision.outcome });
       topSimilarity.observe(similarity);
+      drift?.add(similarity);
       confidence.observe(decision.confidence);
     },
     rejected: (code) => rejections.inc({ reason: code }),
@@ -206,11 +225,13 @@ export function createMetrics(): Metrics {
     workerRestarted: () => restarts.inc(),
     reloaded: (result) => reloads.inc({ result }),
     decisionLogLost: () => logLosses.inc(),
-    serves({ index, encoder, labels: served }, searchKind) {
+    serves({ index, encoder, labels: served, calibration }, searchKind) {
       indexInfo.reset();
       indexInfo.set({ index: index.name, version: index.version, encoder: encoder.name }, 1);
       indexExamples.set(index.examples);
       searchExact.set(searchKind === 'exact' ? 1 : 0);
+      calibrated.set(calibration === undefined ? 0 : 1);
+      drift = calibration && createDriftWindow(calibration.topSimilarity);
       for (const label of served) {
         if (labels.size >= maxLabels) break;
         labels.add(label);

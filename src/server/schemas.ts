@@ -48,13 +48,21 @@ export const decisionSchema = z
   .strictObject({
     id: z.string(),
     label: z.string(),
-    outcome: z.enum(['known', 'unknown']),
-    confidence: z
-      .number()
-      .min(0)
-      .max(1)
-      .meta({ description: "Uncalibrated: the top label's share of the vote. Calibrated: a probability" }),
-    calibrated: z.boolean(),
+    outcome: z.enum(['known', 'unknown']).meta({
+      description:
+        'unknown: less like the index than nearly all known images; label, scores and neighbours are what came nearest. Always known where it is not calibrated',
+    }),
+    confidence: z.number().min(0).max(1).meta({
+      description:
+        "Uncalibrated: the top label's share of the vote. Calibrated: the probability that the label is right, for images like those of the calibration",
+    }),
+    calibrated: z.boolean().meta({
+      description: 'Whether a calibration is served and the request set neither k nor vote of its own',
+    }),
+    pValue: z.number().min(0).max(1).optional().meta({
+      description:
+        'Calibrated only: the conformal p-value of the image being known; below the epsilon of the calibration it is unknown',
+    }),
     scores: z
       .array(z.strictObject({ label: z.string(), score: z.number() }))
       .meta({ description: 'Every label that got votes, best first; scores sum to 1' }),

@@ -1,5 +1,6 @@
 import type { LabelScore } from '../domain/decision.js';
-import type { VoteRule } from './rules.js';
+import type { LabelShares } from './prior.js';
+import { weightsOf, type WeightOptions } from './weights.js';
 
 /** What a vote needs to know of a neighbour. */
 export interface Ballot {
@@ -8,10 +9,13 @@ export interface Ballot {
   readonly similarity: number;
 }
 
-export interface VoteOptions {
-  readonly rule: VoteRule;
-  /** T of the softmax rule, > 0. */
-  readonly temperature: number;
+export interface VoteOptions extends WeightOptions {
+  /**
+   * Given, each label's weight is divided by its share of the index: score(c) = (w(c) / share(c)) / sum over labels.
+   * It is Bayes' rule for equally frequent labels where the index has them unequally, the adjustment to new priors of
+   * Saerens, Latinne & Decaestecker 2002 (Neural Computation 14, 21-41).
+   */
+  readonly priors?: LabelShares | undefined;
 }
 
 interface Tally {
@@ -25,13 +29,18 @@ interface Tally {
  * Lets neighbours vote: the labels that got votes, best first, with scores that sum to 1.
  * Equal scores are ordered by summed similarity, then by the nearest neighbour, then by label (code units).
  * No neighbours, no labels.
+ * @throws NearvoteError `usage` when the softmax rule has a temperature that is not a number above 0
  */
 export function vote(ballots: readonly Ballot[], options: VoteOptions): LabelScore[] {
-  const weigh = weighing(ballots, options);
+  const weights = weightsOf(
+    ballots.map(({ similarity }) => similarity),
+    options,
+  );
   const tallies = new Map<string, Tally>();
   let total = 0;
-  for (const { label, similarity } of ballots) {
-    const weight = weigh(similarity);
+  for (const [i, { label, similarity }] of ballots.entries()) {
+    // A label that is not in the shares was in no index: nothing is known against it.
+    const weight = (weights[i] ?? NaN) / (options.priors?.get(label) ?? 1);
     total += weight;
     const tally = tallies.get(label);
     if (tally === undefined) {
@@ -45,23 +54,6 @@ export function vote(ballots: readonly Ballot[], options: VoteOptions): LabelSco
   return [...tallies.values()]
     .sort(byScoreThenTies)
     .map(({ label, weight }) => ({ label, score: weight / total }));
-}
-
-function weighing(ballots: readonly Ballot[], { rule, temperature }: VoteOptions): (s: number) => number {
-  switch (rule) {
-    case 'majority':
-      return () => 1;
-    case 'softmax': {
-      // exp((s - max) / T): the same shares as exp(s / T), without overflow at a small T.
-      const highest = ballots.reduce((max, { similarity }) => Math.max(max, similarity), -Infinity);
-      return (s) => Math.exp((s - highest) / temperature);
-    }
-    case 'similarity': {
-      // Where nothing points the same way as the query, nothing weighs more than the rest.
-      const anyPositive = ballots.some(({ similarity }) => similarity > 0);
-      return anyPositive ? (s) => Math.max(s, 0) : () => 1;
-    }
-  }
 }
 
 function byScoreThenTies(a: Tally, b: Tally): number {

@@ -19,6 +19,7 @@ interface Stage {
   readonly openings: Opening[];
   readonly closed: string[];
   readonly results: string[];
+  readonly warnings: string[];
   opening(number: number): Promise<Opening>;
 }
 
@@ -27,6 +28,7 @@ function setStage(): Stage {
   const openings: Opening[] = [];
   const closed: string[] = [];
   const results: string[] = [];
+  const warnings: string[] = [];
   const serving = createServing();
   const pairOf = (version: string): OpenPair => {
     const index = { name: 'i', version, examples: [{ id: 'a', label: 'a', source: 'a' }] };
@@ -38,7 +40,9 @@ function setStage(): Stage {
       infer: () => Promise.reject(new Error('nothing is classified here')),
       close: () => Promise.resolve(void closed.push(version)),
     };
-    return { index, encoder, decoder: {}, inference } as unknown as OpenPair;
+    const calibration =
+      version === 'stale' ? { kind: 'ignored', reason: 'it is for v0' } : { kind: 'absent' };
+    return { index, encoder, calibration, decoder: {}, inference } as unknown as OpenPair;
   };
   const live = createLivePair({
     serving,
@@ -47,8 +51,15 @@ function setStage(): Stage {
       watchQueue: () => undefined,
       reloaded: (result) => void results.push(result),
     },
-    logger: { info: () => undefined, error: () => undefined },
-    defaults: { k: 1, vote: 'majority', temperature: 1 },
+    logger: {
+      info: () => undefined,
+      warn: (text: unknown) => void warnings.push(String(text)),
+      error: () => undefined,
+    },
+    vote: {
+      settings: { k: 1, rule: 'majority', temperature: 1, priorCorrection: false },
+      isExplicit: false,
+    },
     open: ({ besideOthers }) =>
       new Promise((resolve, reject) => {
         openings.push({ besideOthers, finish: (version) => resolve(pairOf(version)), fail: reject });
@@ -61,7 +72,7 @@ function setStage(): Stage {
       await turn();
     }
   };
-  return { live, serving, openings, closed, results, opening };
+  return { live, serving, openings, closed, results, warnings, opening };
 }
 
 async function loaded(): Promise<Stage> {
@@ -130,6 +141,15 @@ describe('the pair that answers', () => {
     (await stage.opening(2)).finish('v3');
     expect((await third).version).toBe('v3');
     await expect.poll(() => stage.closed).toEqual(['v1', 'v2']);
+  });
+
+  it('says once that the calibration beside it is not its own, and answers without', async () => {
+    const stage = setStage();
+    const first = stage.live.load();
+    (await stage.opening(0)).finish('stale');
+    await first;
+    expect(stage.warnings).toEqual(['calibration.json is not used: it is for v0']);
+    expect(stage.serving.classifier?.calibration).toBeUndefined();
   });
 
   it('waits for the first load before it reloads', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { createMetrics } from '../../src/server/metrics.js';
 
 const read = (file: string): string =>
   readFileSync(fileURLToPath(new URL(`../../${file}`, import.meta.url)), 'utf8');
@@ -21,6 +22,19 @@ describe('the container files', () => {
     };
     const port = /^EXPOSE (\d+)$/m.exec(read('Dockerfile'))?.[1];
     expect(scrape.scrape_configs[0]?.static_configs[0]?.targets).toEqual([`nearvote:${String(port)}`]);
+  });
+
+  it('give Prometheus the alerts that its configuration names, on metrics that the server has', async () => {
+    const { rule_files: files } = parse(read('docs/prometheus.yml')) as { rule_files: string[] };
+    expect(files).toEqual(['alerts.yml']);
+    expect(read('compose.yaml')).toContain('./docs/alerts.yml:/etc/prometheus/alerts.yml:ro');
+    const { groups } = parse(read('docs/alerts.yml')) as { groups: { rules: { expr: string }[] }[] };
+    const named = groups.flatMap(({ rules }) =>
+      rules.flatMap(({ expr }) => expr.match(/nearvote_\w+/g) ?? []),
+    );
+    const text = await createMetrics().text();
+    expect(named.length).toBeGreaterThan(0);
+    for (const metric of named) expect(text).toContain(`# TYPE ${metric} `);
   });
 
   it('run as a user that is not root, with node as process 1', () => {

@@ -6,6 +6,7 @@ import { createClassifier, type Classifier } from '../../src/classify.js';
 import type { Example } from '../../src/domain/decision.js';
 import { createDecoder } from '../../src/image/decode.js';
 import type { Inference } from '../../src/inference/inference.js';
+import type { Calibration } from '../../src/vote/calibration.js';
 
 const colours = ['red', 'green', 'blue'] as const;
 const examples: Example[] = colours.flatMap((label) =>
@@ -42,13 +43,14 @@ const colourInference: Inference = {
 };
 
 /** The real classifier and the real decoder over an embedding that a test can read. */
-export function createColourClassifier(): Classifier {
+export function createColourClassifier(calibration?: Calibration): Classifier {
   return createClassifier({
     decoder: createDecoder({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
     inference: colourInference,
     index: { name: 'colours', version: '1', examples },
     encoder: { name: 'mean-colour', version: '2', dimension: 3 },
-    defaults: { rule: 'softmax', temperature: 0.07, k: 20 },
+    defaults: { rule: 'softmax', temperature: 0.07, k: 20, priorCorrection: false },
+    calibration,
     createId: randomUUID,
   });
 }

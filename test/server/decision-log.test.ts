@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Classification } from '../../src/classify.js';
 import { openDecisionLog, type DecisionLog } from '../../src/server/decision-log.js';
 import { decisionSchema } from '../../src/server/schemas.js';
+import { aCalibration } from '../calibrate/a-calibration.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { startTestServer } from './test-server.js';
 
@@ -71,6 +72,16 @@ describe('the decision log', () => {
       encoder: { name: 'mean-colour', version: '2' },
     });
     expect(lost).toEqual([]);
+  });
+
+  it('has the p-value of a calibrated decision', async () => {
+    const file = join(folder, 'decisions.jsonl');
+    const log = await open(file);
+    log.write(await createColourClassifier(aCalibration()).classify(await drawColour('black')));
+    await log.close();
+    expect(await linesOf(file)).toEqual([
+      expect.objectContaining({ outcome: 'unknown', calibrated: true, pValue: 0.1 }),
+    ]);
   });
 
   it('goes on at the end of a file that is there', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { aCalibration } from '../calibrate/a-calibration.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { startTestServer, type TestServer } from './test-server.js';
@@ -43,6 +44,8 @@ describe('the metrics', () => {
       'nearvote_index_reloads_total{result="failed"}',
       'nearvote_worker_restarts_total',
       'nearvote_search_exact',
+      'nearvote_calibrated',
+      'nearvote_similarity_psi',
     ]) {
       expect([series, found.get(series)]).toEqual([series, 0]);
     }
@@ -114,6 +117,33 @@ describe('the metrics', () => {
     expect([...found.keys()].filter((key) => key.startsWith('nearvote_index_info'))).toEqual([
       'nearvote_index_info{index="colours",version="2",encoder="mean-colour"}',
     ]);
+  });
+
+  it('say whether answers are calibrated, and how far their similarities are from the calibration', async () => {
+    const metrics = createMetrics();
+    const psi = async (): Promise<number | undefined> =>
+      samples(await metrics.text()).get('nearvote_similarity_psi');
+    // Half of the calibration's images below 0.5, half above.
+    const calibrated = createColourClassifier(
+      aCalibration({ topSimilarity: { edges: [0.5], counts: [5, 5] } }),
+    );
+    metrics.serves(calibrated, 'exact');
+    expect(samples(await metrics.text()).get('nearvote_calibrated')).toBe(1);
+    const { decision, timings } = await calibrated.classify(await drawColour('red'));
+    const decide = (times: number, topSimilarity: number): void => {
+      for (let i = 0; i < times; i++) metrics.decided({ decision, timings, topSimilarity });
+    };
+    decide(199, 0.9);
+    expect(await psi()).toBe(0);
+    decide(199, 0.1);
+    expect(await psi()).toBeCloseTo(0, 12);
+    // Only the last 1,000 count: 900 above and 100 below, (0.9 - 0.5) ln(0.9 / 0.5) + (0.1 - 0.5) ln(0.1 / 0.5).
+    decide(5_000, 0.1);
+    decide(900, 0.5);
+    expect(await psi()).toBeCloseTo(0.4 * Math.log(1.8) - 0.4 * Math.log(0.2), 12);
+    metrics.serves(createColourClassifier(), 'exact');
+    expect(samples(await metrics.text()).get('nearvote_calibrated')).toBe(0);
+    expect(await psi()).toBe(0);
   });
 
   it('count batches, restarts, reloads and lost lines of the decision log', async () => {

@@ -44,7 +44,7 @@ describe('the query of /classify', () => {
 
   it('is query_invalid where vote is unknown, naming the choices', () => {
     expect(() => parse({ vote: 'Softmax' })).toThrow(
-      /one of softmax, majority, similarity but received "Softmax"/,
+      /one of softmax, majority, similarity, rank but received "Softmax"/,
     );
   });
 

@@ -54,7 +54,6 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     logger,
     limits: testLimits,
     load: testLoad,
-    defaultK: 20,
     exposeSources: false,
     version: '1.2.3',
     ...options,

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { labelSharesOf } from '../../src/vote/prior.js';
 import { voteRules } from '../../src/vote/rules.js';
 import { vote, type Ballot } from '../../src/vote/vote.js';
 
@@ -7,6 +8,24 @@ import { vote, type Ballot } from '../../src/vote/vote.js';
 const at = (label: string, degrees: number): Ballot => ({
   label,
   similarity: Math.cos((degrees * Math.PI) / 180),
+});
+
+const anyBallots = fc.array(
+  fc.record({
+    label: fc.constantFrom('a', 'b', 'c', 'd'),
+    similarity: fc.double({ min: -1, max: 1, noNaN: true }),
+  }),
+  { minLength: 1, maxLength: 200 },
+);
+const anyRule = fc.constantFrom(...voteRules);
+const share = fc.double({ min: 0.001, max: 1, noNaN: true });
+const anyPriors = fc
+  .tuple(share, share, share, share)
+  .map((shares) => new Map(shares.map((one, i) => ['abcd'[i] ?? '', one])));
+const anyOptions = fc.record({
+  rule: anyRule,
+  temperature: fc.double({ min: 0.01, max: 10, noNaN: true }),
+  priors: fc.option(anyPriors, { nil: undefined }),
 });
 
 describe('vote', () => {
@@ -76,23 +95,82 @@ describe('vote', () => {
     expect(vote([], { rule: 'softmax', temperature: 0.07 })).toEqual([]);
   });
 
-  it('has scores that sum to 1, and are sorted, for every rule', () => {
-    const ballots = fc.array(
-      fc.record({
-        label: fc.constantFrom('a', 'b', 'c', 'd'),
-        similarity: fc.double({ min: -1, max: 1, noNaN: true }),
-      }),
-      { minLength: 1, maxLength: 200 },
+  it('weighs by 1 / rank under rank', () => {
+    // a takes ranks 1 and 4, b 2 and 3: 1 + 1/4 against 1/2 + 1/3.
+    const ballots = [at('b', 30), at('a', 0), at('b', 20), at('a', 40)];
+    const scores = vote(ballots, { rule: 'rank', temperature: 1 });
+    expect(scores).toEqual([
+      { label: 'a', score: expect.closeTo(1.25 / (1.25 + 5 / 6), 12) as number },
+      { label: 'b', score: expect.closeTo(5 / 6 / (1.25 + 5 / 6), 12) as number },
+    ]);
+  });
+
+  it('lets equal similarities share their ranks', () => {
+    // Ranks 2 and 3 weigh (1/2 + 1/3) / 2 each.
+    const scores = vote([at('a', 0), at('b', 30), at('c', 30)], { rule: 'rank', temperature: 1 });
+    const total = 1 + 1 / 2 + 1 / 3;
+    expect(scores).toEqual([
+      { label: 'a', score: expect.closeTo(1 / total, 12) as number },
+      { label: 'b', score: expect.closeTo(5 / 12 / total, 12) as number },
+      { label: 'c', score: expect.closeTo(5 / 12 / total, 12) as number },
+    ]);
+  });
+
+  it('divides by the share of the index that a label has', () => {
+    // Nine in ten examples are a: three votes of it are worth 3 / 0.9, one of b 1 / 0.1.
+    const priors = labelSharesOf([...new Array<string>(9).fill('a'), 'b']);
+    const ballots = [at('a', 10), at('a', 10), at('a', 10), at('b', 10)];
+    const scores = vote(ballots, { rule: 'majority', temperature: 1, priors });
+    expect(scores).toEqual([
+      { label: 'b', score: expect.closeTo(0.75, 12) as number },
+      { label: 'a', score: expect.closeTo(0.25, 12) as number },
+    ]);
+  });
+
+  it.each([NaN, 0, -1, Infinity])('refuses a temperature of %d, and says so', (temperature) => {
+    expect(() => vote([at('a', 0)], { rule: 'softmax', temperature })).toThrow(
+      `Expected a temperature above 0 but received ${temperature}`,
     );
-    const rule = fc.constantFrom(...voteRules);
-    const temperature = fc.double({ min: 0.01, max: 10, noNaN: true });
+  });
+
+  it('has scores that sum to 1, and are sorted, for every rule and prior', () => {
     fc.assert(
-      fc.property(ballots, rule, temperature, (list, rule_, t) => {
-        const scores = vote(list, { rule: rule_, temperature: t });
+      fc.property(anyBallots, anyOptions, (ballots, options) => {
+        const scores = vote(ballots, options);
         const sum = scores.reduce((s, { score }) => s + score, 0);
         expect(sum).toBeCloseTo(1, 9);
         expect(scores.map((s) => s.score)).toEqual(scores.map((s) => s.score).toSorted((a, b) => b - a));
-        expect(new Set(scores.map((s) => s.label))).toEqual(new Set(list.map((b) => b.label)));
+        expect(new Set(scores.map((s) => s.label))).toEqual(new Set(ballots.map((b) => b.label)));
+      }),
+    );
+  });
+
+  it('is the same vote in whatever order the neighbours come', () => {
+    // Similarities out of nine: many are equal.
+    const similarity = fc.integer({ min: -4, max: 4 }).map((step) => step / 4);
+    const tied = fc.array(fc.record({ label: fc.constantFrom('a', 'b', 'c'), similarity }), { minLength: 1 });
+    fc.assert(
+      fc.property(tied, anyOptions, fc.infiniteStream(fc.nat()), (ballots, options, numbers) => {
+        const shuffled = ballots
+          .map((ballot) => ({ ballot, key: numbers.next().value as number }))
+          .sort((a, b) => a.key - b.key)
+          .map(({ ballot }) => ballot);
+        const scoreOf = new Map(vote(shuffled, options).map(({ label, score }) => [label, score]));
+        for (const { label, score } of vote(ballots, options)) {
+          expect(scoreOf.get(label)).toBeCloseTo(score, 9);
+        }
+      }),
+    );
+  });
+
+  it('changes nothing where all labels have the same share', () => {
+    const priors = new Map(['a', 'b', 'c', 'd'].map((label) => [label, 0.25]));
+    fc.assert(
+      fc.property(anyBallots, anyRule, (ballots, rule) => {
+        const plain = vote(ballots, { rule, temperature: 0.1 });
+        const corrected = vote(ballots, { rule, temperature: 0.1, priors });
+        expect(corrected.map(({ label }) => label)).toEqual(plain.map(({ label }) => label));
+        for (const [i, { score }] of plain.entries()) expect(corrected[i]?.score).toBeCloseTo(score, 9);
       }),
     );
   });

@@ -1,4 +1,5 @@
 import type { Dataset, LabelledImage } from './dataset.js';
+import { countLabels } from './label-counts.js';
 
 export interface SampleOptions {
   readonly maxPerClass: number;
@@ -29,13 +30,36 @@ export async function limitPerClass(dataset: Dataset, options: SampleOptions): P
   };
 }
 
+/** At most `maxImages` images in all, in the dataset's order: those whose id hashes lowest under the seed. */
+export async function limitImages(
+  dataset: Dataset,
+  { maxImages, seed }: { readonly maxImages: number; readonly seed: number },
+): Promise<Dataset> {
+  if (dataset.size <= maxImages) return dataset;
+  const all = async function* (): AsyncGenerator<Pick<LabelledImage, 'id' | 'label'>> {
+    for await (const { id } of dataset.images()) yield { id, label: '' };
+  };
+  const [lowest = []] = (await lowestByLabel(all(), { maxPerClass: maxImages, seed })).values();
+  const chosen = new Set(lowest.map(({ id }) => id));
+  const labels: string[] = [];
+  for await (const { id, label } of dataset.images()) if (chosen.has(id)) labels.push(label);
+  return {
+    name: dataset.name,
+    size: chosen.size,
+    labelCounts: countLabels(labels),
+    async *images() {
+      for await (const image of dataset.images()) if (chosen.has(image.id)) yield image;
+    },
+  };
+}
+
 interface Ranked {
   readonly id: string;
   readonly hash: number;
 }
 
 async function lowestByLabel(
-  images: AsyncIterable<LabelledImage>,
+  images: AsyncIterable<Pick<LabelledImage, 'id' | 'label'>>,
   { maxPerClass, seed }: SampleOptions,
 ): Promise<ReadonlyMap<string, readonly Ranked[]>> {
   const byLabel = new Map<string, Ranked[]>();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Dataset, LabelledImage } from '../../../src/image/dataset/dataset.js';
 import { countLabels } from '../../../src/image/dataset/label-counts.js';
-import { hash53, limitPerClass } from '../../../src/image/dataset/sample.js';
+import { hash53, limitImages, limitPerClass } from '../../../src/image/dataset/sample.js';
 import { idsOf, listed } from './folders.js';
 
 function datasetOf(classes: Readonly<Record<string, number>>, order: 1 | -1 = 1): Dataset {
@@ -79,6 +79,26 @@ describe('limitPerClass', () => {
     expect(await idsOf(await limitPerClass(dataset, { maxPerClass: 7, seed: 9 }))).toEqual(
       await idsOf(dataset),
     );
+  });
+});
+
+describe('limitImages', () => {
+  it('chooses that many in all, in the order of the dataset, and counts their labels', async () => {
+    const dataset = datasetOf({ cat: 300, dog: 100 });
+    const limited = await limitImages(dataset, { maxImages: 40, seed: 1 });
+    const ids = await idsOf(limited);
+    expect([limited.size, ids.length, new Set(ids).size]).toEqual([40, 40, 40]);
+    const order = await idsOf(dataset);
+    expect(ids).toEqual(order.filter((id) => ids.includes(id)));
+    const cats = ids.filter((id) => id.startsWith('cat')).length;
+    expect(Object.fromEntries(limited.labelCounts)).toEqual({ cat: cats, dog: 40 - cats });
+    // 30 expected, standard deviation 2.6.
+    expect(Math.abs(cats - 30)).toBeLessThan(14);
+  });
+
+  it('changes nothing where there are no more', async () => {
+    const dataset = datasetOf({ cat: 5 });
+    expect(await limitImages(dataset, { maxImages: 5, seed: 1 })).toBe(dataset);
   });
 });
 

@@ -1,0 +1,64 @@
+import type { CurveSection, ReportPage, Section } from '../report/section.js';
+import { confidenceOf } from '../vote/confidence.js';
+import type { CalibrationFile } from './calibration-schema.js';
+import type { FittedCalibration } from './fit-calibration.js';
+import { figureRows } from './figure-rows.js';
+
+export interface CalibrationPageParts {
+  readonly calibration: CalibrationFile;
+  readonly figures: FittedCalibration['figures'];
+}
+
+/** A calibration as a page: its figures, the reliability diagrams before and after, and the map between them. */
+export function calibrationPage({ calibration, figures }: CalibrationPageParts): ReportPage {
+  const { index, encoder, dataset, images, vote, unknown } = calibration;
+  const sections: Section[] = [
+    {
+      kind: 'table',
+      title: 'Figures',
+      note: `Of the confidence that the label is right, on ${images.calibration} images; after is cross-validated.`,
+      columns: [{ name: '' }, { name: 'before', align: 'right' }, { name: 'after', align: 'right' }],
+      rows: figureRows(figures),
+    },
+    {
+      kind: 'reliability',
+      title: 'Reliability',
+      note: 'How often answers of a confidence are right. On the diagonal a confidence is a probability.',
+      series: [
+        { name: 'before', bins: figures.before.bins },
+        { name: 'after', bins: figures.after.bins },
+      ],
+    },
+    mapSection(calibration),
+  ];
+  return {
+    title: `Calibration of ${index.name}`,
+    subtitle: `${images.vote + images.calibration} images of ${dataset}, index version ${index.version}, encoder ${encoder.name}, seed ${calibration.seed}`,
+    facts: [
+      { name: 'vote', value: vote.rule === 'softmax' ? `softmax, T = ${vote.temperature}` : vote.rule },
+      { name: 'k', value: `${vote.k}` },
+      { name: 'ECE', value: `${figures.before.ece.toFixed(4)} to ${figures.after.ece.toFixed(4)}` },
+      { name: 'unknown where p is below', value: `${unknown.epsilon}` },
+    ],
+    sections,
+  };
+}
+
+const steps = 200;
+
+function mapSection({ confidence }: CalibrationFile): CurveSection {
+  return {
+    kind: 'curve',
+    title: 'Confidence map',
+    note: 'From the share of the vote that the top label has to the probability that it is right. It never falls.',
+    x: 'share of the vote',
+    y: 'confidence',
+    diagonal: true,
+    series: [
+      {
+        name: confidence.kind === 'isotonic' ? 'isotonic regression' : 'temperature scaling',
+        points: Array.from({ length: steps + 1 }, (_, i) => [i / steps, confidenceOf(confidence, i / steps)]),
+      },
+    ],
+  };
+}

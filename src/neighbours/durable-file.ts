@@ -1,0 +1,25 @@
+import { open } from 'node:fs/promises';
+
+/** Writes a file and waits until it is on the disk. */
+export async function writeDurably(path: string, text: string): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Flushes a file, or a folder's entries, to the disk. */
+export async function syncPath(path: string): Promise<void> {
+  try {
+    const file = await open(path, 'r');
+    await file.sync().finally(() => file.close());
+  } catch (error) {
+    // Windows and some network file systems cannot flush a folder; a file's failure is real.
+    if (!unflushable.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+const unflushable: ReadonlySet<string> = new Set(['EPERM', 'EINVAL', 'EISDIR', 'EBADF']);

@@ -1,0 +1,103 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readCalibration, writeCalibration } from '../../src/calibrate/calibration-file.js';
+import { servedCalibration } from '../../src/calibrate/served-calibration.js';
+import { lockIndex } from '../../src/neighbours/index-lock.js';
+import { aCalibration } from './a-calibration.js';
+
+let root: string;
+const pair = { version: 'v1', encoder: { name: 'mean-colour', sha256: 'a'.repeat(64) } };
+
+beforeEach(async () => {
+  root = join(await mkdtemp(join(tmpdir(), 'nearvote-calibration-')), 'colours');
+  await mkdir(root);
+  await writeFile(join(root, 'current'), 'v1\n');
+});
+afterEach(() => rm(join(root, '..'), { recursive: true }));
+
+const file = (): string => join(root, 'calibration.json');
+
+describe('calibration.json', () => {
+  it('comes back as it was written, and nothing else is left', async () => {
+    const isotonic = aCalibration();
+    const sigmoid = aCalibration({ confidence: { kind: 'temperature', slope: 0.7, bias: -0.2 } });
+    for (const calibration of [isotonic, sigmoid]) {
+      await writeCalibration(root, calibration);
+      expect(await readCalibration(root)).toEqual(calibration);
+    }
+    expect((await readdir(root)).sort()).toEqual(['calibration.json', 'current']);
+  });
+
+  it('is not written for a version that is no longer the one published', async () => {
+    await writeCalibration(root, aCalibration());
+    const before = await readFile(file(), 'utf8');
+    await writeFile(join(root, 'current'), 'v2\n');
+    await expect(writeCalibration(root, aCalibration({ seed: 5 }))).rejects.toMatchObject({
+      code: 'index_changed',
+      message:
+        'Expected index colours to be at version v1, as when the calibration began, but it is at v2; calibrate again',
+    });
+    expect(await readFile(file(), 'utf8')).toBe(before);
+    expect((await readdir(root)).sort()).toEqual(['calibration.json', 'current']);
+  });
+
+  it('is not written while a build holds the index', async () => {
+    const lock = await lockIndex(root);
+    await expect(writeCalibration(root, aCalibration())).rejects.toMatchObject({ code: 'output_unwritable' });
+    await lock.release();
+    await writeCalibration(root, aCalibration());
+  });
+
+  const broken: [string, unknown][] = [
+    [
+      'confidence',
+      { ...aCalibration(), confidence: { kind: 'isotonic', shares: [0, 1], probabilities: [1, 0] } },
+    ],
+    ['confidence', { ...aCalibration(), confidence: { kind: 'isotonic', shares: [0.5], probabilities: [] } }],
+    [
+      'unknown.familiarities',
+      { ...aCalibration(), unknown: { ...aCalibration().unknown, familiarities: [2, 1] } },
+    ],
+    ['unknown.epsilon', { ...aCalibration(), unknown: { ...aCalibration().unknown, epsilon: 1 } }],
+    ['vote.temperature', { ...aCalibration(), vote: { ...aCalibration().vote, temperature: 0 } }],
+    ['topSimilarity', { ...aCalibration(), topSimilarity: { edges: [1], counts: [1] } }],
+    ['schemaVersion', { ...aCalibration(), schemaVersion: 2 }],
+    ['the whole', [1, 2]],
+  ];
+  it.each(broken)('is calibration_invalid where %s is wrong', async (field, content) => {
+    await writeFile(file(), JSON.stringify(content));
+    await expect(readCalibration(root)).rejects.toMatchObject({
+      code: 'calibration_invalid',
+      message: expect.stringContaining(`but ${field}`) as string,
+    });
+  });
+});
+
+describe('the calibration that is served', () => {
+  it('is the one for this version and this encoder', async () => {
+    expect(await servedCalibration(root, pair)).toEqual({ kind: 'absent' });
+    await writeCalibration(root, aCalibration());
+    expect(await servedCalibration(root, pair)).toEqual({ kind: 'active', calibration: aCalibration() });
+  });
+
+  it.each([
+    ['another version', { ...pair, version: 'v0' }, /version v0 but it is for v1/],
+    ['another encoder', { ...pair, encoder: { name: 'other', sha256: 'b'.repeat(64) } }, /encoder other/],
+  ])('is ignored for %s, with the reason', async (_, other, reason) => {
+    await writeCalibration(root, aCalibration());
+    expect(await servedCalibration(root, other)).toEqual({
+      kind: 'ignored',
+      reason: expect.stringMatching(reason) as string,
+    });
+  });
+
+  it('is ignored where the file is broken or cannot be read', async () => {
+    await writeFile(file(), '{"schemaVersion": 1');
+    expect(await servedCalibration(root, pair)).toMatchObject({ kind: 'ignored' });
+    await rm(file());
+    await mkdir(file());
+    expect(await servedCalibration(root, pair)).toMatchObject({ kind: 'ignored' });
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import { checkCount, checkLabels } from '../../src/calibrate/check-images.js';
+import { overlapOf, refuseOverlap } from '../../src/calibrate/overlap.js';
+
+describe('what is calibrated on', () => {
+  const index = ['cat', 'dog', 'owl'];
+
+  it('may leave labels of the index out', () => {
+    expect(() => checkLabels(['dog', 'cat'], index)).not.toThrow();
+  });
+
+  it.each([
+    [['cat', 'dog', 'yak'], 'Expected only labels that the index has, cat, dog, owl, but received "yak"'],
+    [['cat', '1', '2', '3', '4', '5', '6'], 'but received "1", "2", "3", "4", "5" and 1 more'],
+    [['cat'], 'Expected images of at least two labels but received "cat" alone'],
+    [[], 'Expected labelled images but received none'],
+  ])('is refused for the labels %j', (labels, message) => {
+    expect(() => checkLabels(labels, index)).toThrow(message);
+  });
+
+  it('is refused for fewer images than k', () => {
+    expect(() => checkCount(20, 20)).not.toThrow();
+    expect(() => checkCount(19, 20)).toThrow(
+      'Expected at least as many images as k, which is 20, but received 19',
+    );
+  });
+});
+
+describe('overlap with the index', () => {
+  const example = (id: string, label = 'cat') => ({ id, label, source: id });
+
+  it('is the same id, label and source, or all but the same picture, each image counted once', () => {
+    const images = [example('1'), example('2'), example('3', 'dog'), example('4'), example('5')];
+    const overlap = overlapOf({
+      images,
+      examples: [example('1'), example('2'), example('3', 'owl')],
+      found: {
+        count: 5,
+        k: 2,
+        rows: new Int32Array(10),
+        // The second of each image is farther away and does not count.
+        similarities: Float32Array.of(1, 0, 0.5, 0, 0.9, 0, 0.999995, 0, 0.9999, 0),
+      },
+    });
+    expect(overlap).toEqual({ sameId: 2, samePicture: 2, images: 3 });
+    expect(() => refuseOverlap(overlap, 5)).toThrow(
+      'Expected images that the index has not seen but 3 of 5 are in it already: 2 by id, label and source, 2 as all but the same picture',
+    );
+  });
+
+  it('is nothing to refuse where there is none', () => {
+    expect(() => refuseOverlap({ sameId: 0, samePicture: 0, images: 0 }, 5)).not.toThrow();
+  });
+});

@@ -1,0 +1,99 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { fitConfidence } from '../../src/calibrate/fit-confidence.js';
+import { fitIsotonic } from '../../src/calibrate/fit-isotonic.js';
+import { fitSigmoid, type Answered } from '../../src/calibrate/fit-sigmoid.js';
+import { confidenceOf } from '../../src/vote/confidence.js';
+import { seededRandom } from '../neighbours/unit-vectors.js';
+
+/*
+ * The reference values are scikit-learn 1.2.1's and scipy's on these answers:
+ *   x = [0.2, 0.3, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6, 0.8, 0.9, 1, 1]; y = [0, 1, 0, 0, 1, 0, 1, 1, 1, 0, 1, 1]
+ *   IsotonicRegression().fit(x, y): X_thresholds_, y_thresholds_
+ *   s = clip(x, 1e-3, 1 - 1e-3); l = log(s / (1 - s)); t = where(y == 1, 8 / 9, 1 / 7)
+ *   minimize(lambda w: sum(logaddexp(0, w[0] * l + w[1]) - t * (w[0] * l + w[1])), [0, 0], method='Nelder-Mead')
+ */
+const shares = [0.2, 0.3, 0.3, 0.4, 0.5, 0.6, 0.6, 0.6, 0.8, 0.9, 1, 1];
+const right = [0, 1, 0, 0, 1, 0, 1, 1, 1, 0, 1, 1];
+const answers = shares.map((share, i): Answered => ({ share, correct: right[i] === 1 }));
+
+/** Answers that are right as often as `truth` of their share says. */
+function drawn(count: number, truth: (share: number) => number): Answered[] {
+  const random = seededRandom(7);
+  return Array.from({ length: count }, () => {
+    const share = random();
+    return { share, correct: random() < truth(share) };
+  });
+}
+
+describe('the isotonic fit', () => {
+  it("has scikit-learn's points, its ends 1 / (n + 2) away from 0 and 1", () => {
+    const map = fitIsotonic(answers.toReversed());
+    expect(map.shares).toEqual([0.2, 0.3, 0.4, 0.5, 0.9, 1]);
+    const expected = [1 / 14, 1 / 3, 1 / 3, 2 / 3, 2 / 3, 13 / 14];
+    for (const [i, value] of expected.entries()) expect(map.probabilities[i]).toBeCloseTo(value, 12);
+  });
+
+  it('never falls, and has no share twice', () => {
+    const anyAnswers = fc.array(
+      fc.record({ share: fc.integer({ min: 0, max: 20 }).map((n) => n / 20), correct: fc.boolean() }),
+      { minLength: 1, maxLength: 100 },
+    );
+    fc.assert(
+      fc.property(anyAnswers, (list) => {
+        const map = fitIsotonic(list);
+        expect(map.probabilities).toEqual(map.probabilities.toSorted((a, b) => a - b));
+        expect(map.shares).toEqual([...new Set(map.shares)].sort((a, b) => a - b));
+      }),
+    );
+  });
+});
+
+describe('the sigmoid fit', () => {
+  it("has scipy's slope and bias", () => {
+    const { slope, bias } = fitSigmoid(answers);
+    expect(slope).toBeCloseTo(0.27495336, 5);
+    expect(bias).toBeCloseTo(0.0413843, 5);
+  });
+
+  it('is finite where all answers are right, or all have the same share', () => {
+    const allRight = fitSigmoid([0.4, 0.6, 0.9].map((share) => ({ share, correct: true })));
+    expect(confidenceOf(allRight, 0.9)).toBeLessThan(1);
+    // Three of four right, with Platt's targets: (3 x 4/5 + 1/3) / 4.
+    const same = fitSigmoid([true, true, true, false].map((correct) => ({ share: 1, correct })));
+    expect(confidenceOf(same, 1)).toBeCloseTo((3 * (4 / 5) + 1 / 3) / 4, 6);
+  });
+
+  it('is level where answers with a larger share are right less often', () => {
+    const map = fitSigmoid(drawn(500, (share) => 1 - share));
+    expect(map.slope).toBe(0);
+  });
+});
+
+describe('the choice of a map', () => {
+  const order = Array.from({ length: 2_000 }, (_, i) => i);
+
+  it('recovers the truth that answers were drawn from', () => {
+    const truth = (share: number): number => 1 / (1 + Math.exp(-(0.6 * Math.log(share / (1 - share)) + 1)));
+    const { map, heldOut } = fitConfidence(drawn(2_000, truth), order);
+    expect(map.kind).toBe('temperature');
+    for (const share of [0.2, 0.5, 0.8]) expect(confidenceOf(map, share)).toBeCloseTo(truth(share), 1);
+    expect(heldOut).toHaveLength(2_000);
+  });
+
+  it('is isotonic where no sigmoid has the shape', () => {
+    const { map, losses } = fitConfidence(
+      drawn(2_000, (share) => (share < 0.7 ? 0.5 : 0.98)),
+      order,
+    );
+    expect(map.kind).toBe('isotonic');
+    expect(losses.isotonic).toBeLessThan(losses.temperature);
+  });
+
+  it('gives each answer a confidence by a map that has not seen it', () => {
+    // Alone in its fold: the map without it is fitted on the other four, all right.
+    const five = [0.9, 0.9, 0.9, 0.9, 0.9].map((share, i) => ({ share, correct: i !== 2 }));
+    const { heldOut } = fitConfidence(five, [0, 1, 2, 3, 4]);
+    expect(heldOut[2]).toBeGreaterThan(heldOut[0] ?? NaN);
+  });
+});

@@ -1,0 +1,203 @@
+import { execFile, type ChildProcess } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { calibrationSchema, type CalibrationFile } from '../../src/calibrate/calibration-schema.js';
+import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
+import { startServed, type Served } from './served.js';
+import { writeSmallIndex } from './small-index.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const colours: Readonly<Record<string, readonly number[]>> = {
+  red: [210, 40, 30],
+  green: [40, 180, 60],
+  blue: [30, 60, 200],
+};
+const children: ChildProcess[] = [];
+let base = '';
+let index = '';
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function nearvote(...args: string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    const file = join(root, 'dist/cli/main.js');
+    execFile(process.execPath, [file, ...args], { cwd: root }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
+    });
+  });
+}
+
+const calibrate = (data: string, ...more: string[]): Promise<Ran> =>
+  nearvote('calibrate', '--data', join(base, data), '--index', index, '--workers', '1', ...more);
+
+const stored = async (): Promise<CalibrationFile> =>
+  calibrationSchema.parse(JSON.parse(await readFile(join(index, 'calibration.json'), 'utf8')));
+
+/** A picture of a colour with a seeded speckle, so that no two are alike. */
+function draw(colour: readonly number[], seed: number): Promise<Buffer> {
+  let state = seed + 1;
+  const pixels = Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.max(0, Math.min(255, (colour[i % 3] ?? 0) + (state >>> 26) - 32));
+  });
+  return sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
+async function drawFolder(
+  folder: string,
+  { labels, count, seed }: { labels: readonly string[]; count: number; seed: number },
+): Promise<void> {
+  for (const label of labels) {
+    await mkdir(join(base, folder, label), { recursive: true });
+    const colour = colours[label] ?? [9, 9, 9];
+    for (let i = 0; i < count; i++) {
+      await writeFile(join(base, folder, label, `${folder}-${i}.png`), await draw(colour, seed + i));
+    }
+  }
+}
+
+/** Black and white squares: like no colour. */
+function drawBoard(): Promise<Buffer> {
+  const pixels = Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => {
+    const pixel = Math.floor(i / 3);
+    return ((pixel >> 2) + (pixel >> 7)) % 2 === 0 ? 0 : 255;
+  });
+  return sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
+    .png()
+    .toBuffer();
+}
+
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), 'nearvote-calibrate-'));
+  index = join(base, 'index', 'colours');
+  const labels = Object.keys(colours);
+  const images = [];
+  for (const [label, colour] of Object.entries(colours)) {
+    for (let i = 0; i < 10; i++) images.push({ label, bytes: await draw(colour, i) });
+  }
+  await writeSmallIndex({ root: index, encoderDir: join(root, 'models/cifar10-compact'), images });
+  await drawFolder('held-out', { labels, count: 20, seed: 1_000 });
+  await drawFolder('few', { labels, count: 2, seed: 1_000 });
+  await drawFolder('stranger', { labels: [...labels, 'yellow'], count: 10, seed: 1_000 });
+  await drawFolder('one', { labels: ['red'], count: 30, seed: 1_000 });
+  // The very pictures of the index.
+  await drawFolder('again', { labels, count: 10, seed: 0 });
+  await mkdir(join(base, 'empty', 'red'), { recursive: true });
+});
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await rm(base, { recursive: true });
+});
+
+describe('nearvote calibrate', () => {
+  it.each([
+    ['stranger', 'dataset_invalid', 'but received "yellow"'],
+    ['one', 'dataset_invalid', 'but received "red" alone'],
+    ['few', 'dataset_invalid', 'k, which is 20, but received 6'],
+    ['empty', 'dataset_invalid', ''],
+    ['again', 'dataset_overlaps', '30 of 30 are in it already: 0 by id, label and source, 30 as'],
+    ['no-such', 'dataset_missing', ''],
+  ])('refuses the folder %s: %s', async (folder, code, message) => {
+    const { code: exit, stderr } = await calibrate(folder);
+    expect(stderr).toContain(`[${code}]`);
+    expect(stderr).toContain(message);
+    expect(exit).toBe(1);
+  });
+
+  it('refuses a k that the index does not have, and what are no numbers', async () => {
+    expect((await calibrate('held-out', '--k', '31')).stderr).toContain('[k_too_large]');
+    for (const temperature of ['NaN', '0', '-1']) {
+      const { code, stderr } = await calibrate('held-out', '--temperature', temperature);
+      expect(code).toBe(2);
+      expect(stderr).toContain('Expected a number above 0');
+    }
+    expect(await calibrate('held-out', '--epsilon', '1')).toMatchObject({ code: 2 });
+  });
+
+  it('is done all the same with --force, and the file says on how much of the index', async () => {
+    const { code, stdout } = await calibrate(
+      ...(['again', '--force', '--k', '5', '--report', join(base, 'report.html')] as const),
+    );
+    expect(code).toBe(0);
+    const page = await readFile(join(base, 'report.html'), 'utf8');
+    for (const title of ['Figures', 'Reliability', 'Confidence map']) expect(page).toContain(title);
+    expect(stdout).toContain('30 images are in the index: all of this is optimistic');
+    expect(await stored()).toMatchObject({ overlap: 30, vote: { k: 5 } });
+    await rm(join(index, 'calibration.json'));
+  });
+
+  it('is what a running server answers by after a reload, until the index is another', async () => {
+    const place = {
+      folder: base,
+      index,
+      models: join(root, 'models'),
+      red: await draw([210, 40, 30], 7_000),
+    };
+    const served = await startServed(
+      { ...place, publish: () => Promise.resolve(), remove: () => Promise.resolve() },
+      children,
+    );
+    const classify = async (body: Buffer): Promise<DecisionBody> => {
+      const headers = { 'content-type': 'image/png' };
+      const answer = await fetch(`${served.url}/classify`, {
+        method: 'POST',
+        headers,
+        body: new Uint8Array(body),
+      });
+      return decisionSchema.parse(await answer.json());
+    };
+    const red = place.red;
+    expect(await classify(red)).toMatchObject({ label: 'red', calibrated: false });
+    expect(await served.metric('nearvote_calibrated')).toBe(0);
+
+    const { code, stdout } = await calibrate('held-out', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ relabelled: expect.any(Number) as number });
+    expect(await stored()).toMatchObject({ index: { version: 'v1' }, images: { vote: 15, calibration: 45 } });
+    await reload(served);
+    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 30_000 }).toBe(1);
+    expect(await classify(red)).toMatchObject({ label: 'red', outcome: 'known', calibrated: true });
+    const board = await classify(await drawBoard());
+    expect(board).toMatchObject({ outcome: 'unknown', calibrated: true });
+    expect(board.pValue).toBeLessThan(0.05);
+
+    const stale = { ...(await stored()), index: { name: 'colours', version: 'v0' } };
+    await writeFile(join(index, 'calibration.json'), JSON.stringify(stale));
+    await reload(served);
+    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 30_000 }).toBe(0);
+    expect(await classify(red)).toMatchObject({ calibrated: false });
+    // The log is written in blocks.
+    await expect.poll(() => served.stderr()).toContain('for index version v1 but it is for v0');
+  });
+
+  it('does not apply to a k or vote that the operator chose, and classify says so', async () => {
+    expect(await calibrate('held-out')).toMatchObject({ code: 0 });
+    const file = join(base, 'held-out', 'red', 'held-out-0.png');
+    const asked = (...more: string[]): Promise<Ran> =>
+      nearvote('classify', file, '--index', index, '--workers', '1', '--json', ...more);
+    const plain = await asked();
+    expect(plain.stderr).toBe('');
+    expect(JSON.parse(plain.stdout)).toMatchObject({ decision: { calibrated: true, outcome: 'known' } });
+    const own = await asked('--k', '3');
+    expect(own.stderr).toContain('calibration.json is not used');
+    expect(JSON.parse(own.stdout)).toMatchObject({ decision: { calibrated: false } });
+  });
+});
+
+async function reload(served: Served): Promise<void> {
+  const before = await served.metric('nearvote_index_reloads_total{result="ok"}');
+  served.child.kill('SIGHUP');
+  await expect
+    .poll(() => served.metric('nearvote_index_reloads_total{result="ok"}'), { timeout: 30_000 })
+    .toBe(before + 1);
+}

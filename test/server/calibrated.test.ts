@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
+import { aCalibration } from '../calibrate/a-calibration.js';
+import { createColourClassifier, drawColour } from './colour-classifier.js';
+import { startTestServer, type TestServer } from './test-server.js';
+
+let server: TestServer;
+beforeEach(async () => {
+  server = await startTestServer({ classifier: createColourClassifier(aCalibration()) });
+});
+afterEach(() => server.close());
+
+async function classify(colour: string, query = ''): Promise<DecisionBody> {
+  const answer = await server.ask(`/classify${query}`, {
+    method: 'POST',
+    headers: { 'content-type': 'image/png' },
+    body: await drawColour(colour),
+  });
+  expect(answer.status).toBe(200);
+  return decisionSchema.parse(answer.body);
+}
+
+describe('a calibrated answer', () => {
+  it("has the calibration's vote, the probability that the label is right, and a p-value", async () => {
+    // All ten votes for red, a share of 1; the tenth neighbour is nearer than any of the nine.
+    expect(await classify('red')).toMatchObject({
+      label: 'red',
+      outcome: 'known',
+      confidence: 0.75,
+      calibrated: true,
+      pValue: 1,
+      scores: [{ label: 'red', score: 1 }],
+    });
+  });
+
+  it('is unknown for an image like none, with the label, scores and neighbours that came nearest', async () => {
+    // Black has no direction: similarity 0 to all, less familiar than the nine, p = 1 / 10 < 0.25.
+    const decision = await classify('black');
+    expect(decision).toMatchObject({ outcome: 'unknown', pValue: 0.1, calibrated: true });
+    expect(decision.scores).not.toEqual([]);
+    expect(decision.neighbours).toHaveLength(5);
+    const text = (await server.ask('/metrics')).text;
+    expect(text).toContain(`nearvote_predictions_total{label="${decision.label}",outcome="unknown"} 1`);
+  });
+
+  it.each(['?k=10', '?vote=majority'])('is none for a request with %s of its own', async (query) => {
+    const decision = await classify('black', query);
+    expect(decision).toMatchObject({ outcome: 'known', calibrated: false });
+    expect(decision).not.toHaveProperty('pValue');
+    expect(decision.confidence).toBe(decision.scores[0]?.score);
+  });
+
+  it('shows as many neighbours as its k, and no more', async () => {
+    expect((await classify('red', '?neighbours=10')).neighbours).toHaveLength(10);
+    const answer = await server.ask('/classify?neighbours=11', {
+      method: 'POST',
+      headers: { 'content-type': 'image/png' },
+      body: await drawColour('red'),
+    });
+    expect(answer.body).toMatchObject({ code: 'query_invalid' });
+  });
+});
