@@ -12,6 +12,7 @@ import { openDataset } from '../image/dataset/open-dataset.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
 import { checkK } from '../neighbours/searcher.js';
 import { labelSharesOf } from '../vote/prior.js';
+import { renderPage } from '../report/render-page.js';
 import { evaluateOptions, type EvaluateFlags } from './evaluate-options.js';
 import { evaluateReport } from './evaluate-report.js';
 import { evaluateSummary } from './evaluate-summary.js';
@@ -60,7 +61,7 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
   if (flags.report !== undefined) {
     const { index } = pair;
     const page = await evaluateReport({ ...parts, dataset, index, examples, warnings, flags });
-    await writeOutput(flags.report, JSON.stringify(page));
+    await writeOutput(flags.report, renderPage(page));
   }
   if (flags.json) {
     const { imagesPerSecond, rejected } = embedded;

@@ -167,6 +167,27 @@ describe('the commands, one after another, as a user has them', () => {
     expect(wide.code).toBe(1);
   });
 
+  it('writes its report as one page with the pictures of its mistakes', async () => {
+    // Photos of one colour under the name of another: mistakes that are sure of themselves.
+    const folder = join(base, 'misnamed');
+    await cp(join(base, 'validation', 'red'), join(folder, 'blue'), { recursive: true });
+    await cp(join(base, 'validation', 'green'), join(folder, 'green'), { recursive: true });
+    const file = join(base, 'report.html');
+    const written = await nearvote(
+      ...['evaluate', '--data', folder, '--index', index, '--report', file],
+      ...['--examples', join(base, 'train')],
+    );
+    expect(written).toMatchObject({ code: 0 });
+    const html = await readFile(file, 'utf8');
+    expect(html).toContain('blue taken for red');
+    // Four mistakes and their neighbours.
+    expect(html.match(/data:image\/webp;base64,/g)?.length).toBeGreaterThan(4);
+    const nowhere = await nearvote(
+      ...['evaluate', '--data', folder, '--index', index, '--report', join(base, 'no-such', 'report.html')],
+    );
+    expect(nowhere.stderr).toContain('[output_unwritable]');
+  });
+
   it('serves the same decision over HTTP, from the graph', async () => {
     const file = join(base, 'validation', 'blue', '2.JPG');
     const { stdout } = await nearvote('classify', file, '--index', index, '--json');
