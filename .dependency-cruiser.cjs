@@ -29,8 +29,8 @@ module.exports = {
       name: 'pure-rooms-have-no-io',
       severity: 'error',
       comment: 'vote/ and evaluate/metrics are pure: they import domain and their own room',
-      from: { path: '^src/(vote/|evaluate/metrics)' },
-      to: { pathNot: '^src/(vote|domain|evaluate/metrics)' },
+      from: { path: '^src/(vote/|evaluate/metrics/)' },
+      to: { pathNot: '^src/(vote|domain|evaluate/metrics)/' },
     },
     {
       name: 'nobody-imports-cli',
