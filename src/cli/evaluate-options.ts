@@ -25,7 +25,7 @@ export interface EvaluateFlags extends PairOptions, InferenceOptions, VoteOption
 }
 
 /** t-SNE takes the square of it in time and memory. */
-const mostMapPoints = 5_000;
+export const mostMapPoints = 5_000;
 
 /** `nearvote evaluate` and its options, without what it does. */
 export function evaluateOptions(): Command {
@@ -83,6 +83,6 @@ export function evaluateOptions(): Command {
   return command;
 }
 
-function splitOption(flags: string, description: string, split: 'train' | 'test'): Option {
+export function splitOption(flags: string, description: string, split: 'train' | 'test'): Option {
   return new Option(flags, description).choices(['train', 'test']).default(split);
 }

@@ -51,8 +51,8 @@ export function evaluateSummary(parts: EvaluateSummaryParts): string {
   ].join('\n');
 }
 
-/** A table of the page, with the same figures. */
-function tableOf({ columns, rows }: TableSection): string {
+/** A table of a page, with the same figures. */
+export function tableOf({ columns, rows }: TableSection): string {
   const table = new Table({
     head: columns.map(({ name }) => name),
     colAligns: columns.map(({ align }) => align ?? 'left'),

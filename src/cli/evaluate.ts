@@ -1,7 +1,4 @@
-import { access, constants, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { NearvoteError } from '../domain/errors.js';
 import { checkUnknown } from '../evaluate/check-unknown.js';
 import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import { fullReport, type FullReport } from '../evaluate/full-report.js';
@@ -17,6 +14,7 @@ import { evaluateOptions, type EvaluateFlags } from './evaluate-options.js';
 import { evaluateReport } from './evaluate-report.js';
 import { evaluateSummary } from './evaluate-summary.js';
 import { openPair, type OpenPair } from './open-pair.js';
+import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 
 /** The k's of the table, as DINO's eval_knn has them and the article's k = 1. */
@@ -113,25 +111,4 @@ async function measure(parts: {
 function predictions({ images }: EmbeddedDataset, { answers }: FullReport): string {
   const lines = images.map(({ id, label }, i) => JSON.stringify({ id, label, predicted: answers[i]?.label }));
   return `${lines.join('\n')}\n`;
-}
-
-/** @throws NearvoteError `output_unwritable` */
-async function checkWritable(file: string): Promise<void> {
-  await access(dirname(resolve(file)), constants.W_OK).catch((cause: unknown) => {
-    throw unwritable(file, cause);
-  });
-}
-
-/** @throws NearvoteError `output_unwritable` */
-async function writeOutput(file: string, text: string): Promise<void> {
-  await writeFile(file, text).catch((cause: unknown) => {
-    throw unwritable(file, cause);
-  });
-}
-
-function unwritable(file: string, cause: unknown): NearvoteError {
-  const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-  return new NearvoteError('output_unwritable', `Expected to write ${file} but cannot (${reason})`, {
-    cause,
-  });
 }

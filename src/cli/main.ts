@@ -10,6 +10,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   classify: async () => (await import('./classify.js')).classifyCommand(),
   evaluate: async () => (await import('./evaluate.js')).evaluateCommand(),
   calibrate: async () => (await import('./calibrate.js')).calibrateCommand(),
+  compare: async () => (await import('./compare.js')).compareCommand(),
   encoder: async () => (await import('./encoder.js')).encoderCommand(),
 };
 

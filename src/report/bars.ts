@@ -5,13 +5,13 @@ import type { BarsSection } from './section.js';
 import { drawing, nothing, percent, short } from './svg.js';
 
 const left = 170;
-const reach = 480;
+const reach = 700;
 const top = 22;
 
 /** Bars that lie, so that labels of any number and length find room beside them. */
 export function drawBars({ title, series, groups }: BarsSection): string {
   if (groups.length === 0 || series.length === 0) return nothing('No bars.');
-  const thick = groups.length > 40 ? 7 : series.length === 1 ? 14 : 10;
+  const thick = groups.length > 40 ? 9 : series.length === 1 ? 15 : 12;
   const step = series.length * thick + (groups.length > 40 ? 4 : 9);
   const height = top + groups.length * step + 10;
   const scale = [0, 0.25, 0.5, 0.75, 1].map((tick) => {
@@ -27,7 +27,7 @@ export function drawBars({ title, series, groups }: BarsSection): string {
     const bars = series.map((name, s) =>
       bar({ name, label, value: values[s] ?? NaN, y: y + s * thick, thick, s }),
     );
-    const shown = `<title>${escapeText(label)}</title>${shortened(label, 24)}`;
+    const shown = `<title>${escapeText(label)}</title>${shortened(label, 22)}`;
     return `<text x="${left - 8}" y="${middle}" class="end name">${shown}</text>${bars.join('')}`;
   });
   const picture = drawing({ width: left + reach + 56, height, title }, [...scale, ...drawn]);
@@ -53,6 +53,6 @@ function bar(of: {
   return (
     `<rect class="f${colourOf(s)}" x="${left}" y="${short(y)}" width="${short(length)}" height="${thick - 1}" rx="1.5">` +
     `<title>${title}</title></rect>` +
-    `<text x="${said}" y="${short(y + thick - 2)}" class="value" font-size="${thick}">${percent(value)}</text>`
+    `<text x="${said}" y="${short(y + thick - 2)}" class="value" font-size="${thick - 1}">${percent(value)}</text>`
   );
 }

@@ -30,7 +30,7 @@ export function drawConfusion(section: ConfusionSection): string {
   const letters = Math.min(labelLength, Math.max(...labels.map(({ length }) => length || 7)));
   const size = labelSize(cell);
   const room = Math.max(44, letters * size * 0.62 + 12);
-  const grid: Grid = { labels, counts, cell, left: room + 22, top: room * (tilted(cell) ? 0.8 : 1) + 26 };
+  const grid: Grid = { labels, counts, cell, left: room + 22, top: room * (tilted(cell) ? 0.66 : 1) + 26 };
   const side = n * cell;
   const totals = 52;
   const width = grid.left + side + Math.max(totals, tilted(cell) ? room * 0.75 : 0);
@@ -55,14 +55,16 @@ function inPercent(n: number): string {
   return `<p class="note">${what}</p>`;
 }
 
+const countedOr0 = (count: number): number => (Number.isFinite(count) && count > 0 ? count : 0);
+
 /** Only what is not zero is drawn: the cells grow with the images, not with the square of the labels. */
 function drawRow({ labels, counts, cell, left, top }: Grid, row: number): string {
-  const values = labels.map((_, column) => counts[row]?.[column] ?? 0);
-  const total = values.reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0);
+  const values = labels.map((_, column) => counts[row]?.[column] ?? 0).map(countedOr0);
+  const total = values.reduce((sum, value) => sum + value, 0);
   const y = top + row * cell;
   const cells = values.map((count, column) => {
-    if (!(count > 0)) return '';
-    const share = total > 0 ? count / total : 0;
+    if (count === 0) return '';
+    const share = count / total;
     const right = row === column;
     // The root lifts small shares: a few mistakes among thousands are what the reader looks for.
     const depth = right ? 0.15 + 0.85 * share : 0.12 + 0.88 * Math.sqrt(share);
@@ -125,9 +127,10 @@ function drawLabels({ cell, left, top }: Grid, label: string, i: number): string
   );
 }
 
-function axisNames({ left, top }: Grid, side: number): string {
+function axisNames({ left, top, cell }: Grid, side: number): string {
   return (
     `<text class="mid axis" x="${short(left + side / 2)}" y="12">predicted</text>` +
+    (cell < 7 ? '' : `<text class="tick" x="${short(left + side + 6)}" y="${short(top - 6)}">images</text>`) +
     `<text class="mid axis" transform="translate(12 ${short(top + side / 2)}) rotate(-90)">truth</text>`
   );
 }

@@ -7,13 +7,13 @@ import { drawAxes, drawDiagonal, toX, toY, type UnitAxes } from './unit-axes.js'
 export function drawCurve(section: CurveSection): string {
   const { title, x, y, series, diagonal } = section;
   if (series.every(({ points }) => points.length === 0)) return nothing('No points.');
-  const axes: UnitAxes = { left: 58, top: 12, side: 400, x, y };
+  const axes: UnitAxes = { left: 66, top: 12, side: 400, x, y };
   const lines = series.map(({ points }, i) => {
     const dash = dashOf(i);
     const broken = dash === '' ? '' : ` stroke-dasharray="${dash}"`;
     return `<path class="s${colourOf(i)} line curve"${broken} d="${pathOf(points, axes)}"/>`;
   });
-  const picture = drawing({ width: 474, height: 456, title }, [
+  const picture = drawing({ width: 482, height: 456, title }, [
     drawAxes(axes),
     diagonal ? drawDiagonal(axes) : '',
     ...lines,

@@ -20,7 +20,7 @@ export function drawMaps({ title, maps }: MapSection): string {
   const counts = countLabels(maps[0]?.points ?? []);
   const entries = labels.map((label, i) => ({
     name: label,
-    swatch: marks(i, [[12, 6]]),
+    swatch: `<g transform="translate(12 6) scale(1.7)">${marks(i, [[0, 0]])}</g>`,
     more: String(counts.get(label) ?? 0),
   }));
   return `<div class="beside">${drawn.join('')}</div>${legend(entries)}`;

@@ -17,6 +17,7 @@ h2{font-size:1.3rem;line-height:1.3;margin:0;overflow-wrap:anywhere}
 .facts div{background:var(--card);border:1px solid var(--faint);border-radius:8px;padding:.7rem .9rem}
 .facts dt{color:var(--soft);font-size:.82rem;overflow-wrap:anywhere}
 .facts dd{margin:.15rem 0 0;font-size:1.2rem;font-weight:600;line-height:1.3;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.facts .long{grid-column:span 2}.facts .long dd{font-size:.98rem}
 nav{margin:1.75rem 0 0;font-size:.9rem}
 nav ol{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;list-style:none;margin:0;padding:0}
 a{color:var(--c0)}
@@ -40,11 +41,13 @@ svg .right{fill:var(--c0)}svg .wrong{fill:var(--c1)}svg .deep{fill:var(--on-deep
 .beside{display:flex;flex-wrap:wrap;gap:0 2rem}.beside>figure{flex:0 1 auto}
 .legend{display:flex;flex-wrap:wrap;gap:.25rem 1.3rem;list-style:none;margin:.9rem 0 0;padding:0;font-size:.9rem}
 .legend li{display:flex;align-items:center;gap:.45rem;max-width:100%}
-.legend svg{flex:none}.legend .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;max-width:22ch}
+.legend svg{flex:none}.legend .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;max-width:34ch}
 .legend .more{color:var(--soft);font-variant-numeric:tabular-nums}
 .scroll{overflow:auto;max-width:100%}
 div.scroll{max-height:40rem;margin-top:1.1rem;border:1px solid var(--faint);border-radius:8px}
+figure.scroll{width:max-content;max-width:min(100%,calc(100vw - 3rem))}
 figure.scroll svg{max-width:none}
+@media (min-width:1240px){figure.scroll{max-width:calc(50vw + 510px)}}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 th,td{text-align:left;vertical-align:top;padding:.4rem .8rem;border-bottom:1px solid var(--faint);overflow-wrap:anywhere;max-width:28rem}
 th{position:sticky;top:0;background:var(--card);color:var(--soft);font-weight:600;white-space:nowrap}

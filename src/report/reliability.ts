@@ -4,7 +4,7 @@ import type { ReliabilityBin, ReliabilitySection } from './section.js';
 import { drawing, nothing, percent, short } from './svg.js';
 import { drawAxes, drawDiagonal, toX, toY, xName, type UnitAxes } from './unit-axes.js';
 
-const axes: UnitAxes = { left: 58, top: 12, side: 340, x: 'confidence', y: 'accuracy' };
+const axes: UnitAxes = { left: 66, top: 12, side: 340, x: 'confidence', y: 'accuracy' };
 /** The histogram below: its top and its height. */
 const below = { top: axes.top + axes.side + 16, height: 70 };
 
@@ -40,7 +40,7 @@ function drawPanel(title: string, bins: readonly ReliabilityBin[]): string {
     `<path class="base" d="M${axes.left} ${bottom}h${axes.side}"/>`,
     `<text x="${axes.left - 8}" y="${below.top + 9}" class="end tick">${percent(most / total, 0)}</text>`,
     `<text x="${axes.left - 8}" y="${bottom}" class="end tick">0</text>`,
-    `<text transform="translate(${axes.left - 38} ${below.top + below.height / 2}) rotate(-90)" class="mid axis">images</text>`,
+    `<text transform="translate(${axes.left - 48} ${below.top + below.height / 2}) rotate(-90)" class="mid axis">images</text>`,
     ...ticks,
     xName(axes, bottom + 35),
   ]);

@@ -43,7 +43,8 @@ ${sections.map(drawSection).join('\n')}
 function drawFacts(facts: ReportPage['facts']): string {
   if (facts.length === 0) return '';
   const items = facts.map(
-    ({ name, value }) => `<div><dt>${escapeText(name)}</dt><dd>${escapeText(value)}</dd></div>`,
+    ({ name, value }) =>
+      `<div${value.length > 16 ? ' class="long"' : ''}><dt>${escapeText(name)}</dt><dd>${escapeText(value)}</dd></div>`,
   );
   return `<dl class="facts">${items.join('')}</dl>\n`;
 }

@@ -30,7 +30,7 @@ export function drawAxes(axes: UnitAxes, { noX = false }: { readonly noX?: boole
   const middle = short(top + side / 2);
   return (
     lines.join('') +
-    `<text transform="translate(${short(left - 38)} ${middle}) rotate(-90)" class="mid axis">${escapeText(axes.y)}</text>` +
+    `<text transform="translate(${short(left - 44)} ${middle}) rotate(-90)" class="mid axis">${escapeText(axes.y)}</text>` +
     (noX ? '' : xName(axes, top + side + 36))
   );
 }
