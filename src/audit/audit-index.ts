@@ -71,7 +71,7 @@ export interface Audit {
  */
 export async function auditIndex(options: AuditIndexOptions): Promise<Audit> {
   const { examples, embeddings, k, test, readPixels } = options;
-  checkSize(options);
+  checkAuditable(options);
   const labels = examples.map(({ label }) => label);
   const labelling = numberLabels(labels);
   const depth = Math.max(k, surroundingNeighbours);
@@ -105,7 +105,15 @@ export async function auditIndex(options: AuditIndexOptions): Promise<Audit> {
   };
 }
 
-function checkSize({ name, examples, k }: AuditIndexOptions): void {
+/**
+ * Whether there is anything to audit.
+ * @throws NearvoteError `index_invalid` with fewer than two examples or labels; `k_too_large` when k exceeds the others
+ */
+export function checkAuditable({
+  name,
+  examples,
+  k,
+}: Pick<AuditIndexOptions, 'name' | 'examples' | 'k'>): void {
   if (examples.length < 2) {
     throw new NearvoteError(
       'index_invalid',

@@ -9,6 +9,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   build: async () => (await import('./build.js')).buildCommand(),
   classify: async () => (await import('./classify.js')).classifyCommand(),
   evaluate: async () => (await import('./evaluate.js')).evaluateCommand(),
+  audit: async () => (await import('./audit.js')).auditCommand(),
   encoder: async () => (await import('./encoder.js')).encoderCommand(),
 };
 
