@@ -29,8 +29,8 @@ module.exports = {
       name: 'pure-rooms-have-no-io',
       severity: 'error',
       comment: 'vote/ and evaluate/metrics are pure: they import domain and their own room',
-      from: { path: '^src/(vote/|evaluate/metrics)' },
-      to: { pathNot: '^src/(vote|domain|evaluate/metrics)' },
+      from: { path: '^src/(vote/|evaluate/metrics/)' },
+      to: { pathNot: '^src/(vote|domain|evaluate/metrics)/' },
     },
     {
       name: 'nobody-imports-cli',
@@ -55,6 +55,7 @@ module.exports = {
     only('onnxruntime', 'onnxruntime-node', '^src/(encoder|train|neighbours/exact)'),
     only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
+    only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/tsne'),
     only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
     only('express', 'express|express-rate-limit|multer|helmet', '^src/server/'),
     only('prom-client', 'prom-client', '^src/server/metrics\\.ts$'),

@@ -1,6 +1,6 @@
 import type { Embeddings } from '../domain/embeddings.js';
-import { accuracyOf, accuracyPerClass, mostConfused } from '../evaluate/metrics.js';
-import type { ClassAccuracy, Confusion, Judged } from '../evaluate/metrics.js';
+import { accuracyOf, accuracyPerClass, mostConfused } from '../evaluate/metrics/accuracy.js';
+import type { ClassAccuracy, Confusion, Judged } from '../evaluate/metrics/accuracy.js';
 import {
   indexRecall,
   neighboursOf,

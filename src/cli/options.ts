@@ -2,12 +2,13 @@ import { availableParallelism } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
 import { defaultVote, voteRules, type VoteRule } from '../vote/rules.js';
 
-/** Parses a whole number from `least`, for commander. */
-export function integerFrom(least: number): (value: string) => number {
+/** Parses a whole number from `least`, and to `most` where that is given, for commander. */
+export function integerFrom(least: number, most = Infinity): (value: string) => number {
   return (value) => {
     const number = Number(value);
-    if (!Number.isSafeInteger(number) || number < least || value.trim() === '') {
-      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    if (!Number.isSafeInteger(number) || number < least || number > most || value.trim() === '') {
+      const end = most === Infinity ? '' : ` to ${most}`;
+      throw new InvalidArgumentError(`Expected a whole number from ${least}${end}.`);
     }
     return number;
   };

@@ -1,9 +1,10 @@
 import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import type { NearestRows, Searcher } from '../neighbours/searcher.js';
-import { vote, type VoteOptions } from '../vote/vote.js';
-import { accuracyOf, accuracyPerClass, mostConfused } from './metrics.js';
-import type { ClassAccuracy, Confusion, Judged } from './metrics.js';
+import type { VoteOptions } from '../vote/vote.js';
+import { answersOf, type Answer } from './answers.js';
+import { accuracyOf, accuracyPerClass, mostConfused } from './metrics/accuracy.js';
+import type { ClassAccuracy, Confusion, Judged } from './metrics/accuracy.js';
 
 export interface EvaluateOptions {
   readonly queries: Embeddings;
@@ -37,8 +38,10 @@ export interface EvaluateReport {
   readonly indexRecall: { readonly k: number; readonly value: number } | undefined;
   /** Queries whose nearest example is all but identical: the data overlaps the index. */
   readonly duplicates: number;
-  /** The served label of each query, in order. */
-  readonly predictions: readonly string[];
+  /** What was found and served for each query, in order. */
+  readonly answers: readonly Answer[];
+  /** The neighbours that voted, `[queries, served k]`, and those by exact search at the largest k. */
+  readonly found: { readonly served: NearestRows; readonly exact: NearestRows };
   readonly searchMsPerQuery: { readonly hnsw: number | undefined; readonly exact: number };
 }
 
@@ -48,7 +51,7 @@ interface Timed {
 }
 
 /** Cosine from which two images are taken for the same one. */
-const sameImage = 0.99999;
+export const sameImage = 0.99999;
 /** SupCon makes ties: a neighbour this near to the k-th similarity is as good as the k-th. */
 const tieTolerance = 1e-5;
 
@@ -68,27 +71,20 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   // Larger k's widen the HNSW search: at the served k it must be the very search that is served.
   const byHnsw = hnsw && (await timed(hnsw, servedK));
 
-  const predict = (found: NearestRows, k: number): string[] =>
-    Array.from({ length: found.count }, (_, query) => {
-      const ballots = Array.from({ length: k }, (__, i) => ({
-        label: examples[found.rows[query * found.k + i] ?? -1]?.label ?? '',
-        similarity: found.similarities[query * found.k + i] ?? NaN,
-      }));
-      return vote(ballots, options.vote)[0]?.label ?? '';
-    });
-  const judge = (predictions: readonly string[]): Judged[] =>
-    truths.map((truth, i) => ({ truth, predicted: predictions[i] }));
+  const answer = (found: NearestRows, k: number): Answer[] => answersOf({ found, examples }, k, options.vote);
+  const judge = (answers: readonly Answer[]): Judged[] =>
+    truths.map((truth, i) => ({ truth, predicted: answers[i]?.label }));
 
   const served = byHnsw?.found ?? byExact.found;
-  const predictions = predict(served, servedK);
-  const judged = judge(predictions);
+  const answers = answer(served, servedK);
+  const judged = judge(answers);
   const accuracy: AccuracyAtK[] = [];
   for (const k of ks) {
     const found = hnsw && (k > servedK ? await hnsw.search(queries, k) : byHnsw?.found);
     accuracy.push({
       k,
-      hnsw: found && accuracyOf(judge(predict(found, k))),
-      exact: accuracyOf(judge(predict(byExact.found, k))),
+      hnsw: found && accuracyOf(judge(answer(found, k))),
+      exact: accuracyOf(judge(answer(byExact.found, k))),
     });
   }
   return {
@@ -100,7 +96,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
     confusions: mostConfused(judged, 5),
     indexRecall: byHnsw && { k: servedK, value: indexRecall(byHnsw.found, byExact.found, servedK) },
     duplicates: countDuplicates(byExact.found),
-    predictions,
+    answers,
+    found: { served, exact: byExact.found },
     searchMsPerQuery: { hnsw: byHnsw?.msPerQuery, exact: byExact.msPerQuery },
   };
 }

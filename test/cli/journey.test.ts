@@ -131,11 +131,40 @@ describe('the commands, one after another, as a user has them', () => {
       ...['--predictions', join(base, 'predictions.jsonl')],
     );
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ queries: 12, examples: 30, duplicates: 0 });
+    expect(JSON.parse(stdout)).toMatchObject({ queries: 12, examples: 30, duplicates: 0, warnings: [] });
     expect((await readFile(join(base, 'predictions.jsonl'), 'utf8')).trim().split('\n')).toHaveLength(12);
     const same = await nearvote('evaluate', '--data', join(base, 'train'), '--index', index);
     expect(same.stdout).toContain('30 images are all but identical to an example');
     expect(same.stdout).toContain('1 images could not be decoded');
+  });
+
+  it('tells unknown images from known ones, and refuses such as are known', async () => {
+    const evaluation = ['evaluate', '--data', join(base, 'validation'), '--index', index, '--json'];
+    const strangers = join(base, 'strangers');
+    await mkdir(join(strangers, 'grey'), { recursive: true });
+    for (let i = 0; i < 3; i++) {
+      await writeFile(join(strangers, 'grey', `${i}.JPG`), await draw([128, 128, 128], 900 + i));
+    }
+    const { code, stdout } = await nearvote(...evaluation, '--ood', strangers);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      unknown: { images: 3, k: 20, rules: [{ rule: 'similarity' }, { rule: 'vote' }] },
+    });
+    const overlapping = await nearvote(...evaluation, '--ood', join(base, 'train'));
+    expect(overlapping.stderr).toMatch(/has the id of an example of the index \[dataset_invalid\]/);
+    expect(overlapping.code).toBe(1);
+  });
+
+  it('warns of labels that the index does not have, and refuses a k beyond its size', async () => {
+    const folder = join(base, 'more');
+    await cp(join(base, 'validation'), folder, { recursive: true });
+    await cp(join(folder, 'red'), join(folder, 'crimson'), { recursive: true });
+    const odd = await nearvote('evaluate', '--data', folder, '--index', index);
+    expect(odd).toMatchObject({ code: 0 });
+    expect(odd.stdout).toContain('Warning: the index has no example of crimson: all 4 images');
+    const wide = await nearvote('evaluate', '--data', folder, '--index', index, '--k', '31');
+    expect(wide.stderr).toContain('Expected k to be at most 30, the size of the index, but received 31');
+    expect(wide.code).toBe(1);
   });
 
   it('serves the same decision over HTTP, from the graph', async () => {

@@ -37,7 +37,7 @@ describe('evaluate', () => {
       { k: 6, hnsw: undefined, exact: 0.75 },
     ]);
     expect(report.served).toEqual({ k: 3, accuracy: 0.75 });
-    expect(report.predictions).toEqual(['north', 'north', 'east', 'east']);
+    expect(report.answers.map(({ label }) => label)).toEqual(['north', 'north', 'east', 'east']);
     expect(report.confusions).toEqual([{ truth: 'north', predicted: 'east', count: 1 }]);
     expect(report.indexRecall).toBeUndefined();
   });

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { accuracyOf, accuracyPerClass, mostConfused, type Judged } from '../../src/evaluate/metrics.js';
+import {
+  accuracyOf,
+  accuracyPerClass,
+  mostConfused,
+  topAccuracy,
+  type Judged,
+} from '../../../src/evaluate/metrics/accuracy.js';
 
 /** Worked by hand: 5 cats (3 right, 2 taken for dogs), 3 dogs (1 right, 1 cat, 1 unanswered), 1 emu (right). */
 const judged: Judged[] = [
@@ -31,6 +37,17 @@ describe('metrics', () => {
       { truth: 'dog', predicted: 'cat', count: 1 },
     ]);
     expect(mostConfused(judged, 1)).toHaveLength(1);
+  });
+
+  it('takes the true label among the first n for right, and one without votes for wrong', () => {
+    const images = [
+      { truth: 'a', labels: ['a', 'b', 'c'] },
+      { truth: 'b', labels: ['a', 'b'] },
+      { truth: 'c', labels: ['b', 'a', 'c'] },
+      { truth: 'd', labels: ['a'] },
+    ];
+    expect([1, 2, 3, 5].map((n) => topAccuracy(images, n))).toEqual([1 / 4, 2 / 4, 3 / 4, 3 / 4]);
+    expect(topAccuracy([], 1)).toBeNaN();
   });
 
   it('keeps labels that are names of object properties apart', () => {

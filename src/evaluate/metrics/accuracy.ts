@@ -24,6 +24,17 @@ export function accuracyOf(judged: readonly Judged[]): number {
   return correct / judged.length;
 }
 
+/**
+ * The share of images whose true label is among the first `n` of those that got votes, best first; NaN for none.
+ * Fewer than `n` labels count as they are: a label without votes is never among them.
+ */
+export function topAccuracy(
+  images: readonly { readonly truth: string; readonly labels: readonly string[] }[],
+  n: number,
+): number {
+  return images.filter(({ truth, labels }) => labels.slice(0, n).includes(truth)).length / images.length;
+}
+
 /** Accuracy of each true label, in label order (code units). */
 export function accuracyPerClass(judged: readonly Judged[]): ClassAccuracy[] {
   const classes = new Map<string, { count: number; correct: number }>();

@@ -1,0 +1,64 @@
+import Table from 'cli-table3';
+import type { EmbeddedDataset } from '../evaluate/embed-dataset.js';
+import type { FullReport } from '../evaluate/full-report.js';
+import type { TableSection } from '../report/section.js';
+import { accuracyTable, figuresTable, unknownTable } from '../evaluate/page/tables.js';
+import { percent } from '../evaluate/page/words.js';
+import type { UnknownReport } from '../evaluate/unknown-report.js';
+
+export interface EvaluateSummaryParts {
+  readonly report: FullReport;
+  readonly unknown: UnknownReport | undefined;
+  readonly embedded: EmbeddedDataset;
+  readonly dataset: string;
+  /** How the neighbours voted. */
+  readonly vote: string;
+  readonly warnings: readonly string[];
+}
+
+/** No line between rows. */
+const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
+
+/** An evaluation in words, for a terminal. */
+export function evaluateSummary(parts: EvaluateSummaryParts): string {
+  const { report, unknown, embedded, dataset, vote, warnings } = parts;
+  const classes = new Table({
+    head: ['label', 'images', 'precision', 'recall', 'F1'],
+    style: { head: [], border: [] },
+    chars: noRules,
+  });
+  for (const { label, count, precision, recall, f1 } of report.classes) {
+    classes.push([label, count, ...[precision, recall, f1].map(percent)]);
+  }
+  const { searchMsPerQuery: ms } = report;
+  return [
+    `${report.queries} images of ${dataset} against ${report.examples} examples, ${vote} vote`,
+    tableOf(accuracyTable(report)),
+    tableOf(figuresTable(report)),
+    `at the served k = ${report.served.k}: ${percent(report.served.accuracy)}, per class`,
+    classes.toString(),
+    ...report.confusions.map(
+      ({ truth, predicted, count }) => `${truth} taken for ${predicted}: ${count} of them`,
+    ),
+    ...(unknown === undefined ? [] : [`${unknown.images} unknown images`, tableOf(unknownTable(unknown))]),
+    ...(report.indexRecall === undefined
+      ? ['search is exact: hnswlib-node is not built, or --search exact']
+      : []),
+    `${embedded.imagesPerSecond.toFixed(0)} images/s decoded and embedded; search ms a query: ` +
+      (ms.hnsw === undefined ? '' : `HNSW ${ms.hnsw.toFixed(3)}, `) +
+      `exact ${ms.exact.toFixed(3)}`,
+    ...warnings.map((warning) => `Warning: ${warning}`),
+  ].join('\n');
+}
+
+/** A table of the page, with the same figures. */
+function tableOf({ columns, rows }: TableSection): string {
+  const table = new Table({
+    head: columns.map(({ name }) => name),
+    colAligns: columns.map(({ align }) => align ?? 'left'),
+    style: { head: [], border: [] },
+    chars: noRules,
+  });
+  for (const row of rows) table.push([...row]);
+  return table.toString();
+}

@@ -1,0 +1,36 @@
+import { sampleRows } from '../build/sample-rows.js';
+import type { Embeddings } from '../domain/embeddings.js';
+import { seededRandom } from '../domain/seeded-random.js';
+import { queriesOf } from '../neighbours/recall.js';
+import { clusterAgreement, type ClusterAgreement } from './metrics/clustering.js';
+import { kmeans, type Clusters } from './metrics/kmeans.js';
+
+export interface MeasuredClusters extends ClusterAgreement {
+  /** As many as there are labels among the images. */
+  readonly clusters: number;
+  /** All, or a seeded sample of 10,000. */
+  readonly images: number;
+}
+
+export interface MeasureClustersOptions {
+  readonly embeddings: Embeddings;
+  /** The true label of each image. */
+  readonly labels: readonly string[];
+  readonly seed: number;
+}
+
+const mostImages = 10_000;
+/** k-means finds a different optimum from each start: the tightest of these counts. */
+const starts = 3;
+
+/** Clusters the images without their labels, by k-means, and asks how far the clusters are the labels. */
+export function measureClusters({ embeddings, labels, seed }: MeasureClustersOptions): MeasuredClusters {
+  const rows = sampleRows({ size: embeddings.count, count: mostImages, seed });
+  const points = queriesOf(embeddings, rows);
+  const truths = Array.from(rows, (row) => labels[row] ?? '');
+  const clusters = new Set(truths).size;
+  const random = seededRandom(seed);
+  const found = Array.from({ length: starts }, () => kmeans(points, { clusters, random }));
+  const tightest = found.reduce((best: Clusters, next) => (next.inertia < best.inertia ? next : best));
+  return { clusters, images: truths.length, ...clusterAgreement(truths, tightest.assignments) };
+}

@@ -1,0 +1,64 @@
+import type { Random } from '../../domain/seeded-random.js';
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface BootstrapOptions {
+  /** In [0, 1); seed it. */
+  readonly random: Random;
+  /** 1,000 unless told. */
+  readonly resamples?: number | undefined;
+  /** 0.95 unless told. */
+  readonly level?: number | undefined;
+}
+
+/**
+ * The percentile interval of a mean (Efron & Tibshirani 1993, chapter 13): means of as many values drawn with
+ * replacement, again and again, and the middle `level` of them. NaN for no values.
+ */
+export function bootstrapMean(values: ArrayLike<number>, options: BootstrapOptions): Interval {
+  const drawn = Float64Array.from(values);
+  const { random } = options;
+  return bootstrap(() => {
+    let sum = 0;
+    for (let i = 0; i < drawn.length; i++) sum += drawn[Math.floor(random() * drawn.length)] ?? NaN;
+    return sum / drawn.length;
+  }, options);
+}
+
+/**
+ * The interval of the mean of `a - b`, where both measured the same images in the same order: what they have in common
+ * cancels out, so it tells smaller differences than two intervals beside one another.
+ */
+export function bootstrapDifference(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  options: BootstrapOptions,
+): Interval {
+  const differences = Float64Array.from(a, (value, i) => value - (b[i] ?? NaN));
+  return bootstrapMean(differences, options);
+}
+
+/** The interval of any figure that `resampled` works out anew from a draw of its own at each call. */
+export function bootstrap(
+  resampled: () => number,
+  { resamples = 1_000, level = 0.95 }: Omit<BootstrapOptions, 'random'>,
+): Interval {
+  const figures = Float64Array.from({ length: resamples }, resampled).sort();
+  return { low: quantile(figures, (1 - level) / 2), high: quantile(figures, (1 + level) / 2) };
+}
+
+/** As many items as there are, drawn with replacement. */
+export function drawAgain<T>(items: readonly T[], random: Random): T[] {
+  return items.map((item) => items[Math.floor(random() * items.length)] ?? item);
+}
+
+/** Between the two values nearest to it by rank, linearly: numpy's default. */
+function quantile(sorted: Float64Array, share: number): number {
+  const rank = share * (sorted.length - 1);
+  const low = sorted[Math.floor(rank)] ?? NaN;
+  const high = sorted[Math.ceil(rank)] ?? NaN;
+  return low + (rank - Math.floor(rank)) * (high - low);
+}

@@ -1,0 +1,162 @@
+import { NearvoteError } from '../../domain/errors.js';
+import type { Random } from '../../domain/seeded-random.js';
+
+/** Row-major points, `values: [count, dimension]`. */
+export interface Points {
+  readonly count: number;
+  readonly dimension: number;
+  readonly values: Float32Array;
+}
+
+export interface KMeansOptions {
+  readonly clusters: number;
+  /** In [0, 1); seed it. */
+  readonly random: Random;
+  /** 50 unless told; it stops sooner when no point moves. */
+  readonly maxIterations?: number | undefined;
+}
+
+export interface Clusters {
+  /** `[count]`, the cluster of each point, from 0. */
+  readonly assignments: Int32Array;
+  /** Sum of squared distances of the points to the means of their clusters. */
+  readonly inertia: number;
+  readonly iterations: number;
+}
+
+/**
+ * Lloyd's k-means from k-means++ starts (Arthur & Vassilvitskii 2007). A cluster that loses all its points takes the one
+ * that lies furthest from its own mean; only where points coincide may a cluster stay empty.
+ * @throws NearvoteError `internal` when there are fewer points than clusters
+ */
+export function kmeans(points: Points, options: KMeansOptions): Clusters {
+  const { clusters, random, maxIterations = 50 } = options;
+  if (!(clusters >= 1 && clusters <= points.count)) {
+    throw new NearvoteError(
+      'internal',
+      `Expected from 1 to ${points.count} clusters, as there are points, but received ${clusters}`,
+    );
+  }
+  const means = plusPlusStarts(points, clusters, random);
+  const assignments = new Int32Array(points.count).fill(-1);
+  const distances = new Float64Array(points.count);
+  let iterations = 0;
+  let moved = assign({ points, means, clusters, assignments, distances });
+  while (moved > 0 && iterations < maxIterations) {
+    iterations++;
+    reviveEmpty({ clusters, assignments, distances });
+    takeMeans({ points, means, clusters, assignments });
+    moved = assign({ points, means, clusters, assignments, distances });
+  }
+  return { assignments, inertia: distances.reduce((sum, one) => sum + one, 0), iterations };
+}
+
+/** `[clusters, dimension]`: points, each chosen with a chance that grows with its squared distance to those before. */
+function plusPlusStarts(points: Points, clusters: number, random: Random): Float64Array {
+  const { count, dimension, values } = points;
+  const means = new Float64Array(clusters * dimension);
+  const nearest = new Float64Array(count).fill(Infinity);
+  let chosen = Math.floor(random() * count);
+  for (let cluster = 0; ; cluster++) {
+    means.set(values.subarray(chosen * dimension, (chosen + 1) * dimension), cluster * dimension);
+    if (cluster === clusters - 1) return means;
+    let total = 0;
+    for (let point = 0; point < count; point++) {
+      const far = squaredDistance(points, point, means, cluster);
+      if (far < (nearest[point] ?? NaN)) nearest[point] = far;
+      total += nearest[point] ?? NaN;
+    }
+    chosen = pick(nearest, random() * total);
+  }
+}
+
+/** The index at which the running sum passes `target`; where all weigh nothing, the last. */
+function pick(weights: Float64Array, target: number): number {
+  let sum = 0;
+  for (let i = 0; i < weights.length; i++) {
+    sum += weights[i] ?? NaN;
+    if (sum > target) return i;
+  }
+  return weights.length - 1;
+}
+
+interface State {
+  readonly points: Points;
+  /** `[clusters, dimension]` */
+  readonly means: Float64Array;
+  readonly clusters: number;
+  readonly assignments: Int32Array;
+  /** `[count]`, squared, to the mean of its cluster. */
+  readonly distances: Float64Array;
+}
+
+/** Gives each point to the nearest mean, the first of equals; the number of points that moved. */
+function assign({ points, means, clusters, assignments, distances }: State): number {
+  let moved = 0;
+  for (let point = 0; point < points.count; point++) {
+    let best = 0;
+    let least = Infinity;
+    for (let cluster = 0; cluster < clusters; cluster++) {
+      const far = squaredDistance(points, point, means, cluster);
+      if (far >= least) continue;
+      least = far;
+      best = cluster;
+    }
+    if (assignments[point] !== best) moved++;
+    assignments[point] = best;
+    distances[point] = least;
+  }
+  return moved;
+}
+
+function reviveEmpty({
+  clusters,
+  assignments,
+  distances,
+}: Pick<State, 'clusters' | 'assignments' | 'distances'>): void {
+  const sizes = new Int32Array(clusters);
+  for (const cluster of assignments) sizes[cluster] = (sizes[cluster] ?? 0) + 1;
+  for (let cluster = 0; cluster < clusters; cluster++) {
+    if (sizes[cluster] !== 0) continue;
+    const furthest = distances.reduce((best, far, i) => (far > (distances[best] ?? NaN) ? i : best), 0);
+    if (distances[furthest] === 0) return;
+    const from = assignments[furthest] ?? 0;
+    sizes[from] = (sizes[from] ?? 0) - 1;
+    assignments[furthest] = cluster;
+    distances[furthest] = 0;
+  }
+}
+
+/** Moves each mean to the middle of its points; one without points stays. */
+function takeMeans({ points, means, clusters, assignments }: Omit<State, 'distances'>): void {
+  const { dimension, values } = points;
+  const sums = new Float64Array(means.length);
+  const sizes = new Int32Array(clusters);
+  for (const [point, cluster] of assignments.entries()) {
+    sizes[cluster] = (sizes[cluster] ?? 0) + 1;
+    for (let d = 0; d < dimension; d++) {
+      const at = cluster * dimension + d;
+      sums[at] = (sums[at] ?? NaN) + (values[point * dimension + d] ?? NaN);
+    }
+  }
+  for (let at = 0; at < means.length; at++) {
+    const size = sizes[Math.floor(at / dimension)] ?? 0;
+    if (size > 0) means[at] = (sums[at] ?? NaN) / size;
+  }
+}
+
+function squaredDistance(
+  { values, dimension }: Points,
+  point: number,
+  means: Float64Array,
+  mean: number,
+): number {
+  const from = point * dimension;
+  const to = mean * dimension;
+  let sum = 0;
+  for (let d = 0; d < dimension; d++) {
+    const difference = (values[from + d] ?? NaN) - (means[to + d] ?? NaN);
+    sum += difference * difference;
+  }
+  return sum;
+}

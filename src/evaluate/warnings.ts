@@ -1,0 +1,54 @@
+import type { Example } from '../domain/decision.js';
+import type { EmbeddedDataset } from './embed-dataset.js';
+
+export interface EvaluateWarningsOptions {
+  readonly known: Pick<EmbeddedDataset, 'images' | 'rejected'>;
+  readonly unknown: Pick<EmbeddedDataset, 'images' | 'rejected'> | undefined;
+  readonly examples: readonly Example[];
+  /** Images that are all but identical to an example. */
+  readonly duplicates: number;
+}
+
+const named = 10;
+
+/** What makes the figures other than they look, in sentences. */
+export function evaluateWarnings({
+  known,
+  unknown,
+  examples,
+  duplicates,
+}: EvaluateWarningsOptions): string[] {
+  const inIndex = new Set(examples.map(({ label }) => label));
+  const labelsOf = (images: EmbeddedDataset['images']): string[] =>
+    [...new Set(images.map(({ label }) => label))].sort();
+  const missing = labelsOf(known.images).filter((label) => !inIndex.has(label));
+  const wrong = known.images.filter(({ label }) => !inIndex.has(label)).length;
+  const familiar = labelsOf(unknown?.images ?? []).filter((label) => inIndex.has(label));
+  return [
+    ...(missing.length === 0
+      ? []
+      : [
+          `the index has no example of ${list(missing)}: all ${wrong} images of ${missing.length} labels count as mistakes, and retrieval leaves them out`,
+        ]),
+    ...(duplicates === 0
+      ? []
+      : [`${duplicates} images are all but identical to an example: these figures are optimistic`]),
+    ...(familiar.length === 0
+      ? []
+      : [`the index has examples of ${list(familiar)}, which are to be unknown: are they?`]),
+    ...undecoded(known, 'images'),
+    ...(unknown === undefined ? [] : undecoded(unknown, 'unknown images')),
+  ];
+}
+
+function list(labels: readonly string[]): string {
+  const rest = labels.length - named;
+  return labels.slice(0, named).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+}
+
+function undecoded({ rejected }: Pick<EmbeddedDataset, 'rejected'>, what: string): string[] {
+  const [first] = rejected;
+  return first === undefined
+    ? []
+    : [`${rejected.length} ${what} could not be decoded, the first: ${first.id}: ${first.message}`];
+}

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { fullReport } from '../../../src/evaluate/full-report.js';
+import { evaluatePage } from '../../../src/evaluate/page/evaluate-page.js';
+import { mapSection } from '../../../src/evaluate/page/map.js';
+import { mistakesSection } from '../../../src/evaluate/page/mistakes.js';
+import { unknownReport } from '../../../src/evaluate/unknown-report.js';
+import { createExactSearcher } from '../../../src/neighbours/exact.js';
+import type { ReportPage } from '../../../src/report/section.js';
+import { onCircle } from '../../neighbours/unit-vectors.js';
+
+const silent = { start: () => undefined, advance: () => undefined, finish: () => undefined };
+const truths = ['north', 'north', 'east', 'east', 'north'];
+const queries = onCircle([1, 5, 85, 88, 60]);
+const examples = ['north', 'north', 'east', 'east'].map((label, i) => ({
+  id: `${i}`,
+  label,
+  source: `${i}`,
+}));
+const images = truths.map((label, i) => ({
+  id: `${i}`,
+  label,
+  source: `${i}`,
+  read: () => Promise.reject(new Error('not to be read')),
+}));
+
+async function page(withUnknown: boolean, warnings: readonly string[] = []): Promise<ReportPage> {
+  const exact = await createExactSearcher({ embeddings: onCircle([0, 10, 80, 90]), threads: 1 });
+  const vote = { rule: 'majority', temperature: 1 } as const;
+  const report = await fullReport({
+    ...{ queries, truths, examples, exact, vote, hnsw: undefined },
+    ...{ k: 2, ks: [1, 2], seed: 0, progress: silent },
+  });
+  const among = { known: report.answers, unknown: onCircle([200]), examples, served: exact, vote };
+  return evaluatePage({
+    title: 'title',
+    subtitle: 'subtitle',
+    report,
+    unknown: withUnknown ? await unknownReport({ ...among, k: 2, seed: 0 }) : undefined,
+    mistakes: mistakesSection({ mistakes: [], images: new Map(), examples: new Map() }),
+    map: await mapSection({ embedded: { embeddings: queries, images }, name: 'data', most: 4, seed: 1 }),
+    warnings,
+  });
+}
+
+describe('the page of an evaluation', () => {
+  it('has every picture, and the headline figures with their intervals', async () => {
+    const { facts, sections } = await page(false);
+    expect(sections.map(({ kind }) => kind)).toEqual([
+      ...['table', 'confusion', 'reliability', 'bars', 'table', 'pictures', 'map'],
+    ]);
+    // 60 degrees lies nearer to 80 than to 10: one of five is wrong.
+    expect(facts[0]).toMatchObject({
+      name: 'accuracy, k = 2',
+      value: expect.stringMatching(/^80\.00 % \(/) as string,
+    });
+  });
+
+  it('has the curve and the table of unknown images where there are some, and its warnings first', async () => {
+    const { facts, sections } = await page(true, ['mind the gap']);
+    expect(sections[0]).toMatchObject({ title: 'Warnings', rows: [['mind the gap']] });
+    expect(sections.find(({ kind }) => kind === 'curve')).toMatchObject({
+      diagonal: true,
+      series: [{ name: 'similarity to the k-th neighbour, AUROC 1.000' }, {}],
+    });
+    expect(facts.some(({ name }) => name.startsWith('AUROC of unknowns'))).toBe(true);
+  });
+
+  it('maps a seeded sample, each point with the label of its image', async () => {
+    const { sections } = await page(false);
+    const map = sections.find((section) => section.kind === 'map');
+    const [{ points } = { points: [] }] = map?.maps ?? [];
+    expect(points).toHaveLength(4);
+    for (const { x, y } of points) expect([x, y].every(Number.isFinite)).toBe(true);
+    expect(map?.note).toContain('4 of 5 images');
+  });
+});

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import type { LabelledImage } from '../../src/image/dataset/dataset.js';
+import { evaluateWarnings } from '../../src/evaluate/warnings.js';
+
+const labelled = (label: string): LabelledImage => ({
+  id: label,
+  label,
+  source: label,
+  read: () => Promise.reject(new Error('not to be read')),
+});
+const examples = ['cat', 'dog'].map((label) => ({ id: `${label}/1`, label, source: '' }));
+
+describe('warnings of an evaluation', () => {
+  it('are none where nothing is odd', () => {
+    const known = { images: [labelled('cat')], rejected: [] };
+    expect(evaluateWarnings({ known, unknown: undefined, examples, duplicates: 0 })).toEqual([]);
+  });
+
+  it('name the labels that the index does not have, how many images have them, and what that does', () => {
+    const known = { images: ['cat', 'emu', 'emu', 'yak'].map(labelled), rejected: [] };
+    const [warning] = evaluateWarnings({ known, unknown: undefined, examples, duplicates: 0 });
+    expect(warning).toContain('no example of emu, yak: all 3 images of 2 labels count as mistakes');
+  });
+
+  it('name ten labels at most', () => {
+    const known = { images: Array.from({ length: 12 }, (_, i) => labelled(`label ${i + 10}`)), rejected: [] };
+    const [warning] = evaluateWarnings({ known, unknown: undefined, examples, duplicates: 0 });
+    expect(warning).toContain('label 19 and 2 more:');
+  });
+
+  it('say what could not be decoded, what is in the index already, and unknown labels that are known', () => {
+    const known = { images: [labelled('cat')], rejected: [{ id: 'cat/9', message: 'cut off' }] };
+    const unknown = { images: [labelled('dog'), labelled('moss')], rejected: [] };
+    const warnings = evaluateWarnings({ known, unknown, examples, duplicates: 3 });
+    expect(warnings).toEqual([
+      expect.stringContaining('3 images are all but identical to an example'),
+      expect.stringContaining('has examples of dog, which are to be unknown'),
+      '1 images could not be decoded, the first: cat/9: cut off',
+    ]);
+  });
+});
