@@ -88,12 +88,13 @@ export async function auditIndex(options: AuditIndexOptions): Promise<Audit> {
     predicted,
     suspicions: ranked,
     mislabelled: mislabelled(ranked, labelling),
-    duplicates: await findDuplicates({ examples, others, readPixels }),
+    duplicates: await findDuplicates({ examples, labelling, others, readPixels }),
     leaks:
       test &&
       lists &&
       (await findLeaks({
         examples,
+        labelling,
         others,
         test: test.images,
         lists,

@@ -1,4 +1,5 @@
 import type { NearestRows } from '../neighbours/searcher.js';
+import type { Labelling } from './labelling.js';
 
 /** Two images that are, or seem to be, one. `a` and `b` are rows: of the same index, or `a` of the queries. */
 export interface Pair {
@@ -12,24 +13,18 @@ export interface DuplicatePair extends Pair {
   readonly kind: 'same' | 'near';
 }
 
-/** How crowded it is around an image: what "near" means there. */
-interface Surroundings {
-  /** Cosine to the 5th neighbour: a pair must be within it for both. */
-  readonly fifth: number;
-  /** Cosine distance to the 10th neighbour. */
-  readonly typicalDistance: number;
-}
-
 /** Cosine from which two embeddings are of the same pixels: float32 noise is below 1e-6. */
 const sameSimilarity = 0.99999;
 const closest = 5;
 export const surroundingNeighbours = 10;
 /**
  * Encoders trained with SupCon crowd a class: no fixed cosine tells duplicates from mates. Nearness is therefore
- * relative. Of the 472 pairs of CIFAR-10's training images below 0.3 of the distance to the 10th neighbour, 96 % have
- * 8 x 8 thumbnails that correlate above 0.8, and those that do not are the same photo cropped or recoloured.
+ * relative, to the 10th neighbour and to how far the nearest is for most examples of the label. Of the 423 pairs of
+ * CIFAR-10's training images below both bounds, 97 % have 8 x 8 thumbnails that correlate above 0.8, and those that do
+ * not are the same photo cropped or recoloured.
  */
 const nearRatio = 0.3;
+const medianRatio = 0.5;
 /**
  * Of 16 x 16 thumbnails. 4,012 random pairs of a CIFAR-10 class correlate at most 0.87, 10 % of them above 0.39. Pairs
  * among each other's five nearest are, from 0.92, by eye the same photo but for a few ships on a horizon.
@@ -37,11 +32,10 @@ const nearRatio = 0.3;
 const alikeCorrelation = 0.92;
 const unlikeCorrelation = 0.45;
 
-const surroundingsOf = (lists: NearestRows, query: number): Surroundings => {
-  const at = (place: number): number =>
-    lists.similarities[query * lists.k + Math.min(place, lists.k) - 1] ?? NaN;
-  return { fifth: at(closest), typicalDistance: 1 - at(surroundingNeighbours) };
-};
+/** The similarity of a query's neighbour at a place from 1, or of its last where there are fewer. */
+function similarityAt(lists: NearestRows, query: number, place: number): number {
+  return lists.similarities[query * lists.k + Math.min(place, lists.k) - 1] ?? NaN;
+}
 
 export interface CandidateOptions {
   /** Neighbours of the queries `a`, `[count, k]`; k of 10 or more says most. */
@@ -59,7 +53,7 @@ export function candidatePairs({ lists, ofRows }: CandidateOptions): Pair[] {
     for (let i = 0; i < lists.k; i++) {
       const b = lists.rows[a * lists.k + i] ?? -1;
       const similarity = lists.similarities[a * lists.k + i] ?? NaN;
-      const mutual = i < closest && similarity >= surroundingsOf(ofRows, b).fifth;
+      const mutual = i < closest && similarity >= similarityAt(ofRows, b, closest);
       if (!mutual && similarity < sameSimilarity) continue;
       if (within) {
         const key = Math.min(a, b) * lists.count + Math.max(a, b);
@@ -74,25 +68,38 @@ export function candidatePairs({ lists, ofRows }: CandidateOptions): Pair[] {
 
 export interface DuplicateOptions extends CandidateOptions {
   readonly pairs: readonly Pair[];
+  /** Of the index's rows. */
+  readonly labelling: Labelling;
   /** How far the pixels of a pair correlate, -1 to 1; undefined where the images are not at hand. */
   readonly correlation?: ((pair: Pair) => number | undefined) | undefined;
 }
 
 /**
  * The pairs that are duplicates. Without images, a pair is near where its distance is below 0.3 of the distance to the
- * 10th neighbour of either. With images, pixels that correlate above 0.92 suffice, and below 0.45 they refute.
+ * 10th neighbour of either, and below half the median distance to the nearest of the label. With images, pixels that
+ * correlate above 0.92 suffice, and below 0.45 they refute.
  */
-export function duplicatePairs({ pairs, lists, ofRows, correlation }: DuplicateOptions): DuplicatePair[] {
+export function duplicatePairs(options: DuplicateOptions): DuplicatePair[] {
+  const { pairs, lists, ofRows, labelling, correlation } = options;
+  const medians = medianNearest(ofRows, labelling);
   return pairs.flatMap((pair): DuplicatePair[] => {
     if (pair.similarity >= sameSimilarity) return [{ ...pair, kind: 'same' }];
-    const typical = Math.min(
-      surroundingsOf(lists, pair.a).typicalDistance,
-      surroundingsOf(ofRows, pair.b).typicalDistance,
+    const crowding = Math.min(
+      1 - similarityAt(lists, pair.a, surroundingNeighbours),
+      1 - similarityAt(ofRows, pair.b, surroundingNeighbours),
     );
-    const near = 1 - pair.similarity < nearRatio * typical;
+    const usual = medians[labelling.of[pair.b] ?? -1] ?? NaN;
+    const near = 1 - pair.similarity < Math.min(nearRatio * crowding, medianRatio * usual);
     const pixels = correlation?.(pair);
     const found =
       pixels === undefined ? near : pixels >= alikeCorrelation || (near && pixels >= unlikeCorrelation);
     return found ? [{ ...pair, kind: 'near' }] : [];
   });
+}
+
+/** Of each label, the median cosine distance of its examples to their nearest. */
+function medianNearest(lists: NearestRows, { names, of }: Labelling): number[] {
+  const distances = names.map((): number[] => []);
+  for (const [row, label] of of.entries()) distances[label]?.push(1 - similarityAt(lists, row, 1));
+  return distances.map((all) => all.sort((a, b) => a - b)[all.length >> 1] ?? NaN);
 }

@@ -3,6 +3,7 @@ import type { NearestRows } from '../neighbours/searcher.js';
 import { clusters } from './clusters.js';
 import { candidatePairs, duplicatePairs, type DuplicatePair, type Pair } from './duplicates.js';
 import type { DuplicatesFinding, LeakFinding } from './finding.js';
+import type { Labelling } from './labelling.js';
 import { pixelCorrelation } from './pixel-correlation.js';
 
 /** Small pictures of some rows, all of one size; a row that cannot be read is left out. */
@@ -10,6 +11,7 @@ export type ReadPixels = (rows: readonly number[]) => Promise<ReadonlyMap<number
 
 export interface FindDuplicatesOptions {
   readonly examples: readonly Example[];
+  readonly labelling: Labelling;
   /** Of every row of the index, the other rows nearest to it. */
   readonly others: NearestRows;
   readonly readPixels?: ReadPixels | undefined;
@@ -23,8 +25,9 @@ export interface DuplicateGroup {
 
 /** The groups of duplicates in an index, those across labels first, then the likest first. */
 export async function findDuplicates(options: FindDuplicatesOptions): Promise<DuplicateGroup[]> {
-  const { examples, others, readPixels } = options;
+  const { examples, labelling, others, readPixels } = options;
   const pairs = await confirm({
+    labelling,
     lists: others,
     ofRows: others,
     queryPixels: readPixels,
@@ -75,8 +78,14 @@ export interface Leak {
 
 /** The test images that are in the index too, or all but, the likest first. */
 export async function findLeaks(options: FindLeaksOptions): Promise<Leak[]> {
-  const { examples, others, test, lists, readPixels, readTestPixels } = options;
-  const pairs = await confirm({ lists, ofRows: others, queryPixels: readTestPixels, rowPixels: readPixels });
+  const { examples, labelling, others, test, lists, readPixels, readTestPixels } = options;
+  const pairs = await confirm({
+    labelling,
+    lists,
+    ofRows: others,
+    queryPixels: readTestPixels,
+    rowPixels: readPixels,
+  });
   const byQuery = new Map<number, DuplicatePair[]>();
   for (const pair of pairs) byQuery.set(pair.a, [...(byQuery.get(pair.a) ?? []), pair]);
   return [...byQuery]
@@ -105,15 +114,23 @@ export async function findLeaks(options: FindLeaksOptions): Promise<Leak[]> {
 }
 
 interface ConfirmOptions {
+  readonly labelling: Labelling;
   readonly lists: NearestRows;
   readonly ofRows: NearestRows;
   readonly queryPixels: ReadPixels | undefined;
   readonly rowPixels: ReadPixels | undefined;
 }
 
-async function confirm({ lists, ofRows, queryPixels, rowPixels }: ConfirmOptions): Promise<DuplicatePair[]> {
+async function confirm({
+  labelling,
+  lists,
+  ofRows,
+  queryPixels,
+  rowPixels,
+}: ConfirmOptions): Promise<DuplicatePair[]> {
   const pairs = candidatePairs({ lists, ofRows });
-  if (queryPixels === undefined || rowPixels === undefined) return duplicatePairs({ pairs, lists, ofRows });
+  if (queryPixels === undefined || rowPixels === undefined)
+    return duplicatePairs({ pairs, labelling, lists, ofRows });
   const distinct = (pick: (pair: Pair) => number): number[] => [...new Set(pairs.map(pick))];
   const within = lists === ofRows;
   const ofB = await rowPixels(
@@ -124,5 +141,5 @@ async function confirm({ lists, ofRows, queryPixels, rowPixels }: ConfirmOptions
     const [first, second] = [ofA.get(a), ofB.get(b)];
     return first === undefined || second === undefined ? undefined : pixelCorrelation(first, second);
   };
-  return duplicatePairs({ pairs, lists, ofRows, correlation });
+  return duplicatePairs({ pairs, labelling, lists, ofRows, correlation });
 }

@@ -1,6 +1,9 @@
 import type { Labelling } from './labelling.js';
 import type { Suspicion } from './suspicion.js';
 
+/** Well separated classes are as good as certain of their own: nobody needs to be surer than this of another's. */
+const sureEnough = 0.9;
+
 /**
  * The examples that are likely mislabelled, most suspicious first, by the rule of confident learning (Northcutt, Jiang
  * and Chuang 2021, arXiv:1911.00068): another label is more probable than the example's own, and at least as probable
@@ -12,7 +15,7 @@ export function mislabelled(suspicions: readonly Suspicion[], labelling: Labelli
   return suspicions
     .filter(
       ({ score, suggested, suggestedProbability }) =>
-        score > 0 && suggestedProbability >= (thresholds.get(suggested) ?? Infinity),
+        score > 0 && suggestedProbability >= Math.min(sureEnough, thresholds.get(suggested) ?? NaN),
     )
     .sort((a, b) => b.score - a.score || a.row - b.row);
 }

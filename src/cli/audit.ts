@@ -10,15 +10,15 @@ import { embedDataset } from '../evaluate/embed-dataset.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import { imagesById } from '../image/dataset/images-by-id.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
-import { makeThumbnail } from '../image/thumbnail.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { openIndex, type OpenIndex } from '../neighbours/index-store.js';
-import { renderPage } from '../report/render-page.js';
+import type { Picture } from '../report/section.js';
 import { pixelReader } from './audit-images.js';
 import { auditOptions, type AuditFlags } from './audit-options.js';
 import { auditSummary, renderAudit } from './audit-summary.js';
 import { openPair, resolveShipped } from './open-pair.js';
 import { createProgress } from './progress.js';
+import { thumbnailsOf } from './report-thumbnails.js';
 import { writeOutput } from './write-output.js';
 
 export function auditCommand(): Command {
@@ -119,8 +119,6 @@ async function wasTrainedOn({ models }: AuditFlags, { manifest }: OpenIndex): Pr
   }
 }
 
-const thumbnailSide = 64;
-
 interface ReportOptions {
   readonly result: Audit;
   readonly index: OpenIndex;
@@ -137,12 +135,13 @@ async function renderReport({ result, index, images, test, flags }: ReportOption
     examples,
     test,
     audit: result,
-    findImage:
-      images &&
-      (async (of, row) => {
-        const image = of === 'index' ? images[row] : test?.images[row];
-        return image && makeThumbnail(await image.read(), thumbnailSide);
-      }),
+    findImage: images && (async (of, row) => thumbnailOf(of === 'index' ? images[row] : test?.images[row])),
   });
-  return renderPage(page);
+  return JSON.stringify(page);
+}
+
+/** Nothing where the image can no longer be read. */
+async function thumbnailOf(image: LabelledImage | undefined): Promise<Picture['image']> {
+  const bytes = image && (await thumbnailsOf([image])).get(image.id);
+  return bytes && { bytes, type: 'image/webp' };
 }
