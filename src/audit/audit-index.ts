@@ -152,7 +152,8 @@ async function condenseIndex(options: AuditIndexOptions, lists: NearestRows): Pr
     startPerLabel: k,
     heldOut: voters,
     votes,
-    revote: async (among) => voteAll(await searchOthers({ ...options, queries: test?.embeddings, among, k })),
+    revote: async (among) =>
+      voteAll(await searchOthers({ ...options, queries: test?.embeddings, among, k, stage: 'voting again' })),
   });
   const uses = new Int32Array(examples.length);
   for (const row of voters.rows) uses[row] = (uses[row] ?? 0) + 1;

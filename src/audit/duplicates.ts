@@ -20,13 +20,13 @@ export const surroundingNeighbours = 10;
 /**
  * Encoders trained with SupCon crowd a class: no fixed cosine tells duplicates from mates. Nearness is therefore
  * relative, to the 10th neighbour and to how far the nearest is for most examples of the label. Of the 423 pairs of
- * CIFAR-10's training images below both bounds, 97 % have 8 x 8 thumbnails that correlate above 0.8, and those that do
- * not are the same photo cropped or recoloured.
+ * CIFAR-10's training images that are so near, the pixels of 94 % correlate above 0.8, and the rest that were looked at
+ * are the same photo cropped or recoloured; of the 6,459 at a cosine of 0.98 and more they do for 18 %.
  */
 const nearRatio = 0.3;
 const medianRatio = 0.5;
 /**
- * Of 16 x 16 thumbnails. 4,012 random pairs of a CIFAR-10 class correlate at most 0.87, 10 % of them above 0.39. Pairs
+ * Of 16 x 16 thumbnails. 4,000 random pairs of a CIFAR-10 class correlate at most 0.90, 90 % of them below 0.45. Pairs
  * among each other's five nearest are, from 0.92, by eye the same photo but for a few ships on a horizon.
  */
 const alikeCorrelation = 0.92;

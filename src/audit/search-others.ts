@@ -15,6 +15,8 @@ export interface SearchOthersOptions {
   readonly k: number;
   readonly threads: number;
   readonly progress: Progress;
+  /** Its name there: `searching` unless told. */
+  readonly stage?: string | undefined;
 }
 
 /** Enough for a matrix product to pay, and few enough for a bar to move: their lists are all that is held of them. */
@@ -35,7 +37,7 @@ export async function searchOthers(options: SearchOthersOptions): Promise<Neares
   const similarities = new Float32Array(queries.count * k);
   const searcher = await createExactSearcher({ embeddings: found, threads });
   try {
-    progress.start({ name: 'searching', total: queries.count, unit: 'images' });
+    progress.start({ name: options.stage ?? 'searching', total: queries.count, unit: 'images' });
     for (let start = 0; start < queries.count; start += queriesPerSearch) {
       const count = Math.min(queriesPerSearch, queries.count - start);
       const values = queries.values.subarray(start * dimension, (start + count) * dimension);

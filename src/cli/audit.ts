@@ -12,6 +12,7 @@ import { imagesById } from '../image/dataset/images-by-id.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { openIndex, type OpenIndex } from '../neighbours/index-store.js';
+import { renderPage } from '../report/render-page.js';
 import type { Picture } from '../report/section.js';
 import { pixelReader } from './audit-images.js';
 import { auditOptions, type AuditFlags } from './audit-options.js';
@@ -137,7 +138,7 @@ async function renderReport({ result, index, images, test, flags }: ReportOption
     audit: result,
     findImage: images && (async (of, row) => thumbnailOf(of === 'index' ? images[row] : test?.images[row])),
   });
-  return JSON.stringify(page);
+  return renderPage(page);
 }
 
 /** Nothing where the image can no longer be read. */
