@@ -33,6 +33,23 @@ module.exports = {
       to: { pathNot: '^src/(vote|domain|evaluate/metrics)/' },
     },
     {
+      name: 'audit-asks-neighbours-only',
+      severity: 'error',
+      comment: 'audit/ knows lists and labels; images and encoders are for cli/ to bring',
+      from: { path: '^src/audit/' },
+      to: {
+        path: '^src/',
+        pathNot: '^src/(audit|domain|neighbours|vote|report|build/(progress|sample-rows))',
+      },
+    },
+    {
+      name: 'one-file-of-audit-searches',
+      severity: 'error',
+      comment: 'the rest of audit/ is given what was found',
+      from: { path: '^src/audit/', pathNot: '^src/audit/search-others' },
+      to: { path: '^src/neighbours/', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'nobody-imports-cli',
       severity: 'error',
       from: { pathNot: '^src/cli/' },

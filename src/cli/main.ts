@@ -11,6 +11,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   evaluate: async () => (await import('./evaluate.js')).evaluateCommand(),
   calibrate: async () => (await import('./calibrate.js')).calibrateCommand(),
   compare: async () => (await import('./compare.js')).compareCommand(),
+  audit: async () => (await import('./audit.js')).auditCommand(),
   encoder: async () => (await import('./encoder.js')).encoderCommand(),
 };
 

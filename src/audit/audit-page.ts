@@ -1,0 +1,170 @@
+import type { Example } from '../domain/decision.js';
+import type { ConfusionSection, Picture, PicturesSection, ReportPage, Section } from '../report/section.js';
+import type { Audit, HeldOut } from './audit-index.js';
+import { countFindings, findingsOf } from './findings.js';
+import { numberLabels } from './labelling.js';
+import { overlapTable, mislabelledTable } from './audit-tables.js';
+
+/** The thumbnail of an example, or of a test image; undefined where the image is not at hand. */
+export type FindImage = (of: 'index' | 'test', row: number) => Promise<Picture['image']>;
+
+export interface AuditPageOptions {
+  readonly name: string;
+  /** The command and data in a line. */
+  readonly subtitle: string;
+  readonly examples: readonly Example[];
+  readonly test?: Pick<HeldOut, 'name' | 'images'> | undefined;
+  readonly audit: Audit;
+  /** Undefined where no images were given: then tables stand for pictures. */
+  readonly findImage?: FindImage | undefined;
+}
+
+const suspectsShown = 60;
+const neighboursShown = 6;
+const groupsShown = 30;
+const picturesInGroup = 8;
+/** A larger matrix cannot be read. */
+const confusionLabels = 40;
+
+/** An audit as a report page. */
+export async function auditPage(options: AuditPageOptions): Promise<ReportPage> {
+  const { name, subtitle, examples, audit } = options;
+  const counts = countFindings(findingsOf(audit, examples));
+  const { condensed, leaks } = audit;
+  const facts = [
+    { name: 'examples', value: String(examples.length) },
+    { name: 'likely mislabelled', value: String(counts.mislabelled) },
+    { name: 'groups of duplicates', value: String(counts.duplicates) },
+    { name: 'duplicates across labels', value: String(counts['conflicting-duplicates']) },
+    ...(leaks === undefined ? [] : [{ name: 'test images in the index', value: String(leaks.length) }]),
+    { name: 'could be dropped', value: String(condensed.dropped.length) },
+  ];
+  return { title: `Audit of ${name}`, subtitle, facts, sections: await sectionsOf(options) };
+}
+
+async function sectionsOf(options: AuditPageOptions): Promise<Section[]> {
+  const { audit, examples, findImage } = options;
+  const sections: Section[] = [
+    findImage === undefined
+      ? mislabelledTable(audit.mislabelled.slice(0, suspectsShown), examples)
+      : await suspectPictures(options, findImage),
+  ];
+  if (audit.duplicates.length > 0) sections.push(await duplicatePictures(options));
+  if (audit.leaks !== undefined && audit.leaks.length > 0) sections.push(await leakPictures(options));
+  sections.push(overlapTable(audit.overlaps));
+  const confusion = confusionOf(options);
+  if (confusion.labels.length <= confusionLabels) sections.push(confusion);
+  return sections;
+}
+
+async function suspectPictures(
+  { audit, examples }: AuditPageOptions,
+  findImage: FindImage,
+): Promise<PicturesSection> {
+  const { mislabelled, others } = audit;
+  const rows = mislabelled
+    .slice(0, suspectsShown)
+    .map(async ({ row, suggested, ownShare, suggestedShare }) => {
+      const { id = '', label = '' } = examples[row] ?? {};
+      const near = others.rows.subarray(row * others.k, row * others.k + Math.min(neighboursShown, others.k));
+      return {
+        caption: `${id}: labelled ${label} (${percent(ownShare)} of the vote), neighbours say ${suggested} (${percent(suggestedShare)})`,
+        pictures: await Promise.all([
+          pictureOf({ of: 'index', row, caption: label, mark: 'subject' }, findImage),
+          ...Array.from(near, (neighbour) => {
+            const theirs = examples[neighbour]?.label ?? '';
+            const mark = theirs === label ? 'same' : 'other';
+            return pictureOf({ of: 'index', row: neighbour, caption: theirs, mark }, findImage);
+          }),
+        ]),
+      };
+    });
+  return {
+    kind: 'pictures',
+    title: 'Likely mislabelled',
+    note: `The ${Math.min(suspectsShown, mislabelled.length)} most suspicious of ${mislabelled.length}, each with its nearest neighbours: those of its own label and those of another.`,
+    rows: await Promise.all(rows),
+  };
+}
+
+async function duplicatePictures({ audit, examples, findImage }: AuditPageOptions): Promise<PicturesSection> {
+  const rows = audit.duplicates.slice(0, groupsShown).map(async ({ rows: members, finding }) => {
+    const first = examples[members[0] ?? -1]?.label;
+    return {
+      caption: `${members.length} examples, similarity ${finding.score.toFixed(4)}: ${finding.suggestion}`,
+      pictures: await Promise.all(
+        members.slice(0, picturesInGroup).map((row) => {
+          const { id = '', label = '' } = examples[row] ?? {};
+          const mark = label === first ? 'same' : 'other';
+          return pictureOf({ of: 'index', row, caption: `${label}: ${id}`, mark }, findImage);
+        }),
+      ),
+    };
+  });
+  return {
+    kind: 'pictures',
+    title: 'Duplicates',
+    note: `${Math.min(groupsShown, audit.duplicates.length)} of ${audit.duplicates.length} groups; those across labels first.`,
+    rows: await Promise.all(rows),
+  };
+}
+
+async function leakPictures({
+  audit,
+  examples,
+  test,
+  findImage,
+}: AuditPageOptions): Promise<PicturesSection> {
+  const leaks = audit.leaks ?? [];
+  const rows = leaks.slice(0, groupsShown).map(async ({ query, rows: members, finding }) => ({
+    caption: `${finding.test.id}, similarity ${finding.score.toFixed(4)}: ${finding.suggestion}`,
+    pictures: await Promise.all([
+      pictureOf(
+        { of: 'test', row: query, caption: `test, ${finding.test.label}`, mark: 'subject' },
+        findImage,
+      ),
+      ...members.slice(0, picturesInGroup).map((row) => {
+        const { id = '', label = '' } = examples[row] ?? {};
+        const mark = label === finding.test.label ? 'same' : 'other';
+        return pictureOf({ of: 'index', row, caption: `${label}: ${id}`, mark }, findImage);
+      }),
+    ]),
+  }));
+  return {
+    kind: 'pictures',
+    title: 'Test images that the index holds too',
+    note: `${Math.min(groupsShown, leaks.length)} of ${leaks.length} of ${test?.images.length ?? 0} in ${test?.name ?? ''}: figures measured on them are flattered.`,
+    rows: await Promise.all(rows),
+  };
+}
+
+interface Shown extends Pick<Picture, 'caption' | 'mark'> {
+  readonly of: 'index' | 'test';
+  readonly row: number;
+}
+
+async function pictureOf(
+  { of, row, caption, mark }: Shown,
+  findImage: FindImage | undefined,
+): Promise<Picture> {
+  return { caption, mark, image: await findImage?.(of, row) };
+}
+
+function confusionOf({ audit, examples }: AuditPageOptions): ConfusionSection {
+  const { names, of } = numberLabels(examples.map(({ label }) => label));
+  const counts = names.map(() => names.map(() => 0));
+  for (const [row, own] of of.entries()) {
+    const predicted = names.indexOf(audit.predicted[row] ?? '');
+    const line = counts[own];
+    if (line !== undefined) line[predicted] = (line[predicted] ?? 0) + 1;
+  }
+  return {
+    kind: 'confusion',
+    title: 'What the others vote',
+    note: 'Each example, itself left out: its label down, what its neighbours say across.',
+    labels: names,
+    counts,
+  };
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;

@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest';
+import { auditIndex, type AuditIndexOptions } from '../../src/audit/audit-index.js';
+import { countFindings, findingsOf } from '../../src/audit/findings.js';
+import { queriesOf } from '../../src/neighbours/recall.js';
+import { vote } from '../../src/vote/vote.js';
+import { nearestByLoop, onCircle, seededRandom } from '../neighbours/unit-vectors.js';
+import { plant, type Planted } from './planted.js';
+
+const progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };
+const settings = {
+  ...{ name: 'planted', k: 15, seed: 0, threads: 1, progress },
+  vote: { rule: 'softmax', temperature: 0.07 },
+} as const;
+
+const auditOf = (planted: Planted, more: Partial<AuditIndexOptions> = {}) =>
+  auditIndex({ ...settings, ...planted, test: { name: 'test', ...planted.test }, ...more });
+
+describe.each([1, 2, 3])('the audit of planted faults, seed %i', (seed) => {
+  const planted = plant(seed);
+
+  it('finds the wrong labels: precision and recall of at least 0.9', async () => {
+    const { mislabelled, suspicions } = await auditOf(planted);
+    const conflicting = new Set([...planted.conflicts].map((pair) => Number(pair.split('-')[1])));
+    const wrong = (row: number): boolean => planted.flipped.has(row) || conflicting.has(row);
+    const right = mislabelled.filter(({ row }) => wrong(row)).length;
+    expect(right / mislabelled.length).toBeGreaterThanOrEqual(0.9);
+    expect(right / (planted.flipped.size + conflicting.size)).toBeGreaterThanOrEqual(0.9);
+    expect(suspicions.length).toBe(planted.examples.length);
+  });
+
+  it('finds every copy, within and across labels, and nothing else', async () => {
+    const { duplicates } = await auditOf(planted);
+    const of = (kind: string): Set<string> =>
+      new Set(duplicates.filter(({ finding }) => finding.kind === kind).map(({ rows }) => rows.join('-')));
+    expect(of('duplicates')).toEqual(planted.copies);
+    expect(of('conflicting-duplicates')).toEqual(planted.conflicts);
+  });
+
+  it('finds every test image that is in the index, and no other', async () => {
+    const { leaks = [] } = await auditOf(planted);
+    expect(leaks.map(({ rows }) => rows[0]).sort()).toEqual([...planted.leaked].sort());
+    expect(leaks.map(({ finding }) => finding.test.id).sort()).toEqual(
+      planted.leaked.map((row) => `t${row}`).sort(),
+    );
+  });
+
+  it('drops only examples without which every test image is voted on as before, by a double loop', async () => {
+    const { condensed } = await auditOf(planted);
+    const { examples, embeddings, test } = planted;
+    const votesOf = (rows: Int32Array): (string | undefined)[] =>
+      nearestByLoop(queriesOf(embeddings, rows), test.embeddings, settings.k).map((found) => {
+        const ballots = found.rows.map((place, i) => ({
+          label: examples[rows[place] ?? -1]?.label ?? '',
+          similarity: found.similarities[i] ?? NaN,
+        }));
+        return vote(ballots, settings.vote)[0]?.label;
+      });
+    const all = Int32Array.from(examples, (_, row) => row);
+    expect(votesOf(condensed.kept)).toEqual(votesOf(all));
+    expect(condensed.dropped.length).toBeGreaterThan(examples.length / 2);
+    expect(condensed.votes).toBe(test.images.length);
+  });
+});
+
+describe('pixels, where they are at hand', () => {
+  it('refute copies that look nothing alike and confirm those that do', async () => {
+    const planted = plant(1);
+    const patterns = (likeTheOriginal: boolean) => (rows: readonly number[]) =>
+      Promise.resolve(
+        new Map(
+          rows.map((row) => {
+            const copied = [...planted.copies].find((pair) => pair.endsWith(`-${row}`))?.split('-')[0];
+            const seed = likeTheOriginal && copied !== undefined ? Number(copied) : row;
+            const random = seededRandom(7919 * (seed + 1));
+            return [row, Uint8Array.from({ length: 768 }, () => 256 * random())];
+          }),
+        ),
+      );
+    const refuted = await auditOf(planted, { readPixels: patterns(false) });
+    expect(refuted.duplicates.map(({ rows }) => rows.join('-'))).toEqual([]);
+    const confirmed = await auditOf(planted, { readPixels: patterns(true) });
+    expect(new Set(confirmed.duplicates.map(({ rows }) => rows.join('-')))).toEqual(planted.copies);
+  });
+});
+
+describe('the findings', () => {
+  it('are one of each thing found, with the ids and labels of the index', async () => {
+    const planted = plant(1);
+    const audit = await auditOf(planted, { test: undefined });
+    const findings = findingsOf(audit, planted.examples);
+    expect(countFindings(findings)).toMatchObject({
+      ...{ mislabelled: audit.mislabelled.length, duplicates: 10, 'conflicting-duplicates': 5, leak: 0 },
+      droppable: audit.condensed.dropped.length,
+    });
+    for (const { ids, labels, kind } of findings) {
+      if (kind !== 'overlap') expect(labels).toEqual(ids.map((id) => planted.examples[Number(id)]?.label));
+    }
+    expect(audit.leaks).toBeUndefined();
+    expect(audit.condensed.votes).toBe(planted.examples.length);
+  });
+});
+
+describe('an audit refuses', () => {
+  const indexOf = (labels: readonly string[]) => ({
+    examples: labels.map((label, i) => ({ id: `${i}`, label, source: '' })),
+    embeddings: onCircle(labels.map((_, i) => 10 * i)),
+  });
+
+  it.each([
+    [['a'], 1, 'index_invalid', 'Expected at least two examples to compare but index planted has 1'],
+    [['a', 'a', 'a'], 1, 'index_invalid', 'all of index planted are labelled a'],
+    [['a', 'b', 'b'], 3, 'k_too_large', 'Expected k to be at most 2, the others that each of 3 examples has'],
+  ])('labels %j at k = %i', async (labels, k, code, message) => {
+    await expect(auditIndex({ ...settings, ...indexOf(labels), k })).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it('no index of two examples of two labels, though there is nothing to say', async () => {
+    const audit = await auditIndex({ ...settings, ...indexOf(['a', 'b']), k: 1 });
+    expect(audit).toMatchObject({ mislabelled: [], duplicates: [], leaks: undefined });
+  });
+});
