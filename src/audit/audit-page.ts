@@ -6,7 +6,7 @@ import { numberLabels } from './labelling.js';
 import { overlapTable, mislabelledTable } from './audit-tables.js';
 
 /** The thumbnail of an example, or of a test image; undefined where the image is not at hand. */
-export type FindImage = (of: 'index' | 'test', row: number) => Promise<Picture['image']>;
+type FindImage = (of: 'index' | 'test', row: number) => Promise<Picture['image']>;
 
 export interface AuditPageOptions {
   readonly name: string;

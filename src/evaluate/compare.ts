@@ -13,7 +13,7 @@ import { disagreement, mcnemar, type McNemar } from './metrics/mcnemar.js';
 import type { QueryRetrieval } from './metrics/retrieval.js';
 
 /** One of two that are compared: what it makes of the images, and the examples it looks them up among. */
-export interface ComparedSide {
+interface ComparedSide {
   readonly queries: Embeddings;
   readonly examples: readonly Example[];
   /** Exact, so that the graph has no part in what differs. */

@@ -153,7 +153,7 @@ function abandonSignal(res: Response, timeoutMs: number): Cancellation {
 /** What the work gives, or at once the reason why nobody waits for it; what is inside a worker goes on alone. */
 function unlessAbandoned<T>(work: Promise<T>, signal: Cancellation): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abandon = (): void => reject(signal.reason as Error);
+    const abandon = (): void => reject(signal.reason);
     signal.addEventListener('abort', abandon);
     work.then(resolve, (error: unknown) => {
       if (signal.aborted) abandon();

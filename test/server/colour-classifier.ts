@@ -19,7 +19,7 @@ const colourInference: Inference = {
   queueDepth: 0,
   ready: true,
   infer(pixels, { k, withEmbedding, signal }) {
-    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
+    if (signal?.aborted === true) return Promise.reject(signal.reason);
     const sums = colours.map((_, channel) =>
       pixels.reduce((sum, value, i) => sum + (i % 3 === channel ? value : 0), 0),
     );
