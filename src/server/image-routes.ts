@@ -153,12 +153,10 @@ function abandonSignal(res: Response, timeoutMs: number): Cancellation {
 /** What the work gives, or at once the reason why nobody waits for it; what is inside a worker goes on alone. */
 function unlessAbandoned<T>(work: Promise<T>, signal: Cancellation): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abandon = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abandon);
-    work.then(resolve, (error: unknown) => {
-      if (signal.aborted) abandon();
-      else reject(error instanceof Error ? error : new Error('work failed', { cause: error }));
-    });
+    const fail = (error: unknown): void =>
+      reject(error instanceof Error ? error : new Error('work failed', { cause: error }));
+    signal.addEventListener('abort', () => fail(signal.reason));
+    work.then(resolve, (error: unknown) => fail(signal.aborted ? signal.reason : error));
   });
 }
 

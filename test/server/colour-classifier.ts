@@ -18,8 +18,8 @@ const colourInference: Inference = {
   searchKind: 'exact',
   queueDepth: 0,
   ready: true,
-  infer(pixels, { k, withEmbedding, signal }) {
-    if (signal?.aborted === true) return Promise.reject(signal.reason);
+  async infer(pixels, { k, withEmbedding, signal }) {
+    signal?.throwIfAborted();
     const sums = colours.map((_, channel) =>
       pixels.reduce((sum, value, i) => sum + (i % 3 === channel ? value : 0), 0),
     );
@@ -29,7 +29,7 @@ const colourInference: Inference = {
     const rows = Int32Array.from(examples.keys())
       .sort((a, b) => similarityOf(b) - similarityOf(a) || a - b)
       .slice(0, k);
-    return Promise.resolve({
+    return await Promise.resolve({
       embedding: withEmbedding ? embedding : undefined,
       rows,
       similarities: Float32Array.from(rows, similarityOf),
