@@ -10,7 +10,7 @@ import { classesTable, differenceWords, mcnemarTable, pairedTable, pValue } from
 import { percent } from './words.js';
 
 /** What the two are called. */
-export interface SideNames {
+interface SideNames {
   readonly a: string;
   readonly b: string;
 }
