@@ -16,6 +16,14 @@ export function checkSameLabels(a: readonly Example[], b: readonly Example[]): v
   );
 }
 
+/** Whether each label has as many examples in both. */
+export function sameCounts(a: readonly Example[], b: readonly Example[]): boolean {
+  const counts = new Map<string, number>();
+  for (const { label } of a) counts.set(label, (counts.get(label) ?? 0) + 1);
+  for (const { label } of b) counts.set(label, (counts.get(label) ?? 0) - 1);
+  return [...counts.values()].every((count) => count === 0);
+}
+
 function labelsOnlyIn(these: readonly Example[], those: readonly Example[]): string[] {
   const others = new Set(those.map(({ label }) => label));
   return [...new Set(these.map(({ label }) => label))].filter((label) => !others.has(label)).sort();

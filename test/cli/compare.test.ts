@@ -119,7 +119,7 @@ test('two encoders on the same examples: one that sees only green mistakes red a
   const { code, stdout } = await compare(
     ...pair('models/colour', 'models/green'),
     ...data(),
-    ...['--examples', at('train'), '--k', '3', '--json', '--seed', '5'],
+    ...['--examples', at('train'), '--k', '3', '--json', '--seed', '5', '--report', at('encoders.html')],
   );
   expect(code).toBe(0);
   const { figures, classes } = JSON.parse(stdout) as Figures;
@@ -130,9 +130,12 @@ test('two encoders on the same examples: one that sees only green mistakes red a
   // What it sees of red and blue is the same, so it can get at most one of each two right.
   const [red, blue] = ['red', 'blue'].map((name) => classes.find(({ label }) => label === name)?.recall.b);
   expect((red ?? NaN) + (blue ?? NaN)).toBeLessThanOrEqual(1);
+  // Each has a map of its own.
+  const html = await readFile(at('encoders.html'), 'utf8');
+  expect(html.match(/<g class="points"><title>green<\/title>/g)).toHaveLength(2);
 });
 
-test('the figures come as tables, and the page holds both maps and the images they differ on', async () => {
+test('the figures come as tables, and the page the map of their one encoder and the images they differ on', async () => {
   const file = at('report.html');
   const { code, stdout } = await compare(
     ...pair('index/right', 'index/swapped'),
@@ -146,7 +149,7 @@ test('the figures come as tables, and the page holds both maps and the images th
   const html = await readFile(file, 'utf8');
   expect(html).toContain(`A: ${at('index/right')}`);
   expect(html).toContain(`B: ${at('index/swapped')}`);
-  expect(html.match(/<g class="points"><title>green<\/title>/g)).toHaveLength(2);
+  expect(html.match(/<g class="points"><title>green<\/title>/g)).toHaveLength(1);
   expect(html).toContain('Only A is right');
   expect(html).not.toContain('Only B is right');
   expect(html.match(/data:image\/webp;base64,/g)).toHaveLength(12);

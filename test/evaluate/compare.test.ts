@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import type { Progress } from '../../src/build/progress.js';
 import { compare, type ComparedSide, type CompareReport } from '../../src/evaluate/compare.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
+import { sameCounts } from '../../src/evaluate/same-labels.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 
 const silent: Progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };
@@ -62,6 +63,14 @@ test('k is clamped to the smaller of both, and images that an example repeats ar
   expect(report.k).toBe(4);
   // 0 degrees is that of the first example; 1, 2 and 91 degrees are further than the tolerance from any.
   expect(report.duplicates).toEqual({ a: 1, b: 0 });
+});
+
+test('as many examples of each label are told from more of one', () => {
+  const [cat, , dog] = examples;
+  if (cat === undefined || dog === undefined) throw new TypeError('Expected both');
+  expect(sameCounts([cat, dog], [dog, cat])).toBe(true);
+  expect(sameCounts([cat, dog], [cat, dog, dog])).toBe(false);
+  expect(sameCounts([cat], [dog])).toBe(false);
 });
 
 test('other labels are refused by name', async () => {
