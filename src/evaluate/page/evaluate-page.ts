@@ -54,7 +54,7 @@ function factsOf(report: FullReport, unknown: UnknownReport | undefined): Report
       ? []
       : [{ name: `index recall@${report.indexRecall.k}`, value: decimal(report.indexRecall.value) }]),
     ...(unknown?.rules ?? []).map(({ rule, auroc, aurocInterval }) => ({
-      name: `AUROC of unknowns, ${unknownRuleNames[rule]}`,
+      name: `AUROC of unknowns by ${unknownRuleNames[rule]}`,
       value: withInterval(auroc, aurocInterval, decimal),
     })),
     { name: 'images', value: String(report.queries) },
@@ -66,12 +66,12 @@ function rocSection({ images, rules }: UnknownReport): CurveSection {
   return {
     kind: 'curve',
     title: 'Telling unknown images',
-    note: `${images} images of no label of the index. Each point is a threshold: what share of known images it keeps, and what share of unknown ones slip through.`,
+    note: `${images} images of no label of the index. Each point is a threshold: what share of known images it keeps, and what share of unknown ones slip through. The area under each curve is named.`,
     x: 'unknown images kept (false positives)',
     y: 'known images kept (true positives)',
     diagonal: true,
     series: rules.map(({ rule, auroc, roc }) => ({
-      name: `${unknownRuleNames[rule]}, AUROC ${auroc.toFixed(3)}`,
+      name: `${unknownRuleNames[rule]}: ${auroc.toFixed(3)}`,
       points: roc.map(({ falsePositives, truePositives }) => [falsePositives, truePositives] as const),
     })),
   };

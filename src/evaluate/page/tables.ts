@@ -65,17 +65,14 @@ export function figuresTable(report: FullReport): TableSection {
   };
 }
 
-export const unknownRuleNames = {
-  similarity: 'similarity to the k-th neighbour',
-  vote: 'highest vote score',
-} as const;
+export const unknownRuleNames = { similarity: 'k-th similarity', vote: 'vote score' } as const;
 
 /** Both rules for telling unknown images. */
 export function unknownTable({ images, k, rules }: UnknownReport): TableSection {
   return {
     kind: 'table',
     title: 'Unknown images',
-    note: `${images} images of no label of the index against those of the data, k = ${k}. Known is the positive class, so AUPR rises with the share of known images.`,
+    note: `${images} images of no label of the index against those of the data, told by the similarity to the k-th neighbour (Sun et al. 2022), k = ${k}, or by the highest vote score. Known is the positive class, so AUPR rises with the share of known images.`,
     columns: [{ name: 'rule' }, right('AUROC'), right('AUPR'), right('FPR at 95 % TPR'), right('threshold')],
     rows: rules.map(({ rule, auroc, aurocInterval, aupr, at95 }) => [
       unknownRuleNames[rule],

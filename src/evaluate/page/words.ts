@@ -10,11 +10,12 @@ export function decimal(value: number): string {
   return Number.isNaN(value) ? '–' : value.toFixed(4);
 }
 
-/** A figure with its 95 % interval in the same form. */
+/** A figure with its 95 % interval, the unit said once: `92.24 % (91.73 to 92.74)`. */
 export function withInterval(
   value: number,
   { low, high }: Interval,
   form: (value: number) => string = percent,
 ): string {
-  return Number.isNaN(value) ? form(value) : `${form(value)} (${form(low)} to ${form(high)})`;
+  const bare = (end: number): string => form(end).replace(' %', '');
+  return Number.isNaN(value) ? form(value) : `${form(value)} (${bare(low)} to ${bare(high)})`;
 }

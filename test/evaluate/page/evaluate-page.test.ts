@@ -60,7 +60,7 @@ describe('the page of an evaluation', () => {
     expect(sections[0]).toMatchObject({ title: 'Warnings', rows: [['mind the gap']] });
     expect(sections.find(({ kind }) => kind === 'curve')).toMatchObject({
       diagonal: true,
-      series: [{ name: 'similarity to the k-th neighbour, AUROC 1.000' }, {}],
+      series: [{ name: 'k-th similarity: 1.000' }, {}],
     });
     expect(facts.some(({ name }) => name.startsWith('AUROC of unknowns'))).toBe(true);
   });
