@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
+import { checkSameLabels } from '../evaluate/same-labels.js';
 import { checkEncoder, currentFile, openIndex, type OpenIndex } from '../neighbours/index-store.js';
 import { resolveShipped } from './open-pair.js';
 
@@ -20,8 +21,8 @@ export interface CompareSide {
 
 /**
  * Opens both, before anything is embedded.
- * @throws NearvoteError `usage` when one is neither index nor encoder, when they are not of one kind or are the same
- * thing; `index_*`, `encoder_*`
+ * @throws NearvoteError `usage` when one is neither index nor encoder, when they are not of one kind, are the same thing or
+ * have other labels; `index_*`, `encoder_*`
  */
 export async function openSides(
   paths: readonly [string, string],
@@ -37,6 +38,7 @@ export async function openSides(
   if (a.identity === b.identity) {
     throw usage(`Expected two that differ but ${a.path} and ${b.path} are the same ${kindOf(a)}`);
   }
+  if (a.index !== undefined && b.index !== undefined) checkSameLabels(a.index.examples, b.index.examples);
   if (a.index === undefined && examples === undefined) {
     throw usage('Expected --examples DIR, the labelled images that two encoders look the data up among');
   }

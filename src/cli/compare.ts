@@ -1,15 +1,17 @@
 import type { Command } from 'commander';
+import type { Embeddings } from '../domain/embeddings.js';
 import { compare, type CompareReport } from '../evaluate/compare.js';
 import { comparePage } from '../evaluate/page/compare-page.js';
 import { classesTable, mcnemarTable, pairedTable } from '../evaluate/page/compare-tables.js';
 import { mapSection } from '../evaluate/page/map.js';
 import { oneSidedSection, pickOneSided } from '../evaluate/page/one-sided.js';
+import { sameCounts } from '../evaluate/same-labels.js';
 import { evaluateWarnings } from '../evaluate/warnings.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { checkK } from '../neighbours/searcher.js';
 import { renderPage } from '../report/render-page.js';
-import type { ReportPage } from '../report/section.js';
+import type { MapSection, ReportPage } from '../report/section.js';
 import { compareOptions, type CompareFlags } from './compare-options.js';
 import { openSides } from './compare-side.js';
 import { embedSides, type EmbeddedSides } from './embed-sides.js';
@@ -97,19 +99,33 @@ async function pageOf(parts: Parts): Promise<ReportPage> {
   const { images, a, b } = embedded.common;
   const mapped = { most: flags.mapPoints, seed: flags.seed };
   // The same seed and number of images: both maps show the same ones.
-  const mapOfA = await mapSection({ embedded: { images, embeddings: a }, name: `A: ${names.a}`, ...mapped });
-  const mapOfB = await mapSection({ embedded: { images, embeddings: b }, name: `B: ${names.b}`, ...mapped });
+  const mapOf = (name: string, embeddings: Embeddings): Promise<MapSection> =>
+    mapSection({ embedded: { images, embeddings }, name, ...mapped });
+  const maps = embedded.oneEncoder
+    ? [await mapOf('A and B, which have one encoder', a)]
+    : [await mapOf(`A: ${names.a}`, a), await mapOf(`B: ${names.b}`, b)];
   const oneSided = pickOneSided(report, images, picturesShown);
   const shown = [...oneSided.onlyA, ...oneSided.onlyB].map(({ image }) => image);
   return comparePage({
     subtitle: headline(parts),
     ...{ names, report, warnings },
-    map: { ...mapOfA, title: 'Maps of the embeddings', maps: [...mapOfA.maps, ...mapOfB.maps] },
+    map: joinMaps(maps),
     pictures: oneSidedSection(oneSided, await thumbnailsOf(shown)),
   });
 }
 
-function warningsOf({ common, rejected, a }: EmbeddedSides, { duplicates }: CompareReport): string[] {
+/** Side by side under what is said of the first. */
+function joinMaps(maps: readonly MapSection[]): MapSection {
+  const [first] = maps;
+  return {
+    kind: 'map',
+    title: maps.length > 1 ? 'Maps of the embeddings' : 'Map of the embeddings',
+    note: first?.note,
+    maps: maps.flatMap((one) => one.maps),
+  };
+}
+
+function warningsOf({ common, rejected, a, b }: EmbeddedSides, { duplicates }: CompareReport): string[] {
   return [
     ...evaluateWarnings({
       known: { images: common.images, rejected },
@@ -117,6 +133,11 @@ function warningsOf({ common, rejected, a }: EmbeddedSides, { duplicates }: Comp
       examples: a.examples,
       duplicates: Math.max(duplicates.a, duplicates.b),
     }),
+    ...(sameCounts(a.examples, b.examples)
+      ? []
+      : [
+          'A and B have not as many examples of each label: R-precision and MAP@R look as deep as a label has examples, so they compare the depth too',
+        ]),
     ...(common.left === 0 ? [] : [`${common.left} images that only one of both could decode are left out`]),
   ];
 }

@@ -16,6 +16,8 @@ import { createProgress } from './progress.js';
 /** The data as both see it, and where each looks it up. */
 export interface EmbeddedSides {
   readonly common: CommonImages;
+  /** Both have the same encoder, so they see the data alike. */
+  readonly oneEncoder: boolean;
   /** Images that neither could decode. */
   readonly rejected: EmbeddedDataset['rejected'];
   readonly a: SearchedExamples;
@@ -53,6 +55,7 @@ export async function embedSides({
   const threads = flags.workers * flags.threads;
   const embedded = {
     common: commonImages(dataOfA, dataOfB),
+    oneEncoder: same,
     rejected: dataOfA.rejected.filter(({ id }) => rejectedByB.has(id)),
   };
   if (examplesOfA === undefined || examplesOfB === undefined) {

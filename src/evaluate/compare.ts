@@ -1,7 +1,6 @@
 import type { Progress } from '../build/progress.js';
 import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
-import { NearvoteError } from '../domain/errors.js';
 import type { Searcher } from '../neighbours/searcher.js';
 import type { VoteOptions } from '../vote/vote.js';
 import { answersOf, type Answer } from './answers.js';
@@ -11,9 +10,10 @@ import { sameImage } from './evaluate.js';
 import { measureRetrieval } from './measure-retrieval.js';
 import { disagreement, mcnemar, type McNemar } from './metrics/mcnemar.js';
 import type { QueryRetrieval } from './metrics/retrieval.js';
+import { checkSameLabels } from './same-labels.js';
 
 /** One of two that are compared: what it makes of the images, and the examples it looks them up among. */
-interface ComparedSide {
+export interface ComparedSide {
   readonly queries: Embeddings;
   readonly examples: readonly Example[];
   /** Exact, so that the graph has no part in what differs. */
@@ -88,27 +88,4 @@ async function measure(
     retrieved: scores,
     duplicates: nearest.filter((similarity) => similarity >= sameImage).length,
   };
-}
-
-const named = 5;
-
-/** With other labels to choose from, one has an easier task than the other. */
-function checkSameLabels(a: readonly Example[], b: readonly Example[]): void {
-  const [onlyA, onlyB] = [labelsOnlyIn(a, b), labelsOnlyIn(b, a)];
-  if (onlyA.length === 0 && onlyB.length === 0) return;
-  throw new NearvoteError(
-    'usage',
-    `Expected A and B to have the same labels but only A has ${list(onlyA)}, and only B has ${list(onlyB)}`,
-  );
-}
-
-function labelsOnlyIn(these: readonly Example[], those: readonly Example[]): string[] {
-  const others = new Set(those.map(({ label }) => label));
-  return [...new Set(these.map(({ label }) => label))].filter((label) => !others.has(label)).sort();
-}
-
-function list(labels: readonly string[]): string {
-  if (labels.length === 0) return 'none';
-  const more = labels.length > named ? ` and ${labels.length - named} more` : '';
-  return labels.slice(0, named).join(', ') + more;
 }
