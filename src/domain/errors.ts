@@ -40,6 +40,8 @@ export const errorCodes = [
   'index_invalid',
   'index_changed',
   'calibration_invalid',
+  'config_invalid',
+  'checkpoint_invalid',
   'recall_too_low',
   'output_unwritable',
   'address_unavailable',

@@ -1,11 +1,7 @@
 import sharp from 'sharp';
 import { createDecoder } from './decode.js';
 import type { ImageContent } from './dataset/dataset.js';
-
-interface Size {
-  readonly width: number;
-  readonly height: number;
-}
+import { uprightSize, type ImageSize } from './size.js';
 
 /**
  * A WebP of at most `side` x `side` pixels, in the image's own proportions and upright, as the decoder sees it. Images
@@ -32,19 +28,7 @@ export async function makeThumbnail(content: ImageContent | Uint8Array, side: nu
   return toWebp(await decoder.decode(content), size, enlarge);
 }
 
-async function uprightSize(content: ImageContent | Uint8Array): Promise<Size | undefined> {
-  if (!(content instanceof Uint8Array) && content.kind === 'pixels') {
-    return content.width > 0 && content.height > 0 ? content : undefined;
-  }
-  try {
-    const { autoOrient } = await sharp(content instanceof Uint8Array ? content : content.bytes).metadata();
-    return autoOrient;
-  } catch {
-    return undefined;
-  }
-}
-
-async function toWebp(pixels: Uint8Array, { width, height }: Size, lossless: boolean): Promise<Uint8Array> {
+async function toWebp(pixels: Uint8Array, { width, height }: ImageSize, lossless: boolean): Promise<Uint8Array> {
   const image = sharp(pixels, { raw: { width, height, channels: 3 } });
   // Lossy WebP halves the resolution of colour, which shows where one pixel has become many.
   return image.webp(lossless ? { lossless } : { quality: 75 }).toBuffer();

@@ -51,6 +51,8 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   index_invalid: hidden(500, 'The index is invalid'),
   index_changed: hidden(500, 'The index has changed meanwhile'),
   calibration_invalid: hidden(500, 'The calibration is invalid'),
+  config_invalid: hidden(500, 'The training config is invalid'),
+  checkpoint_invalid: hidden(500, 'The checkpoint is invalid'),
   recall_too_low: hidden(500, 'The index recall is too low'),
   output_unwritable: hidden(500, 'The output cannot be written'),
   address_unavailable: hidden(500, 'The address is unavailable'),

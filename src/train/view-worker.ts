@@ -1,0 +1,17 @@
+/* A thread that makes views: see views.ts. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { createViewMaker, type BatchViewsOptions } from './batch-views.js';
+import type { ViewReply, ViewRequest } from './view-protocol.js';
+
+const makeViews = createViewMaker(workerData as BatchViewsOptions);
+
+parentPort?.on('message', ({ number, place, images }: ViewRequest) => {
+  try {
+    const batch = makeViews(place, images);
+    const reply: ViewReply = { number, batch };
+    parentPort?.postMessage(reply, [batch.pixels.buffer, batch.labels.buffer]);
+  } catch (error) {
+    const reply: ViewReply = { number, failure: error instanceof Error ? error.message : String(error) };
+    parentPort?.postMessage(reply);
+  }
+});

@@ -1,0 +1,105 @@
+import { Worker } from 'node:worker_threads';
+import { NearvoteError } from '../domain/errors.js';
+import type { BatchViewsOptions, ViewBatch } from './batch-views.js';
+import { placeAfter, type BatchPlace, type Sampler } from './sampler.js';
+import type { ViewReply, ViewRequest } from './view-protocol.js';
+
+export interface ViewPoolOptions {
+  readonly views: BatchViewsOptions;
+  readonly sampler: Sampler;
+  /** The first batch. */
+  readonly from: BatchPlace;
+  readonly workers: number;
+  /** Batches that are made before they are asked for; 2 unless told. */
+  readonly ahead?: number | undefined;
+  /** view-worker.js beside this file unless told. */
+  readonly workerFile?: URL | undefined;
+}
+
+/** Threads that make the next batches of views while the graph works on this one. */
+export interface ViewPool {
+  /** The batches one after another, epoch after epoch, the same whatever the number of workers. @throws NearvoteError `worker_failed` */
+  next(): Promise<ViewBatch>;
+  /** Ends the threads; whoever still waits for a batch is refused. */
+  close(): Promise<void>;
+}
+
+interface Awaited {
+  readonly promise: Promise<ViewBatch>;
+  readonly resolve: (batch: ViewBatch) => void;
+  readonly reject: (error: NearvoteError) => void;
+}
+
+const besideThis = new URL('./view-worker.js', import.meta.url);
+
+export function createViewPool(options: ViewPoolOptions): ViewPool {
+  const { views, sampler, workers, ahead = 2, workerFile = besideThis } = options;
+  let place = options.from;
+  let number = 0;
+  let failure: NearvoteError | undefined;
+  /** In order; those at work are also in `atWork`. */
+  const queue: Awaited[] = [];
+  const atWork = new Map<number, Awaited>();
+
+  const threads = Array.from({ length: workers }, () => {
+    const thread = new Worker(workerFile, { workerData: views });
+    thread.on('message', onReply);
+    thread.on('error', (error) => fail(error instanceof Error ? error.message : String(error)));
+    thread.on('exit', (code) => fail(`exit code ${code}`));
+    return thread;
+  });
+
+  function onReply(reply: ViewReply): void {
+    if ('failure' in reply) return fail(reply.failure);
+    atWork.get(reply.number)?.resolve(reply.batch);
+    atWork.delete(reply.number);
+  }
+
+  /** The first failure stays: what has been made is still handed out, everything after it is refused. */
+  function fail(reason: string): void {
+    failWith(new NearvoteError('worker_failed', `A thread that makes views failed: ${reason}`));
+  }
+
+  function failWith(error: NearvoteError): void {
+    failure ??= error;
+    for (const batch of atWork.values()) batch.reject(failure);
+    atWork.clear();
+  }
+
+  function request(): void {
+    const awaited = awaitedBatch();
+    queue.push(awaited);
+    if (failure !== undefined) return awaited.reject(failure);
+    atWork.set(number, awaited);
+    const message: ViewRequest = { number, place, images: sampler.batch(place) };
+    threads[number % threads.length]?.postMessage(message);
+    number++;
+    place = placeAfter(place, sampler.batchesPerEpoch);
+  }
+
+  while (queue.length < ahead) request();
+  return {
+    next: () => {
+      request();
+      // There is one: it was asked for just now at the latest.
+      return queue.shift()?.promise ?? Promise.reject(new Error('Expected a batch on its way'));
+    },
+    close: async () => {
+      failWith(new NearvoteError('shutting_down', 'The threads that make views were closed'));
+      await Promise.all(threads.map((thread) => thread.terminate()));
+    },
+  };
+}
+
+/** Promise.withResolvers came with Node 22. */
+function awaitedBatch(): Awaited {
+  let resolve: Awaited['resolve'] = () => undefined;
+  let reject: Awaited['reject'] = () => undefined;
+  const promise = new Promise<ViewBatch>((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  // A batch that nobody takes any more may fail unheard.
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}
