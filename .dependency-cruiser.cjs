@@ -69,6 +69,20 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/(onnx|domain)/' },
     },
     {
+      name: 'augment-has-pixels-only',
+      severity: 'error',
+      comment: 'augmentation is pure: numbers come from the random source that is passed in',
+      from: { path: '^src/train/augment/' },
+      to: { pathNot: '^src/(domain|train/augment|train/permutation)' },
+    },
+    {
+      name: 'train-knows-no-server',
+      severity: 'error',
+      comment: 'training is offline; cli/ wires it to whatever serves',
+      from: { path: '^src/train/' },
+      to: { path: '^src/(server|inference|cli)/' },
+    },
+    {
       name: 'no-junk-drawers',
       severity: 'error',
       from: {},
@@ -80,6 +94,7 @@ module.exports = {
     only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
     only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/tsne'),
+    only('yaml', 'yaml', '^src/train/config/read-config'),
     only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
     only('express', 'express|express-rate-limit|multer|helmet', '^src/server/'),
     only('prom-client', 'prom-client', '^src/server/metrics\\.ts$'),

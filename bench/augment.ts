@@ -5,7 +5,7 @@
 import { cpus } from 'node:os';
 import { seededRandom } from '../src/domain/seeded-random.js';
 import { composeOperations, type Operation } from '../src/train/augment/compose.js';
-import { viewSeed } from '../src/train/augment/view-seed.js';
+import { seedOf } from '../src/train/seed-of.js';
 import { median } from './figures.js';
 
 const crop: Operation = { kind: 'randomResizedCrop', scale: [0.2, 1], ratio: [0.75, 4 / 3] };
@@ -37,12 +37,15 @@ const rounds = 7;
 /** Microseconds a view: the median of rounds over images that differ, after one to warm up. */
 function measure(operations: readonly Operation[], from: number, to: number): string {
   const augment = composeOperations(operations, to);
-  const bytes = Uint8ClampedArray.from({ length: images * from * from * 3 }, (_, i) => (i * 2654435761) >>> 24);
+  const bytes = Uint8ClampedArray.from(
+    { length: images * from * from * 3 },
+    (_, i) => (i * 2654435761) >>> 24,
+  );
   const round = (epoch: number): number => {
     const started = performance.now();
     for (let image = 0; image < images; image++) {
       const values = bytes.subarray(image * from * from * 3, (image + 1) * from * from * 3);
-      const random = seededRandom(viewSeed({ seed: 1, epoch, image, view: 0 }));
+      const random = seededRandom(seedOf(1, epoch, image, 0));
       augment({ values, width: from, height: from }, random);
     }
     return ((performance.now() - started) * 1000) / images;

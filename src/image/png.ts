@@ -6,5 +6,7 @@ export function encodePng(
   pixels: Uint8Array | Uint8ClampedArray,
   { width, height }: ImageSize,
 ): Promise<Uint8Array> {
-  return sharp(pixels, { raw: { width, height, channels: 3 } }).png().toBuffer();
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
 }

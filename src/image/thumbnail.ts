@@ -28,7 +28,11 @@ export async function makeThumbnail(content: ImageContent | Uint8Array, side: nu
   return toWebp(await decoder.decode(content), size, enlarge);
 }
 
-async function toWebp(pixels: Uint8Array, { width, height }: ImageSize, lossless: boolean): Promise<Uint8Array> {
+async function toWebp(
+  pixels: Uint8Array,
+  { width, height }: ImageSize,
+  lossless: boolean,
+): Promise<Uint8Array> {
   const image = sharp(pixels, { raw: { width, height, channels: 3 } });
   // Lossy WebP halves the resolution of colour, which shows where one pixel has become many.
   return image.webp(lossless ? { lossless } : { quality: 75 }).toBuffer();

@@ -16,7 +16,9 @@ export function channelStatistics({ pixels, count, side }: DecodedImages): Chann
   const counts = [new Float64Array(256), new Float64Array(256), new Float64Array(256)] as const;
   const [red, green, blue] = counts;
   for (let i = 0; i < values.length; i += 3) {
-    const [r, g, b] = [values[i] ?? 0, values[i + 1] ?? 0, values[i + 2] ?? 0];
+    const r = values[i] ?? 0;
+    const g = values[i + 1] ?? 0;
+    const b = values[i + 2] ?? 0;
     red[r] = (red[r] ?? 0) + 1;
     green[g] = (green[g] ?? 0) + 1;
     blue[b] = (blue[b] ?? 0) + 1;
@@ -26,7 +28,8 @@ export function channelStatistics({ pixels, count, side }: DecodedImages): Chann
     channel.reduce((sum, often, value) => sum + often * value, 0) / total / 255;
   const stdOf = (channel: Float64Array): number => {
     const mean = meanOf(channel);
-    const variance = channel.reduce((sum, often, value) => sum + often * (value / 255 - mean) ** 2, 0) / total;
+    const variance =
+      channel.reduce((sum, often, value) => sum + often * (value / 255 - mean) ** 2, 0) / total;
     return Math.max(leastStd, Math.sqrt(variance));
   };
   return {

@@ -16,7 +16,10 @@ export interface ExpectedConfig {
  * Reads a checkpoint; undefined where there is none.
  * @throws NearvoteError `checkpoint_invalid` where it is damaged, or of another config than `expected`
  */
-export async function readCheckpoint(path: string, expected: ExpectedConfig): Promise<Checkpoint | undefined> {
+export async function readCheckpoint(
+  path: string,
+  expected: ExpectedConfig,
+): Promise<Checkpoint | undefined> {
   let file: FileHandle;
   try {
     file = await open(path, 'r');

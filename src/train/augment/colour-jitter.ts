@@ -1,4 +1,10 @@
-import { changeBrightness, changeContrast, changeHue, changeSaturation, type ColourChange } from './colour.js';
+import {
+  changeBrightness,
+  changeContrast,
+  changeHue,
+  changeSaturation,
+  type ColourChange,
+} from './colour.js';
 import { below, uniform, type Augmentation } from './pixels.js';
 
 export interface ColourJitterOptions {

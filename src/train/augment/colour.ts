@@ -22,7 +22,9 @@ export const changeContrast: ColourChange = (values, factor) => {
 /** Blends each pixel with its own grey: torchvision's adjust_saturation. */
 export const changeSaturation: ColourChange = (values, factor) => {
   for (let i = 0; i < values.length; i += 3) {
-    const [red, green, blue] = [values[i] ?? 0, values[i + 1] ?? 0, values[i + 2] ?? 0];
+    const red = values[i] ?? 0;
+    const green = values[i + 1] ?? 0;
+    const blue = values[i + 2] ?? 0;
     const shift = (1 - factor) * (redWeight * red + greenWeight * green + blueWeight * blue);
     values[i] = factor * red + shift;
     values[i + 1] = factor * green + shift;
@@ -37,7 +39,9 @@ export const changeSaturation: ColourChange = (values, factor) => {
 export const changeHue: ColourChange = (values, turn) => {
   const sixths = 6 * (turn - Math.floor(turn));
   for (let i = 0; i < values.length; i += 3) {
-    const [red, green, blue] = [values[i] ?? 0, values[i + 1] ?? 0, values[i + 2] ?? 0];
+    const red = values[i] ?? 0;
+    const green = values[i + 1] ?? 0;
+    const blue = values[i + 2] ?? 0;
     const most = red > green ? (red > blue ? red : blue) : green > blue ? green : blue;
     const least = red < green ? (red < blue ? red : blue) : green < blue ? green : blue;
     const range = most - least;

@@ -92,7 +92,11 @@ function drawBox(size: number, share: number, random: Random): Corners {
   };
 }
 
-function pasteBoxes({ pixels, size }: SoftBatch, partners: Int32Array, box: Corners): Uint8Array<ArrayBuffer> {
+function pasteBoxes(
+  { pixels, size }: SoftBatch,
+  partners: Int32Array,
+  box: Corners,
+): Uint8Array<ArrayBuffer> {
   const out = pixels.slice();
   for (const [view, partner] of partners.entries()) {
     for (let y = box.top; y < box.bottom; y++) {

@@ -11,7 +11,7 @@ export interface Box {
 /** What each output of one axis is made of: `count` inputs from `starts[i]` on, weighted `weights[i * count ...]`. */
 interface Taps {
   readonly starts: Int32Array;
-  readonly weights: Float32Array;
+  readonly weights: Float64Array;
   readonly count: number;
 }
 
@@ -24,10 +24,10 @@ export type Resample = (image: Pixels, box: Box) => Pixels;
  */
 export function createResampler({ width, height }: Pick<Box, 'width' | 'height'>): Resample {
   // [box height, width, 3], kept between calls: a new one for every view costs as much as filling it.
-  let rows = new Float32Array(0);
+  let rows = new Float64Array(0);
 
   return (image, box) => {
-    if (rows.length < box.height * width * 3) rows = new Float32Array(box.height * width * 3);
+    if (rows.length < box.height * width * 3) rows = new Float64Array(box.height * width * 3);
     const across = axisTaps(box.width, width);
     resampleRows(image, { box, across, into: rows });
     const down = axisTaps(box.height, height);
@@ -39,25 +39,26 @@ export function createResampler({ width, height }: Pick<Box, 'width' | 'height'>
 
 function resampleRows(
   { values, width }: Pixels,
-  { box, across, into }: { readonly box: Box; readonly across: Taps; readonly into: Float32Array },
+  { box, across, into }: { readonly box: Box; readonly across: Taps; readonly into: Float64Array },
 ): void {
   const { starts, weights, count } = across;
   let to = 0;
   for (let y = 0; y < box.height; y++) {
     const row = ((box.top + y) * width + box.left) * 3;
     for (let x = 0; x < starts.length; x++) {
-      let from = row + (starts[x] ?? 0) * 3;
+      const from = row + (starts[x] ?? 0) * 3;
       const tap = x * count;
-      const [first, second] = [weights[tap] ?? 0, weights[tap + 1] ?? 0];
+      const first = weights[tap] ?? 0;
+      const second = weights[tap + 1] ?? 0;
       let red = first * (values[from] ?? 0) + second * (values[from + 3] ?? 0);
       let green = first * (values[from + 1] ?? 0) + second * (values[from + 4] ?? 0);
       let blue = first * (values[from + 2] ?? 0) + second * (values[from + 5] ?? 0);
       for (let k = 2; k < count; k++) {
-        from = row + ((starts[x] ?? 0) + k) * 3;
         const weight = weights[tap + k] ?? 0;
-        red += weight * (values[from] ?? 0);
-        green += weight * (values[from + 1] ?? 0);
-        blue += weight * (values[from + 2] ?? 0);
+        const at = from + 3 * k;
+        red += weight * (values[at] ?? 0);
+        green += weight * (values[at + 1] ?? 0);
+        blue += weight * (values[at + 2] ?? 0);
       }
       into[to] = red;
       into[to + 1] = green;
@@ -68,7 +69,7 @@ function resampleRows(
 }
 
 function resampleColumns(
-  rows: Float32Array,
+  rows: Float64Array,
   {
     rowLength,
     down,
@@ -79,7 +80,8 @@ function resampleColumns(
   for (let y = 0; y < starts.length; y++) {
     const from = (starts[y] ?? 0) * rowLength;
     const to = y * rowLength;
-    const [first, second] = [weights[y * count] ?? 0, weights[y * count + 1] ?? 0];
+    const first = weights[y * count] ?? 0;
+    const second = weights[y * count + 1] ?? 0;
     for (let i = 0; i < rowLength; i++) {
       let sum = first * (rows[from + i] ?? 0) + second * (rows[from + rowLength + i] ?? 0);
       for (let k = 2; k < count; k++) {
@@ -94,9 +96,9 @@ function resampleColumns(
 function axisTaps(length: number, size: number): Taps {
   const scale = length / size;
   const support = Math.max(1, scale);
-  const count = Math.max(2, Math.min(length, scale > 1 ? 2 * Math.ceil(support) + 1 : 2));
+  const count = Math.max(2, Math.min(length, Math.ceil(2 * support)));
   const starts = new Int32Array(size);
-  const weights = new Float32Array(size * count);
+  const weights = new Float64Array(size * count);
   for (let i = 0; i < size; i++) {
     const centre = (i + 0.5) * scale;
     const least = Math.max(0, Math.floor(centre - support + 0.5));
@@ -104,8 +106,7 @@ function axisTaps(length: number, size: number): Taps {
     const start = Math.max(0, Math.min(least, length - count));
     let sum = 0;
     for (let k = 0; k < count; k++) {
-      const weight =
-        start + k < length ? Math.max(0, 1 - Math.abs(start + k + 0.5 - centre) / support) : 0;
+      const weight = start + k < length ? Math.max(0, 1 - Math.abs(start + k + 0.5 - centre) / support) : 0;
       weights[i * count + k] = weight;
       sum += weight;
     }

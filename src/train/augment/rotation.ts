@@ -32,8 +32,10 @@ function rotate(image: Pixels, { degrees, mode }: RotationOptions): Pixels {
       // Rows grow downwards, so counter-clockwise for the eye is clockwise in these axes, and this is its inverse.
       const fromX = cos * (x - middleX) - sin * (y - middleY) + middleX;
       const fromY = sin * (x - middleX) + cos * (y - middleY) + middleY;
-      const [left, top] = [Math.floor(fromX), Math.floor(fromY)];
-      const [right, down] = [fromX - left, fromY - top];
+      const left = Math.floor(fromX);
+      const top = Math.floor(fromY);
+      const right = fromX - left;
+      const down = fromY - top;
       const a = place(left, top);
       const b = place(left + 1, top);
       const c = place(left, top + 1);

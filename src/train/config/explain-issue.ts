@@ -31,10 +31,17 @@ function expectation(issue: z.core.$ZodIssue): string {
       return `${sizeOf(issue.origin)} ${issue.inclusive === false ? 'above' : 'of at least'} ${issue.minimum}`;
     case 'too_big':
       return `${sizeOf(issue.origin)} ${issue.inclusive === false ? 'below' : 'of at most'} ${issue.maximum}`;
+    case 'invalid_union':
+      if ('options' in issue && issue.options) return `one of ${issue.options.join(', ')}`;
+      return inWords(issue.message);
     default:
-      // Written in the schema as Expected ...; a discriminated union says what it could not match.
-      return issue.message.replace(/^Expected /, '').replace(/^Invalid input$/, 'one of the known kinds');
+      return inWords(issue.message);
   }
+}
+
+/** The schema's own messages begin as ours do. */
+function inWords(message: string): string {
+  return message.replace(/^Expected /, '');
 }
 
 function nameOf(type: string): string {

@@ -21,9 +21,13 @@ export async function readTrainConfig(path: string): Promise<ReadConfig> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new NearvoteError('config_invalid', `Expected a config at ${path} but it cannot be read (${reason})`, {
-      cause,
-    });
+    throw new NearvoteError(
+      'config_invalid',
+      `Expected a config at ${path} but it cannot be read (${reason})`,
+      {
+        cause,
+      },
+    );
   }
   const config = parseTrainConfig(text, path);
   return { config, hash: hashConfig(config) };

@@ -182,7 +182,9 @@ describe('rotation', () => {
   });
 
   it('leaves the image as it is at the angle in the middle', () => {
-    expect(rowsOf(rotation({ degrees: 30, mode: 'reflect' })(numbered, draws(0.5)))).toEqual(rowsOf(numbered));
+    expect(rowsOf(rotation({ degrees: 30, mode: 'reflect' })(numbered, draws(0.5)))).toEqual(
+      rowsOf(numbered),
+    );
   });
 
   it('blends four neighbours, and black with what lies outside', () => {

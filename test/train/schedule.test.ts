@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { parseDuration } from '../../src/train/duration.js';
+import { fractionDone, rateFactor, type ScheduleOptions } from '../../src/train/schedule.js';
+
+describe('the cosine schedule', () => {
+  const cosine: ScheduleOptions = { kind: 'cosine', warmUp: 0.1, final: 0.2 };
+
+  it('rises in a straight line, then falls along half a cosine', () => {
+    const factors = [0, 0.05, 0.1, 0.1 + 0.9 / 3, 0.55, 1].map((fraction) => rateFactor(cosine, fraction));
+    // A third of the way the cosine of 60 degrees is a half: three quarters of the fall are left.
+    for (const [i, expected] of [0, 0.5, 1, 0.8, 0.6, 0.2].entries())
+      expect(factors[i]).toBeCloseTo(expected, 12);
+  });
+
+  it('is what the PyTorch recipe computes', () => {
+    for (const fraction of [0.02, 0.05, 0.3, 0.77]) {
+      const recipe =
+        fraction < 0.05 ? fraction / 0.05 : 0.5 * (1 + Math.cos((Math.PI * (fraction - 0.05)) / 0.95));
+      expect(rateFactor({ kind: 'cosine', warmUp: 0.05, final: 0 }, fraction)).toBeCloseTo(recipe, 12);
+    }
+  });
+
+  it('begins at the top without a warm-up, and stays at its ends beyond them', () => {
+    expect(rateFactor({ ...cosine, warmUp: 0 }, 0)).toBe(1);
+    expect(rateFactor(cosine, 1.3)).toBeCloseTo(0.2, 12);
+    expect(rateFactor(cosine, -1)).toBe(0);
+  });
+});
+
+describe('the one-cycle schedule', () => {
+  it('rises from a 25th along half a cosine and falls along the other', () => {
+    const cycle: ScheduleOptions = { kind: 'one-cycle', warmUp: 0.4, final: 0 };
+    const factors = [0, 0.2, 0.4, 0.7, 1].map((fraction) => rateFactor(cycle, fraction));
+    for (const [i, expected] of [0.04, 0.52, 1, 0.5, 0].entries())
+      expect(factors[i]).toBeCloseTo(expected, 12);
+  });
+});
+
+describe('the fraction of the work', () => {
+  it('is that of the steps or of the time, whichever is further', () => {
+    expect(fractionDone({ step: 25, totalSteps: 100, elapsedSeconds: 900 })).toBe(0.25);
+    expect(fractionDone({ step: 25, totalSteps: 100, elapsedSeconds: 900, budgetSeconds: 1800 })).toBe(0.5);
+    expect(fractionDone({ step: 75, totalSteps: 100, elapsedSeconds: 900, budgetSeconds: 1800 })).toBe(0.75);
+    expect(fractionDone({ step: 1, totalSteps: 100, elapsedSeconds: 99, budgetSeconds: 9 })).toBe(1);
+  });
+});
+
+describe('a duration', () => {
+  it.each([
+    ['2h', 7200],
+    ['90m', 5400],
+    ['1h30m', 5400],
+    ['45s', 45],
+    ['1.5h', 5400],
+    ['1d2h', 93_600],
+  ])('%s is so many seconds', (text, seconds) => {
+    expect(parseDuration(text)).toBe(seconds);
+  });
+
+  it.each(['', '2', 'h', '2 hours', '-1h', '1.2.3h', '0m', '30m1h'])('cannot be read out of "%s"', (text) => {
+    expect(parseDuration(text)).toBeUndefined();
+  });
+});
