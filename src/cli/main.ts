@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   compare: async () => (await import('./compare.js')).compareCommand(),
   audit: async () => (await import('./audit.js')).auditCommand(),
   encoder: async () => (await import('./encoder.js')).encoderCommand(),
+  train: async () => (await import('./train.js')).trainCommand(),
 };
 
 async function createProgram(named: string | undefined): Promise<Command> {

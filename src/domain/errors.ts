@@ -42,6 +42,7 @@ export const errorCodes = [
   'calibration_invalid',
   'config_invalid',
   'checkpoint_invalid',
+  'training_diverged',
   'recall_too_low',
   'output_unwritable',
   'address_unavailable',

@@ -21,6 +21,11 @@ export const encoderManifestSchema = z.strictObject({
   trainedOn: z.array(z.string()),
   metrics: z.record(z.string(), z.number()),
   licence: z.string().min(1),
+  /** Of the config that `nearvote train` made it by. */
+  configHash: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 });
 
 export type EncoderManifest = z.infer<typeof encoderManifestSchema>;

@@ -53,6 +53,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   calibration_invalid: hidden(500, 'The calibration is invalid'),
   config_invalid: hidden(500, 'The training config is invalid'),
   checkpoint_invalid: hidden(500, 'The checkpoint is invalid'),
+  training_diverged: hidden(500, 'The training has diverged'),
   recall_too_low: hidden(500, 'The index recall is too low'),
   output_unwritable: hidden(500, 'The output cannot be written'),
   address_unavailable: hidden(500, 'The address is unavailable'),

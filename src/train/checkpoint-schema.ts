@@ -10,6 +10,8 @@ export const checkpointHeaderSchema = z.strictObject({
   step: count,
   /** The next batch. */
   place: z.strictObject({ epoch: count, step: count }),
+  /** Of the epoch under way. */
+  losses: z.strictObject({ sum: z.number(), count }),
   /** Of training, over all its runs. */
   elapsedSeconds: z.number().min(0),
   /** The best validation so far; null before the first. */

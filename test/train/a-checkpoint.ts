@@ -8,6 +8,7 @@ export function aCheckpoint(step: number, values = 12): Checkpoint {
     config: configOf,
     step,
     place: { epoch: 2, step: 5 },
+    losses: { sum: 0.1 + 0.7, count: 2 },
     elapsedSeconds: 0.1 + 0.2,
     best: { metric: 'precision@1', value: 0.875, step: 3 },
     history: [{ step: 1, loss: 1 / 3 }],

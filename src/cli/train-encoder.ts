@@ -1,0 +1,154 @@
+import type { Progress } from '../build/progress.js';
+import type { TrainConfig } from '../train/config/schema.js';
+import { epochLine, inTime } from '../train/describe-run.js';
+import { freezeNetwork } from '../train/freeze.js';
+import { openFrozen } from '../train/frozen.js';
+import type { TrainingState } from '../train/learner.js';
+import { runLoop, type EndReason, type Figures } from '../train/loop.js';
+import { openRunFolder } from '../train/run-folder.js';
+import { createSampler } from '../train/sampler.js';
+import { createTrainingStep } from '../train/step.js';
+import { validate } from '../train/validate.js';
+import { createViewPool } from '../train/views.js';
+import { viewOptions, type TrainingData } from './train-data.js';
+
+export interface TrainEncoderOptions {
+  readonly config: TrainConfig;
+  readonly hash: string;
+  readonly data: TrainingData;
+  /** Of the run. */
+  readonly dir: string;
+  readonly fresh: boolean;
+  readonly progress: Progress;
+}
+
+export interface TrainedEncoder {
+  readonly ended: EndReason;
+  readonly step: number;
+  readonly model: Uint8Array;
+  readonly dimension: number;
+  readonly metrics: Figures;
+  readonly history: readonly Figures[];
+}
+
+/** So that a validation during training takes seconds; the last one is over everything. */
+const mostWhileTraining = { mostReferences: 10_000, mostQueries: 2_000 };
+
+/** Trains by a config, going on where its run folder left off, and freezes the best weights. */
+export async function trainEncoder(options: TrainEncoderOptions): Promise<TrainedEncoder> {
+  const { config, hash, data, progress } = options;
+  const { images, validation, statistics } = data;
+  const { name, seed, model, threads = 1 } = config;
+  const folder = await openRunFolder({ dir: options.dir, config: { name, hash }, fresh: options.fresh });
+  const closing: (() => Promise<void>)[] = [() => folder.release()];
+  try {
+    const network = {
+      architecture: { name: model.architecture, widths: model.widths },
+      inputSize: { height: model.inputSize, width: model.inputSize },
+      ...statistics,
+    };
+    const learner = await createTrainingStep({
+      ...network,
+      views: 2 * config.batch,
+      classes: images.labelNames.length,
+      temperature: config.temperature,
+      optimizer: config.optimizer,
+      clipNorm: config.clip,
+      emaDecay: config.ema?.decay,
+      threads,
+      seed,
+    });
+    closing.push(() => learner.release());
+    const { last } = folder;
+    if (last !== undefined) learner.load({ steps: last.step, vectors: last.tensors });
+
+    const sampler = createSampler({ ...config, ...images, kind: config.sampler, classes: images.labelNames.length });
+    const views = createViewPool({
+      views: viewOptions(config, images),
+      sampler,
+      from: last?.place ?? { epoch: 0, step: 0 },
+      workers: config.workers,
+    });
+    closing.push(() => views.close());
+
+    const measure = async (state: TrainingState, most: Partial<typeof mostWhileTraining>): Promise<Figures> => {
+      if (validation === undefined) return {};
+      const frozen = await openFrozen(freezeNetwork({ ...network, state, withHead: true }), threads);
+      try {
+        const { k, temperature } = config.validation;
+        return await validate({
+          embed: (pixels, count) => frozen.embed(pixels, count),
+          inputSize: model.inputSize,
+          references: images,
+          queries: validation,
+          ...most,
+          vote: { k, temperature },
+          threads,
+          seed,
+          progress,
+        });
+      } finally {
+        await frozen.close();
+      }
+    };
+
+    const stop = watchSignals();
+    closing.push(() => Promise.resolve(stop.unwatch()));
+    const say = async (line: string): Promise<void> => {
+      console.error(line);
+      await folder.log(line);
+    };
+    await say(
+      last === undefined
+        ? `training ${name}: ${images.count} images, ${sampler.batchesPerEpoch} steps an epoch, ${threads} threads`
+        : `going on with ${name} from step ${last.step}, after ${inTime(last.elapsedSeconds)}`,
+    );
+    let fraction = 0;
+    const result = await runLoop({
+      config,
+      hash,
+      learner,
+      batchesPerEpoch: sampler.batchesPerEpoch,
+      nextBatch: () => views.next(),
+      validate: validation === undefined ? undefined : (state) => measure(state, mostWhileTraining),
+      from: last,
+      saveLast: folder.saveLast,
+      saveBest: folder.saveBest,
+      onStep: (step) => {
+        fraction = step.fraction;
+      },
+      onEpoch: (figures) => say(epochLine({ figures, epochs: config.epochs, fraction })),
+      now: () => performance.now() / 1000,
+      stopping: () => stop.asked(),
+    });
+    const best = (await folder.readBest()) ?? result.last;
+    const state: TrainingState = { steps: best.step, vectors: best.tensors };
+    const model_ = freezeNetwork({ ...network, state, withHead: false });
+    const metrics = result.ended === 'stopped' ? {} : await measure(state, {});
+    return {
+      ended: result.ended,
+      step: result.last.step,
+      model: model_,
+      dimension: learner.layout.dimension,
+      metrics: { ...metrics, steps: best.step, seconds: Math.round(result.last.elapsedSeconds) },
+      history: result.last.history,
+    };
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+/** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */
+function watchSignals(): { readonly asked: () => boolean; readonly unwatch: () => void } {
+  let asked = false;
+  const onSignal = (): void => {
+    if (asked) process.exit(1);
+    asked = true;
+    console.error('nearvote: stopping after this step; once more to stop at once');
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return {
+    asked: () => asked,
+    unwatch: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
+  };
+}

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { encoderManifestSchema, type EncoderManifest } from '../encoder/manifest.js';
+import type { Figures } from './loop.js';
+
+export interface EncoderFilesOptions {
+  readonly name: string;
+  readonly version: string;
+  readonly licence: string;
+  readonly trainedOn: string;
+  readonly model: Uint8Array;
+  readonly input: { readonly size: number; readonly fit: EncoderManifest['input']['fit']; readonly kernel: EncoderManifest['input']['kernel'] };
+  readonly dimension: number;
+  readonly metrics: Figures;
+  /** The YAML that it was trained by, and what `hashConfig` makes of it. */
+  readonly config: { readonly text: string; readonly hash: string };
+  /** Lines for people, of the model card. */
+  readonly architecture: string;
+  readonly images: string;
+  /** Of every epoch. */
+  readonly history: readonly Figures[];
+}
+
+/** The files of `models/NAME`: the encoder and its manifest, a model card, the config and the figures of every epoch. */
+export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<string, Uint8Array | string>> {
+  const { name, version, licence, trainedOn, model, input, dimension, metrics, config, history } = options;
+  const manifest: EncoderManifest = encoderManifestSchema.parse({
+    name,
+    version,
+    format: 'onnx',
+    file: 'encoder.onnx',
+    sha256: createHash('sha256').update(model).digest('hex'),
+    input: { name: 'pixels', width: input.size, height: input.size, fit: input.fit, kernel: input.kernel },
+    output: { name: 'embeddings', dimension },
+    trainedOn: [trainedOn],
+    metrics,
+    licence,
+    configHash: config.hash,
+  } satisfies EncoderManifest);
+  return {
+    'encoder.onnx': model,
+    'encoder.json': `${JSON.stringify(manifest, null, 2)}\n`,
+    'README.md': modelCard(options),
+    'config.yml': config.text,
+    'history.jsonl': history.map((figures) => `${JSON.stringify(figures)}\n`).join(''),
+  };
+}
+
+function modelCard(options: EncoderFilesOptions): string {
+  const { name, version, licence, trainedOn, architecture, images, metrics, config, input, dimension } = options;
+  const rows = Object.entries(metrics).map(([figure, value]) => `| ${figure} | ${figureText(value)} |`);
+  return `# ${name} ${version}
+
+An image encoder trained by nearvote with supervised contrastive loss (Khosla et al. 2020, arXiv:2004.11362). It turns a
+${input.size} x ${input.size} RGB image into a point of ${dimension} dimensions; the nearest labelled images decide what
+it shows. It names nothing by itself.
+
+- architecture: ${architecture}
+- trained on: ${trainedOn}, ${images}
+- licence: ${licence}
+- config: config.yml, sha256 of its content ${config.hash}; every epoch's figures: history.jsonl
+
+| figure | value |
+| --- | --- |
+${rows.join('\n')}
+
+Figures after "head: " are those of the projections that the loss compared; the head is not part of this encoder. What
+the images it was trained on do not show, it has not learned to tell apart: evaluate it on your own.
+`;
+}
+
+function figureText(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(4);
+}

@@ -1,0 +1,139 @@
+import { sampleRows } from '../build/sample-rows.js';
+import type { Progress } from '../build/progress.js';
+import type { Example } from '../domain/decision.js';
+import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
+import { answersOf } from '../evaluate/answers.js';
+import { measureClusters } from '../evaluate/measure-clusters.js';
+import { measureRetrieval } from '../evaluate/measure-retrieval.js';
+import { averageRetrieval } from '../evaluate/metrics/retrieval.js';
+import { createExactSearcher } from '../neighbours/exact.js';
+import { resized } from './augment/resized-crop.js';
+import type { DecodedImages } from './images.js';
+import type { Figures } from './loop.js';
+
+/** What images become: unit rows before the projection head and after it. */
+export interface BothEmbeddings {
+  /** `[count, dimension]` */
+  readonly features: Float32Array;
+  /** `[count, 128]` */
+  readonly projections: Float32Array;
+}
+
+export interface ValidateOptions {
+  /** A frozen network; pixels are uint8 RGB `[count, inputSize, inputSize, 3]`. */
+  readonly embed: (pixels: Uint8Array, count: number) => Promise<BothEmbeddings>;
+  readonly inputSize: number;
+  /** Labelled images that vote. */
+  readonly references: DecodedImages;
+  readonly queries: DecodedImages;
+  /** At most so many of each, chosen by the seed; all unless told. */
+  readonly mostReferences?: number | undefined;
+  readonly mostQueries?: number | undefined;
+  readonly vote: { readonly k: number; readonly temperature: number };
+  readonly threads: number;
+  readonly seed: number;
+  readonly progress: Progress;
+}
+
+const imagesPerRun = 64;
+
+/**
+ * What the encoder is worth to its neighbours, by the metrics of `nearvote evaluate` with exact search: of the features
+ * that will be served, and with `head: ` before their names of the projections that the loss saw.
+ */
+export async function validate(options: ValidateOptions): Promise<Figures> {
+  const { references, queries, mostReferences, mostQueries, seed } = options;
+  const referenceRows = sampleRows({ size: references.count, count: mostReferences ?? references.count, seed });
+  const queryRows = sampleRows({ size: queries.count, count: mostQueries ?? queries.count, seed });
+  const labelled = [labelsOf(references, referenceRows), labelsOf(queries, queryRows)] as const;
+  const [known, asked] = [
+    await embedRows(options, references, referenceRows),
+    await embedRows(options, queries, queryRows),
+  ];
+  const figures: Record<string, number> = {};
+  for (const [prefix, which] of [
+    ['', 'features'],
+    ['head: ', 'projections'],
+  ] as const) {
+    const measured = await measure(options, { references: known[which], queries: asked[which], labelled });
+    for (const [name, value] of Object.entries(measured)) figures[`${prefix}${name}`] = value;
+  }
+  return figures;
+}
+
+interface Side {
+  readonly references: Embeddings;
+  readonly queries: Embeddings;
+  /** Of the references and of the queries. */
+  readonly labelled: readonly [readonly string[], readonly string[]];
+}
+
+async function measure(
+  { vote, threads, seed, progress }: ValidateOptions,
+  { references, queries, labelled }: Side,
+): Promise<Record<string, number>> {
+  const [known, truths] = labelled;
+  const examples = known.map((label, row): Example => ({ id: String(row), label, source: '' }));
+  const exact = await createExactSearcher({ embeddings: references, threads });
+  try {
+    const { scores } = await measureRetrieval({ queries, truths, examples, exact, mostRecall: 1, progress });
+    const { precisionAt1, rPrecision, mapAtR } = averageRetrieval(scores);
+    const k = Math.min(vote.k, examples.length);
+    const found = await exact.search(queries, k);
+    const answers = answersOf({ found, examples }, k, { rule: 'softmax', temperature: vote.temperature });
+    const right = answers.filter(({ label }, i) => label === truths[i]).length;
+    const { ami, nmi } = measureClusters({ embeddings: queries, labels: truths, seed });
+    return {
+      'precision@1': precisionAt1,
+      accuracy: right / truths.length,
+      'R-precision': rPrecision,
+      'MAP@R': mapAtR,
+      AMI: ami,
+      NMI: nmi,
+    };
+  } finally {
+    await exact.close();
+  }
+}
+
+function labelsOf({ labels, labelNames }: DecodedImages, rows: Int32Array): string[] {
+  return Array.from(rows, (row) => labelNames[labels[row] ?? -1] ?? '');
+}
+
+/** Whole images as they are stored, brought to the input's size: what the served decoder would give, or very nearly. */
+async function embedRows(
+  { embed, inputSize, progress }: ValidateOptions,
+  { pixels, side }: DecodedImages,
+  rows: Int32Array,
+): Promise<{ features: Embeddings; projections: Embeddings }> {
+  const [storedBytes, inputBytes] = [side * side * 3, inputSize * inputSize * 3];
+  const fit = resized(inputSize);
+  const parts: BothEmbeddings[] = [];
+  progress.start({ name: 'embedding', total: rows.length, unit: 'images' });
+  for (let start = 0; start < rows.length; start += imagesPerRun) {
+    const chunk = rows.subarray(start, start + imagesPerRun);
+    const batch = new Uint8Array(chunk.length * inputBytes);
+    for (const [i, row] of chunk.entries()) {
+      const values = new Uint8ClampedArray(pixels, row * storedBytes, storedBytes);
+      batch.set(fit({ values, width: side, height: side }, () => 0).values, i * inputBytes);
+    }
+    parts.push(await embed(batch, chunk.length));
+    progress.advance(chunk.length);
+  }
+  progress.finish();
+  const joined = (which: keyof BothEmbeddings): Embeddings => {
+    const dimension = (parts[0]?.[which].length ?? 0) / Math.min(rows.length, imagesPerRun);
+    return asEmbeddings(concat(parts.map((part) => part[which])), dimension);
+  };
+  return { features: joined('features'), projections: joined('projections') };
+}
+
+function concat(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
+  }
+  return all;
+}
