@@ -27,7 +27,7 @@ import type { ElementType } from './tensor.js';
 export type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto };
 
 /** A plain number is an ONNX int and an array ints; a float says so, because `1` could be either. */
-type AttributeValue =
+export type AttributeValue =
   | number
   | string
   | readonly number[]
@@ -43,12 +43,15 @@ export interface NodeOptions {
   readonly outputs: readonly string[];
   readonly attributes?: Readonly<Record<string, AttributeValue>> | undefined;
   readonly name?: string | undefined;
+  /** The set of operators it is of, the standard one unless told. */
+  readonly domain?: string | undefined;
 }
 
 /** One operation of a graph: `node('Gemm', { inputs: ['a', 'b'], outputs: ['c'], attributes: { transB: 1 } })`. */
-export function node(opType: string, { inputs, outputs, attributes = {}, name }: NodeOptions): NodeProto {
+export function node(opType: string, { inputs, outputs, attributes = {}, name, domain = '' }: NodeOptions): NodeProto {
   return create(NodeProtoSchema, {
     opType,
+    domain,
     // Named after its output, so that a runtime's message points somewhere.
     name: name ?? `${opType}:${outputs.join(',')}`,
     input: [...inputs],
@@ -121,11 +124,13 @@ export interface ModelOptions {
   readonly initializers?: readonly TensorProto[] | undefined;
   readonly opset?: number | undefined;
   readonly irVersion?: number | undefined;
+  /** Further sets of operators, at version 1. */
+  readonly domains?: readonly string[] | undefined;
 }
 
 /** A whole model; opset 17 and IR version 8 unless told. */
 export function model(options: ModelOptions): GraphModel {
-  const { name, inputs, outputs, nodes, initializers = [], opset = 17, irVersion = 8 } = options;
+  const { name, inputs, outputs, nodes, initializers = [], opset = 17, irVersion = 8, domains = [] } = options;
   const graph = create(GraphProtoSchema, {
     name,
     input: [...inputs],
@@ -136,7 +141,10 @@ export function model(options: ModelOptions): GraphModel {
   const proto = create(ModelProtoSchema, {
     irVersion: BigInt(irVersion),
     producerName: 'nearvote',
-    opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) })],
+    opsetImport: [
+      create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) }),
+      ...domains.map((domain) => create(OperatorSetIdProtoSchema, { domain, version: 1n })),
+    ],
   });
   return Object.assign(proto, { graph });
 }

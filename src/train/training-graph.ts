@@ -1,0 +1,146 @@
+import { encodeModel, model, tensorInfo, untypedInfo } from '../onnx/model.js';
+import type { Architecture } from './architectures/layers.js';
+import { lengthOf, sizeOfSpec, type ParameterLayout, type TensorSpec } from './architectures/parameters.js';
+import type { BatchNorm } from './graph/batch-norm.js';
+import { dense } from './graph/dense.js';
+import { relu } from './graph/elementwise.js';
+import type { ImageKernels } from './graph/image-kernels.js';
+import { normalisedPixels } from './graph/pixels.js';
+import { l2Normalise } from './graph/rows.js';
+import { reshaped } from './graph/shape.js';
+import { supconLoss } from './graph/supcon-loss.js';
+import { createTape, sizeOf, type Tape, type Value } from './graph/tape.js';
+import { optimizerSlots, updateNodes, type OptimizerOptions } from './optimizer.js';
+import { averaged, clipped, movedStatistics } from './state-nodes.js';
+import { trainingLayers } from './training-layers.js';
+
+export interface TrainingGraphOptions {
+  readonly architecture: Architecture;
+  readonly layout: ParameterLayout;
+  readonly kernels: ImageKernels;
+  /** Images a step, counting every view: N images seen twice are 2N. */
+  readonly views: number;
+  readonly inputSize: { readonly height: number; readonly width: number };
+  /** By channel, of pixels scaled to 0..1. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly classes: number;
+  readonly temperature: number;
+  readonly optimizer: OptimizerOptions;
+  /** The greatest length of the gradient of all parameters; left out, it is not clipped. */
+  readonly clipNorm?: number | undefined;
+  /** Whether averages of parameters and statistics are kept. */
+  readonly ema: boolean;
+  /** Gives `gradient` out as well, for tests. */
+  readonly withGradient?: boolean | undefined;
+}
+
+/** The flat vectors that a step reads and writes, and their lengths; an output is called `next.` and the input's name. */
+export function stateVectors(options: TrainingGraphOptions): ReadonlyMap<string, number> {
+  const parameters = lengthOf(options.layout.parameters);
+  const statistics = lengthOf(options.layout.statistics);
+  const slots = optimizerSlots(options.optimizer).map((name) => [name, parameters] as const);
+  return new Map([
+    ['parameters', parameters],
+    ...(statistics === 0 ? [] : [['statistics', statistics] as const]),
+    ...slots,
+    ...(options.ema ? ([['ema.parameters', parameters]] as const) : []),
+    ...(options.ema && statistics > 0 ? ([['ema.statistics', statistics]] as const) : []),
+  ]);
+}
+
+/** Inputs that are one number each. */
+export const stepScalars = ['learningRate', 'emaDecay', 'correction1', 'correction2'] as const;
+
+/**
+ * One training step as one ONNX graph: forward, backward, update. Inputs: `pixels` uint8 `[views, h, w, 3]`, `labels`
+ * float32 `[views, classes]`, the scalars and the state vectors. Outputs: `loss`, `gradientNorm` and the next vectors.
+ */
+export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
+  const { architecture, layout, kernels, views, inputSize, classes, optimizer } = options;
+  const tape = createTape();
+  const vectors = stateVectors(options);
+  const parameters = split(tape, 'parameters', layout.parameters);
+  const batches = new Map<string, BatchNorm>();
+
+  const pixels = normalisedPixels(tape, { ...options, ...inputSize });
+  const parameter = (name: string): Value => known(parameters, name);
+  const layers = trainingLayers({
+    tape,
+    kernels,
+    parameter,
+    dimension: architecture.dimension,
+    onBatchNorm: (name, batch) => batches.set(name, batch),
+  });
+  const features = architecture.build(layers, pixels);
+  const weights = (name: string) => ({ weight: parameter(`${name}.weight`), bias: parameter(`${name}.bias`) });
+  const hidden = relu(tape, dense(tape, features, weights('head.dense1')));
+  const embeddings = l2Normalise(tape, dense(tape, hidden, weights('head.dense2')));
+  const labels = { name: 'labels', shape: [views, classes] };
+  const loss = supconLoss(tape, { embeddings, labels, temperature: options.temperature });
+
+  const byParameter = tape.backward(loss);
+  const flat = layout.parameters.map(({ name, shape }) => {
+    const gradient = byParameter.get(parameter(name)) ?? '';
+    return reshaped(tape, gradient, [sizeOf(shape)]);
+  });
+  const gradient = tape.emit('Concat', flat, { attributes: { axis: 0 } });
+  const { norm, gradient: taken } = clipped(tape, gradient, options.clipNorm);
+
+  const updated = updateNodes(tape, {
+    optimizer,
+    parameters: 'parameters',
+    gradient: taken,
+    slots: Object.fromEntries(optimizerSlots(optimizer).map((name) => [name, name])),
+    learningRate: 'learningRate',
+    corrections: ['correction1', 'correction2'],
+    length: lengthOf(layout.parameters),
+    decayed: layout.decayed,
+  });
+  const next = new Map<string, string>([['parameters', updated.parameters], ...Object.entries(updated.slots)]);
+  if (vectors.has('statistics')) next.set('statistics', movedStatistics(tape, layout.statistics, batches));
+  for (const name of ['parameters', 'statistics']) {
+    const value = next.get(name);
+    if (vectors.has(`ema.${name}`) && value !== undefined) {
+      next.set(`ema.${name}`, averaged(tape, { average: `ema.${name}`, value, decay: 'emaDecay' }));
+    }
+  }
+
+  const outputs = new Map([
+    ['loss', loss.name],
+    ['gradientNorm', norm],
+    ...(options.withGradient === true ? [['gradient', gradient] as const] : []),
+    ...[...next].map(([name, value]) => [`next.${name}`, value] as const),
+  ]);
+  for (const [name, value] of outputs) tape.rename(value, name);
+  const { height, width } = inputSize;
+  return encodeModel(
+    model({
+      name: `train-${architecture.name}`,
+      inputs: [
+        tensorInfo({ name: 'pixels', elementType: 'uint8', dims: [views, height, width, 3] }),
+        tensorInfo({ name: 'labels', elementType: 'float32', dims: [views, classes] }),
+        ...stepScalars.map((name) => tensorInfo({ name, elementType: 'float32', dims: [] })),
+        ...[...vectors].map(([name, length]) => tensorInfo({ name, elementType: 'float32', dims: [length] })),
+      ],
+      outputs: [...outputs.keys()].map(untypedInfo),
+      nodes: tape.nodes,
+      initializers: tape.constants,
+      domains: [...tape.domains],
+    }),
+  );
+}
+
+/** The tensors of a flat vector, by their names. */
+function split(tape: Tape, vector: string, specs: readonly TensorSpec[]): ReadonlyMap<string, Value> {
+  const parts = tape.emitMany('Split', [vector, tape.ints(specs.map(sizeOfSpec))], specs.length);
+  return new Map(
+    specs.map(({ name, shape }, i) => [name, tape.parameter(reshaped(tape, parts[i] ?? '', shape), shape)]),
+  );
+}
+
+function known(parameters: ReadonlyMap<string, Value>, name: string): Value {
+  const value = parameters.get(name);
+  if (value === undefined) throw new RangeError(`Expected a declared parameter but received ${name}`);
+  return value;
+}
