@@ -73,7 +73,10 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
 
     const measure = async (state: TrainingState, most: Partial<typeof mostWhileTraining>): Promise<Figures> => {
       if (validation === undefined) return {};
-      const frozen = await openFrozen(freezeNetwork({ ...network, state, withHead: true }), threads);
+      const frozen = await openFrozen(freezeNetwork({ ...network, state, withHead: true }), {
+        size: model.inputSize,
+        threads,
+      });
       try {
         const { k, temperature } = config.validation;
         return await validate({
