@@ -2,15 +2,17 @@ import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/domain/seeded-random.js';
 import type { ArchitectureOptions } from '../../src/train/architectures/architecture.js';
-import { blockedKernels } from '../../src/train/graph/blocked-kernels.js';
 import { chooseKernels } from '../../src/train/graph/choose-kernels.js';
 import { plainKernels } from '../../src/train/graph/plain-kernels.js';
 import type { OptimizerOptions } from '../../src/train/optimizer.js';
 import { createTrainingStep, type TrainingStep } from '../../src/train/step.js';
+import { freeze } from '../../src/train/freeze.js';
+import { embed } from './embed.js';
 import { gradientOf, relativeError } from './whole-gradient.js';
 
 interface Case {
-  readonly gradient: readonly number[];
+  /** Four projections for each parameter. */
+  readonly gradient: readonly (readonly number[])[];
   readonly steps: readonly {
     readonly loss: number;
     readonly gradientNorm: number;
@@ -19,6 +21,9 @@ interface Case {
   }[];
   readonly statistics: readonly number[];
   readonly statisticsAverage: readonly number[];
+  /** Of the first three images and the first one, by the last step's weights, in evaluation mode. */
+  readonly embeddings: readonly number[];
+  readonly projections: readonly number[];
 }
 
 const recorded = JSON.parse(
@@ -46,7 +51,10 @@ const native = await chooseKernels();
 const kinds = native.block === 1 ? [plainKernels] : [plainKernels, native];
 
 let training: TrainingStep | undefined;
-afterEach(() => training?.release());
+afterEach(async () => {
+  await training?.release();
+  training = undefined;
+});
 
 for (const kernels of kinds) {
   describe(`a small network with channels in blocks of ${kernels.block}`, () => {
@@ -89,7 +97,14 @@ for (const kernels of kinds) {
       );
 
       const gradient = await gradientOf({ options, parameters, pixels, labels });
-      expect(relativeError(gradient, expected.gradient)).toBeLessThan(1e-4);
+      let offset = 0;
+      const sketches = training.layout.parameters.map(({ shape }) => {
+        const end = offset + shape.reduce((a, b) => a * b, 1);
+        const own = gradient.subarray(offset, end);
+        offset = end;
+        return [0, 1, 2, 3].map((k) => own.reduce((sum, g, i) => sum + g * Math.cos(i * (k + 1) + k), 0));
+      });
+      expect(relativeError(sketches.flat(), expected.gradient.flat())).toBeLessThan(1e-4);
 
       for (const step of expected.steps) {
         const { loss, gradientNorm } = await training.step({ pixels, labels, learningRate });
@@ -102,14 +117,18 @@ for (const kernels of kinds) {
       const { vectors } = training.state();
       expect(relativeError(vectors['statistics'] ?? [], expected.statistics)).toBeLessThan(1e-3);
       expect(relativeError(vectors['ema.statistics'] ?? [], expected.statisticsAverage)).toBeLessThan(1e-3);
+
+      const frozen = { ...options, state: training.state(), weights: 'last' } as const;
+      const folded = await embed(freeze(frozen).bytes, pixels, size);
+      expect(relativeError(folded.slice(0, expected.embeddings.length), expected.embeddings)).toBeLessThan(2e-3);
+      expect(relativeError(folded, await embed(freeze({ ...frozen, unfolded: true }).bytes, pixels, size))).toBeLessThan(1e-5);
+      const projected = await embed(freeze({ ...frozen, head: true }).bytes, pixels, size);
+      expect(relativeError(projected.slice(0, 128), expected.projections)).toBeLessThan(2e-3);
+      const averaged = await embed(freeze({ ...frozen, weights: 'ema' }).bytes, pixels, size);
+      expect(relativeError(averaged, folded)).toBeGreaterThan(1e-4);
     });
   });
 }
-
-it('knows blocks of the wrong size by what they compute', () => {
-  expect([1, 8, 16]).toContain(native.block);
-  expect(blockedKernels(8).block).toBe(8);
-});
 
 /** A sum that every number has its own weight in. */
 function checksum(values: Float32Array | undefined): number {

@@ -3,7 +3,7 @@
     /usr/bin/python3 test/train/reference/make_reference.py > test/train/reference/reference.json
 
 Parameters, pixels and labels come from the formulas below, which the test repeats, so the file holds results only:
-of each case the gradient after one backward pass, and loss, gradient norm, a checksum of the parameters and running
+of each case four projections of the gradient by each parameter (numbers weighted by cosines), and loss, gradient norm, a checksum of the parameters and running
 statistics after each of three steps. Architectures and loss are those of bench/train_step_torch.py; a second
 implementation of neither is needed there.
 """
@@ -41,6 +41,11 @@ def flat(tensors):
     return torch.cat([t.detach().reshape(-1) for t in tensors])
 
 
+def sketch(t):
+    i = torch.arange(t.numel(), dtype=torch.float64)
+    return [float(f"{(t.detach().reshape(-1).double() * torch.cos(i * (k + 1) + k)).sum().item():.8g}") for k in range(4)]
+
+
 def statistics(encoder):
     return flat([t for m in encoder.modules() if isinstance(m, nn.BatchNorm2d) for t in (m.running_mean, m.running_var)])
 
@@ -67,7 +72,7 @@ def case(build, optimizer, clip):
         loss = supcon_loss(F.normalize(head(encoder(x)), dim=1), labels, .2)
         opt.zero_grad()
         loss.backward()
-        if gradient is None: gradient = flat([p.grad for p in params]).tolist()
+        if gradient is None: gradient = [sketch(p.grad) for p in params]
         norm = nn.utils.clip_grad_norm_(params, clip).item()
         opt.step()
         decay = min(.999, (1 + t) / (10 + t))
@@ -76,11 +81,11 @@ def case(build, optimizer, clip):
         steps.append({"loss": loss.item(), "gradientNorm": norm, "parameters": (flat(params).double() * weights).sum().item(),
                       "average": (average.double() * weights).sum().item()})
     encoder.eval()
-    return {"gradient": [float(f"{g:.6g}") for g in gradient], "steps": steps,
+    return {"gradient": gradient, "steps": steps,
             "statistics": [float(f"{s:.7g}") for s in statistics(encoder).tolist()],
             "statisticsAverage": [float(f"{s:.7g}") for s in stats_average.tolist()],
-            "embeddings": [float(f"{e:.7g}") for e in F.normalize(encoder(x), dim=1).reshape(-1).tolist()],
-            "projections": [float(f"{e:.7g}") for e in F.normalize(head(encoder(x)), dim=1)[:2].reshape(-1).tolist()]}
+            "embeddings": [float(f"{e:.7g}") for e in F.normalize(encoder(x), dim=1)[:3].reshape(-1).tolist()],
+            "projections": [float(f"{e:.7g}") for e in F.normalize(head(encoder(x)), dim=1)[:1].reshape(-1).tolist()]}
 
 
 torch.set_num_threads(1)
