@@ -5,6 +5,7 @@ import { initialParameters, initialStatistics, parameterLayout } from './archite
 import type { ParameterLayout } from './architectures/parameters.js';
 import { chooseKernels } from './graph/choose-kernels.js';
 import type { ImageKernels } from './graph/image-kernels.js';
+import { sizeOf } from './graph/tape.js';
 import type { OptimizerOptions } from './optimizer.js';
 import { stateVectors, stepScalars, trainingGraph, type TrainingGraphOptions } from './training-graph.js';
 
@@ -90,14 +91,16 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
+    // One plan for all buffers took 1.8 times the memory that the arena takes step by step, and no less time.
+    enableMemPattern: false,
   });
 
   // Two sets of buffers: a step reads one and writes the other, since an update may run before the last reader.
   const buffers = (): Map<string, Tensor> =>
-    new Map([...lengths].map(([name, length]) => [name, new Tensor('float32', new Float32Array(length), [length])]));
+    new Map([...lengths].map(([name, length]) => [name, zeros([length])]));
   let [current, following] = [buffers(), buffers()];
   const results = new Map(
-    ['loss', 'gradientNorm'].map((name) => [name, new Tensor('float32', new Float32Array(1), [])]),
+    ['loss', 'gradientNorm'].map((name) => [name, zeros([])] as const),
   );
   let steps = 0;
   const first: Record<string, Float32Array> = {
@@ -162,6 +165,10 @@ function scalarsOf(
     correction1: 1 - betas.beta1 ** t,
     correction2: 1 - betas.beta2 ** t,
   };
+}
+
+function zeros(dims: readonly number[]): Tensor {
+  return new Tensor('float32', new Float32Array(sizeOf(dims)), dims);
 }
 
 function dataOf(tensor: Tensor): Float32Array {

@@ -64,7 +64,11 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
   const batches = new Map<string, BatchNorm>();
 
   const pixels = normalisedPixels(tape, { ...options, ...inputSize });
-  const parameter = (name: string): Value => known(parameters, name);
+  const read = new Set<string>();
+  const parameter = (name: string): Value => {
+    read.add(name);
+    return known(parameters, name);
+  };
   const layers = trainingLayers({
     tape,
     kernels,
@@ -80,11 +84,19 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
   const loss = supconLoss(tape, { embeddings, labels, temperature: options.temperature });
 
   const byParameter = tape.backward(loss);
-  const flat = layout.parameters.map(({ name, shape }) => {
-    const gradient = byParameter.get(parameter(name)) ?? '';
-    return reshaped(tape, gradient, [sizeOf(shape)]);
-  });
-  const gradient = tape.emit('Concat', flat, { attributes: { axis: 0 } });
+  // In the order of the layers: the runtime walks back first to what was emitted last, the gradients of the last layer,
+  // and so frees each layer's values on its way instead of keeping all of them until the first layer's gradient.
+  const flat = new Map(
+    [...read].map((name) => {
+      const value = known(parameters, name);
+      return [name, reshaped(tape, byParameter.get(value) ?? '', [sizeOf(value.shape)])] as const;
+    }),
+  );
+  const gradient = tape.emit(
+    'Concat',
+    layout.parameters.map(({ name }) => flat.get(name) ?? ''),
+    { attributes: { axis: 0 } },
+  );
   const { norm, gradient: taken } = clipped(tape, gradient, options.clipNorm);
 
   const updated = updateNodes(tape, {
