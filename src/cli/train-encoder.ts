@@ -1,10 +1,12 @@
 import type { Progress } from '../build/progress.js';
 import type { TrainConfig } from '../train/config/schema.js';
+import type { ArchitectureOptions } from '../train/architectures/architecture.js';
 import { epochLine, inTime } from '../train/describe-run.js';
-import { freezeNetwork } from '../train/freeze.js';
+import { freeze, type FrozenEncoder } from '../train/freeze.js';
 import { openFrozen } from '../train/frozen.js';
 import type { TrainingState } from '../train/learner.js';
 import { runLoop, type EndReason, type Figures } from '../train/loop.js';
+import type { OptimizerOptions } from '../train/optimizer.js';
 import { openRunFolder } from '../train/run-folder.js';
 import { createSampler } from '../train/sampler.js';
 import { createTrainingStep } from '../train/step.js';
@@ -43,7 +45,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
   const closing: (() => Promise<void>)[] = [() => folder.release()];
   try {
     const network = {
-      architecture: { name: model.architecture, widths: model.widths },
+      architecture: architectureIn(model),
       inputSize: { height: model.inputSize, width: model.inputSize },
       ...statistics,
     };
@@ -52,7 +54,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
       views: 2 * config.batch,
       classes: images.labelNames.length,
       temperature: config.temperature,
-      optimizer: config.optimizer,
+      optimizer: optimizerIn(config.optimizer),
       clipNorm: config.clip,
       emaDecay: config.ema?.decay,
       threads,
@@ -62,7 +64,12 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
     const { last } = folder;
     if (last !== undefined) learner.load({ steps: last.step, vectors: last.tensors });
 
-    const sampler = createSampler({ ...config, ...images, kind: config.sampler, classes: images.labelNames.length });
+    const sampler = createSampler({
+      ...config,
+      ...images,
+      kind: config.sampler,
+      classes: images.labelNames.length,
+    });
     const views = createViewPool({
       views: viewOptions(config, images),
       sampler,
@@ -71,12 +78,15 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
     });
     closing.push(() => views.close());
 
-    const measure = async (state: TrainingState, most: Partial<typeof mostWhileTraining>): Promise<Figures> => {
+    const frozenAt = (state: TrainingState, head: boolean): FrozenEncoder =>
+      freeze({ ...network, state, weights: config.ema === undefined ? 'last' : 'ema', head });
+    const measure = async (
+      state: TrainingState,
+      most: Partial<typeof mostWhileTraining>,
+    ): Promise<Figures> => {
       if (validation === undefined) return {};
-      const frozen = await openFrozen(freezeNetwork({ ...network, state, withHead: true }), {
-        size: model.inputSize,
-        threads,
-      });
+      const models = { features: frozenAt(state, false).bytes, projections: frozenAt(state, true).bytes };
+      const frozen = await openFrozen({ models, size: model.inputSize, threads });
       try {
         const { k, temperature } = config.validation;
         return await validate({
@@ -126,19 +136,33 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
     });
     const best = (await folder.readBest()) ?? result.last;
     const state: TrainingState = { steps: best.step, vectors: best.tensors };
-    const model_ = freezeNetwork({ ...network, state, withHead: false });
+    const { bytes, dimension } = frozenAt(state, false);
     const metrics = result.ended === 'stopped' ? {} : await measure(state, {});
     return {
       ended: result.ended,
       step: result.last.step,
-      model: model_,
-      dimension: learner.layout.dimension,
+      model: bytes,
+      dimension,
       metrics: { ...metrics, steps: best.step, seconds: Math.round(result.last.elapsedSeconds) },
       history: result.last.history,
     };
   } finally {
     for (const close of closing.reverse()) await close();
   }
+}
+
+function architectureIn({ architecture: name, widths }: TrainConfig['model']): ArchitectureOptions {
+  return name === 'compact' ? { name, widths } : { name, width: widths?.[0] };
+}
+
+function optimizerIn(optimizer: TrainConfig['optimizer']): OptimizerOptions {
+  const { weightDecay } = optimizer;
+  if (optimizer.kind === 'sgd') {
+    const { momentum, nesterov } = optimizer;
+    return { name: 'sgd', momentum, nesterov, weightDecay };
+  }
+  const { beta1, beta2, epsilon } = optimizer;
+  return { name: 'adamw', beta1, beta2, epsilon, weightDecay };
 }
 
 /** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */

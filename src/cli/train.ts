@@ -71,7 +71,9 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
     dimension: trained.dimension,
     metrics: trained.metrics,
     config: { text: await readFile(file, 'utf8'), hash },
-    architecture: [model.architecture, ...(model.widths === undefined ? [] : [model.widths.join(', ')])].join(' '),
+    architecture: [model.architecture, ...(model.widths === undefined ? [] : [model.widths.join(', ')])].join(
+      ' ',
+    ),
     images: `${data.images.count} images of ${data.images.labelNames.length} labels`,
     history: trained.history,
   });
@@ -91,7 +93,11 @@ async function preview(file: string, config: TrainConfig, { images }: TrainingDa
 }
 
 function report(
-  trained: { readonly out: string; readonly ended: keyof typeof endings; readonly metrics: Readonly<Record<string, number>> },
+  trained: {
+    readonly out: string;
+    readonly ended: keyof typeof endings;
+    readonly metrics: Readonly<Record<string, number>>;
+  },
   json = false,
 ): void {
   if (json) return console.log(JSON.stringify(trained));

@@ -9,26 +9,39 @@ export interface Frozen {
   close(): Promise<void>;
 }
 
-/** Opens a frozen model that gives `embeddings` and, of its projection head, `projections`. */
-export async function openFrozen(model: Uint8Array, options: { size: number; threads: number }): Promise<Frozen> {
-  const { size, threads } = options;
-  const session = await InferenceSession.create(model, {
-    logSeverityLevel: 3,
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-  });
-  return {
-    embed: async (pixels, count) => {
-      const outputs = await session.run({ pixels: new Tensor('uint8', pixels, [count, size, size, 3]) });
-      return { features: valuesOf(outputs, 'embeddings'), projections: valuesOf(outputs, 'projections') };
-    },
-    close: () => session.release(),
-  };
+export interface FrozenOptions {
+  /** Frozen without the projection head and with it. */
+  readonly models: { readonly features: Uint8Array; readonly projections: Uint8Array };
+  /** Of the images. */
+  readonly size: number;
+  readonly threads: number;
 }
 
-function valuesOf(outputs: InferenceSession.OnnxValueMapType, name: string): Float32Array {
-  const data = outputs[name]?.data;
-  if (data instanceof Float32Array) return data;
-  throw new NearvoteError('internal', `Expected ${name} from the frozen network`);
+/** Opens a network frozen with the weights of one moment, before and after its projection head. */
+export async function openFrozen({ models, size, threads }: FrozenOptions): Promise<Frozen> {
+  const open = (model: Uint8Array): Promise<InferenceSession> =>
+    InferenceSession.create(model, {
+      logSeverityLevel: 3,
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+    });
+  const sessions = { features: await open(models.features), projections: await open(models.projections) };
+  const run = async (session: InferenceSession, pixels: Tensor): Promise<Float32Array> => {
+    const { embeddings } = await session.run({ pixels });
+    if (embeddings?.data instanceof Float32Array) return embeddings.data;
+    throw new NearvoteError('internal', 'Expected embeddings from the frozen network');
+  };
+  return {
+    embed: async (pixels, count) => {
+      const tensor = new Tensor('uint8', pixels, [count, size, size, 3]);
+      return {
+        features: await run(sessions.features, tensor),
+        projections: await run(sessions.projections, tensor),
+      };
+    },
+    close: async () => {
+      for (const session of Object.values(sessions)) await session.release();
+    },
+  };
 }
