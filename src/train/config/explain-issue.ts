@@ -32,7 +32,9 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'too_big':
       return `${sizeOf(issue.origin)} ${issue.inclusive === false ? 'below' : 'of at most'} ${issue.maximum}`;
     case 'invalid_union':
-      return 'options' in issue ? `one of ${String(issue.options).replaceAll(',', ', ')}` : inWords(issue.message);
+      return 'options' in issue
+        ? `one of ${String(issue.options).replaceAll(',', ', ')}`
+        : inWords(issue.message);
     default:
       return inWords(issue.message);
   }
