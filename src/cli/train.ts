@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { checkPlace, publishFolder } from '../encoder/add/publish.js';
+import { NearvoteError } from '../domain/errors.js';
 import { writing } from '../neighbours/publish.js';
 import { readTrainConfig } from '../train/config/read-config.js';
 import type { TrainConfig } from '../train/config/schema.js';
@@ -56,9 +57,7 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
     progress,
   });
   if (trained.ended === 'stopped') {
-    console.error(`nearvote: stopped at step ${trained.step}: ${endings.stopped}`);
-    process.exitCode = 1;
-    return;
+    throw new NearvoteError('shutting_down', `stopped at step ${trained.step}: ${endings.stopped}`);
   }
   const { name, version, licence, model } = config;
   const files = encoderFiles({

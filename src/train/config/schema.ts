@@ -77,8 +77,8 @@ export const trainConfigSchema = z
     /** Of the encoder. */
     name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'Expected letters, digits, dots and dashes'),
     version: z.string().min(1).default('1.0.0'),
-  licence: z.string().min(1).default('unknown'),
-  seed: z.int().min(0).max(0xffffffff).default(42),
+    licence: z.string().min(1).default('unknown'),
+    seed: z.int().min(0).max(0xffffffff).default(42),
     data: dataSchema,
     model: modelSchema,
     /** Images; a step takes two views of each. */

@@ -68,6 +68,8 @@ describe('a training config', () => {
   it('has a default for whatever it can do without', () => {
     expect(parseTrainConfig(least, 'least.yml')).toEqual({
       name: 'least',
+      version: '1.0.0',
+      licence: 'unknown',
       seed: 42,
       data: { train: 'photos' },
       model: {
@@ -75,7 +77,6 @@ describe('a training config', () => {
         inputSize: 32,
         fit: 'cover',
         kernel: 'cubic',
-        head: { dimension: 128 },
       },
       batch: 256,
       epochs: 3,
@@ -92,14 +93,12 @@ describe('a training config', () => {
 
   it('is refused for an unknown key, with its line and the keys there are', () => {
     expect(refusal({ epochs: 'epoches: 3\nepochs: 3' })).toBe(
-      'Expected another config in some.yml: line 4: epoches: Expected one of the keys name, seed, data, model, batch, epochs, ' +
+      'Expected another config in some.yml: line 4: epoches: Expected one of the keys name, version, licence, seed, data, model, batch, epochs, ' +
         'budget, sampler, optimizer, schedule, clip, ema, temperature, augment, mix, validation, earlyStopping, checkpoint, ' +
         'threads, workers but received epoches',
     );
-    expect(
-      refusal({ model: 'model:\n  architecture: compact\n  inputSize: 32\n  head: { width: 3 }' }),
-    ).toContain(
-      'line 6: model.head.width: Expected one of the keys hidden, dimension but received model.head.width',
+    expect(refusal({ model: 'model:\n  architecture: compact\n  inputSize: 32\n  depth: 3' })).toContain(
+      'line 6: model.depth: Expected one of the keys architecture, widths, inputSize, fit, kernel but received model.depth',
     );
     expect(
       refusal({ augment: 'augment:\n  - kind: toGrey\n  - kind: horizontalFlip\n    chance: 0.5' }),

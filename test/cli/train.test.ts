@@ -1,0 +1,223 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { seededRandom } from '../../src/domain/seeded-random.js';
+import { encoderManifestSchema } from '../../src/encoder/manifest.js';
+import { obeysTheContract } from '../encoder/served-contract.js';
+
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+let folder: string;
+const children: ChildProcess[] = [];
+
+/** Stripes one way or the other, in any colours: nothing but the shape tells the labels apart. */
+async function drawStripes(
+  dir: string,
+  counts: Readonly<Record<string, number>>,
+  seed: number,
+): Promise<void> {
+  const random = seededRandom(seed);
+  for (const [label, count] of Object.entries(counts)) {
+    await mkdir(join(dir, label), { recursive: true });
+    for (let i = 0; i < count; i++) {
+      const colours = Array.from({ length: 6 }, () => Math.floor(random() * 256));
+      const phase = Math.floor(random() * 6);
+      const pixels = Buffer.alloc(16 * 16 * 3);
+      for (let at = 0; at < 256; at++) {
+        const along = label === 'across' ? Math.floor(at / 16) : at % 16;
+        const band = Math.floor((along + phase) / 3) % 2;
+        for (let c = 0; c < 3; c++) pixels[3 * at + c] = colours[3 * band + c] ?? 0;
+      }
+      const png = await sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } })
+        .png()
+        .toBuffer();
+      await writeFile(join(dir, label, `${i}.png`), png);
+    }
+  }
+}
+
+function configText(more: Readonly<Record<string, string>> = {}): string {
+  const keys = {
+    name: 'stripes',
+    licence: 'CC0-1.0',
+    data: '{ train: data/train, validation: data/validation }',
+    model: '{ architecture: compact, widths: [8, 16, 16], inputSize: 16, fit: fill }',
+    batch: '16',
+    epochs: '30',
+    optimizer: '{ kind: adamw, learningRate: 0.003 }',
+    ema: '{ decay: 0.9 }',
+    augment: '[{ kind: colourJitter, probability: 1 }]',
+    validation: '{ every: 10, k: 5 }',
+    threads: '1',
+    ...more,
+  };
+  return Object.entries(keys)
+    .map(([key, value]) => `${key}: ${value}\n`)
+    .join('');
+}
+
+async function writeConfig(name: string, more?: Readonly<Record<string, string>>): Promise<string> {
+  await writeFile(join(folder, name), configText(more));
+  return name;
+}
+
+function run(...args: string[]) {
+  const done = spawnSync(process.execPath, [main, 'train', ...args], { cwd: folder, encoding: 'utf8' });
+  return { status: done.status, stdout: done.stdout, stderr: done.stderr };
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nearvote-train-'));
+  await drawStripes(join(folder, 'data/train'), { across: 48, along: 48 }, 1);
+  await drawStripes(join(folder, 'data/validation'), { across: 20, along: 20 }, 2);
+});
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('nearvote train', () => {
+  it('writes an encoder that serves, learned what tells the labels apart, and says with which figures', async () => {
+    const config = await writeConfig('whole.yml', { name: 'whole' });
+    const done = run(config, '--json');
+    expect(done.stderr).toMatch(/epoch 10\/30 {2}loss \d+\.\d+ {2}rate .*precision@1 .*head: precision@1/);
+    expect(done.status).toBe(0);
+    const report = JSON.parse(done.stdout) as { ended: string; metrics: Record<string, number> };
+    expect(report.ended).toBe('epochs');
+    expect(report.metrics.steps).toBeOneOf([60, 120, 180]);
+    // Half of them by chance.
+    expect(report.metrics['precision@1']).toBeGreaterThan(0.8);
+
+    const out = join(folder, 'models/whole');
+    await obeysTheContract(out);
+    const manifest = encoderManifestSchema.parse(
+      JSON.parse(await readFile(join(out, 'encoder.json'), 'utf8')),
+    );
+    expect(manifest).toMatchObject({ name: 'whole', licence: 'CC0-1.0', metrics: report.metrics });
+    expect(manifest.configHash).toMatch(/^[0-9a-f]{64}$/);
+    expect(await readFile(join(out, 'README.md'), 'utf8')).toContain('96 images of 2 labels');
+    expect(await readFile(join(out, 'config.yml'), 'utf8')).toBe(configText({ name: 'whole' }));
+    const history = (await readFile(join(out, 'history.jsonl'), 'utf8')).trim().split('\n');
+    expect(history).toHaveLength(30);
+    expect(await readFile(join(folder, 'runs/whole/train.log'), 'utf8')).toContain('epoch 30/30');
+  }, 120_000);
+
+  it('killed with -9 and begun again ends with the very same encoder', async () => {
+    const config = await writeConfig('killed.yml', { name: 'killed', checkpoint: '{ everyMinutes: 0.001 }' });
+    expect(run(config, '--out', 'models/never-killed', '--run', 'runs/never-killed').status).toBe(0);
+    const child = spawn(process.execPath, [main, 'train', config], { cwd: folder, stdio: 'ignore' });
+    children.push(child);
+    const exited = once(child, 'exit');
+    await expect
+      .poll(
+        () =>
+          stat(join(folder, 'runs/killed/last.checkpoint')).then(
+            () => true,
+            () => false,
+          ),
+        {
+          timeout: 60_000,
+          interval: 5,
+        },
+      )
+      .toBe(true);
+    child.kill('SIGKILL');
+    await exited;
+    const again = run(config);
+    expect(again.stderr).toMatch(/going on with killed from step \d+/);
+    expect(again.status).toBe(0);
+    const model = (name: string): Promise<Buffer> => readFile(join(folder, 'models', name, 'encoder.onnx'));
+    expect((await model('killed')).equals(await model('never-killed'))).toBe(true);
+  }, 180_000);
+
+  it('told to stop ends with a checkpoint, status 1 and no encoder, and goes on later', async () => {
+    const config = await writeConfig('stopped.yml', { name: 'stopped', epochs: '500' });
+    const child = spawn(process.execPath, [main, 'train', config], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    children.push(child);
+    let stderr = '';
+    child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+    await expect.poll(() => stderr, { timeout: 60_000, interval: 10 }).toContain('epoch 2/500');
+    expect(run(config).stderr).toMatch(/but process \d+ .* \[output_unwritable\]/);
+    child.kill('SIGINT');
+    expect(await once(child, 'exit')).toEqual([1, null]);
+    expect(stderr).toMatch(/stopped at step \d+/);
+    expect(await readdir(join(folder, 'runs/stopped'))).toContain('last.checkpoint');
+    await expect(stat(join(folder, 'models/stopped'))).rejects.toThrow('ENOENT');
+    const budget = run(config, '--budget', '1s');
+    expect(budget.stderr).toContain('going on with stopped');
+    expect(budget.status).toBe(0);
+    expect(budget.stdout).toContain('the budget is spent');
+  }, 120_000);
+
+  it('draws a contact sheet and trains nothing with --preview', async () => {
+    const config = await writeConfig('seen.yml', { name: 'seen' });
+    expect(run(config, '--preview', 'views.png')).toMatchObject({ status: 0 });
+    expect(await sharp(join(folder, 'views.png')).metadata()).toMatchObject({ format: 'png', channels: 3 });
+    await expect(stat(join(folder, 'runs/seen'))).rejects.toThrow('ENOENT');
+  }, 60_000);
+
+  it.each<[string, Readonly<Record<string, string>>, RegExp]>([
+    ['an unknown key', { epoches: '3' }, /line 12: epoches: Expected one of the keys .*\[config_invalid\]/],
+    [
+      'a folder that is not there',
+      { data: '{ train: nowhere }' },
+      /dataset at nowhere .*\[dataset_missing\]/,
+    ],
+    ['an empty folder', { data: '{ train: empty }' }, /\[dataset_invalid\]/],
+    [
+      'a class with one image',
+      { data: '{ train: lonely }' },
+      /two images of every class .* along has only one/,
+    ],
+    [
+      'images smaller than the crop',
+      { model: '{ architecture: compact, inputSize: 64 }' },
+      /at least 64 pixels on their shorter side/,
+    ],
+    [
+      'a crop too small for the architecture',
+      { model: '{ architecture: compact, inputSize: 8 }' },
+      /at least \d+ pixels/,
+    ],
+    ['fewer images than a batch', { batch: '500' }, /at least one batch of 500 images but received 96/],
+    [
+      'validation labels that are not trained on',
+      { data: '{ train: data/train, validation: others }' },
+      /labels of the training images, such as across, along/,
+    ],
+    [
+      'a rate at which it diverges',
+      { optimizer: '{ kind: sgd, learningRate: 1e30 }', name: 'diverged' },
+      /gave loss .* Try a lower optimizer.learningRate.*\[training_diverged\]/,
+    ],
+  ])(
+    'says what is wrong with %s',
+    async (_what, more, message) => {
+      await mkdir(join(folder, 'empty'), { recursive: true });
+      await drawStripes(join(folder, 'lonely'), { across: 3, along: 1 }, 3);
+      await drawStripes(join(folder, 'others'), { circle: 2 }, 4);
+      const done = run(await writeConfig('bad.yml', { name: 'bad', ...more }));
+      expect(done.stderr).toMatch(message);
+      expect(done.status).toBe(done.stderr.includes('[usage]') ? 2 : 1);
+      await expect(stat(join(folder, 'models/bad'))).rejects.toThrow('ENOENT');
+    },
+    60_000,
+  );
+
+  it('refuses a checkpoint of another config and an encoder that is there', async () => {
+    const config = await writeConfig('twice.yml', { name: 'twice', epochs: '1' });
+    expect(run(config).status).toBe(0);
+    expect(run(config).stderr).toContain('--force replaces it');
+    const other = await writeConfig('twice.yml', { name: 'twice', epochs: '2' });
+    expect(run(other, '--force').stderr).toMatch(/checkpoint of the config twice .* \[checkpoint_invalid\]/);
+    expect(run(other, '--force', '--fresh').status).toBe(0);
+  }, 120_000);
+});
