@@ -10,6 +10,7 @@ import { createSampler } from '../train/sampler.js';
 import { createTrainingStep } from '../train/step.js';
 import { validate } from '../train/validate.js';
 import { createViewPool } from '../train/views.js';
+import { watchSignals } from './stop-signals.js';
 import { viewOptions, type TrainingData } from './train-data.js';
 
 export interface TrainEncoderOptions {
@@ -136,19 +137,4 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
   } finally {
     for (const close of closing.reverse()) await close();
   }
-}
-
-/** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */
-function watchSignals(): { readonly asked: () => boolean; readonly unwatch: () => void } {
-  let asked = false;
-  const onSignal = (): void => {
-    if (asked) process.exit(1);
-    asked = true;
-    console.error('nearvote: stopping after this step; once more to stop at once');
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  return {
-    asked: () => asked,
-    unwatch: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
-  };
 }

@@ -31,8 +31,8 @@ export async function readCheckpoint(
   try {
     const { header, tensors } = await readContent(file, path);
     requireConfig(header, path, expected);
-    const { config, step, place, elapsedSeconds, best, history } = header;
-    return { config, step, place, elapsedSeconds, best, history, tensors };
+    const { config, step, place, losses, elapsedSeconds, best, history } = header;
+    return { config, step, place, losses, elapsedSeconds, best, history, tensors };
   } finally {
     await file.close();
   }
