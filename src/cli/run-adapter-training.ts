@@ -1,12 +1,11 @@
 import type { Progress } from '../build/progress.js';
 import { NearvoteError } from '../domain/errors.js';
-import type { Embeddings } from '../domain/embeddings.js';
 import type { Backbone } from '../train/adapter/backbone.js';
 import { embedPlain, embedViews, meanOf, viewOf } from '../train/adapter/embed-views.js';
 import { createFeatureBatches } from '../train/adapter/feature-batches.js';
 import type { AdapterShape } from '../train/adapter/layout.js';
-import { runAdapter } from '../train/adapter/run-adapter.js';
 import { createAdapterStep } from '../train/adapter/step.js';
+import { createAdapterValidation } from '../train/adapter/validate-adapter.js';
 import { servedWeights, type FrozenAdapter } from '../train/adapter/weights.js';
 import type { AdapterConfig } from '../train/config/adapter-schema.js';
 import { epochLine, inTime } from '../train/describe-run.js';
@@ -16,7 +15,6 @@ import { runLoop, type EndReason, type Figures } from '../train/loop.js';
 import type { OptimizerOptions } from '../train/optimizer.js';
 import { openRunFolder } from '../train/run-folder.js';
 import { createSampler, placeAfter } from '../train/sampler.js';
-import { measureEmbeddings } from '../train/validate.js';
 import type { AdapterData } from './adapter-data.js';
 import { watchSignals } from './stop-signals.js';
 
@@ -43,7 +41,7 @@ export interface TrainedAdapter {
 export async function runAdapterTraining(options: AdapterTrainingOptions): Promise<TrainedAdapter> {
   const { config, hash, backbone, data, progress } = options;
   const { name, seed, threads } = config;
-  const { plain, stored, validation } = data;
+  const { plain, stored, validation: held } = data;
   const folder = await openRunFolder({ dir: options.dir, config: { name, hash }, fresh: options.fresh });
   const closing: (() => Promise<void>)[] = [() => folder.release()];
   try {
@@ -58,7 +56,7 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
       progress,
     });
     const references = viewOf(embedded, 0);
-    const queries = validation === undefined ? undefined : await embedPlain(encoder, validation, progress);
+    const queries = held === undefined ? undefined : await embedPlain(encoder, held, progress);
     const centre = meanOf(references);
     const classes = plain.labelNames.length;
     const batch = Math.min(config.batch, plain.count);
@@ -80,32 +78,25 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
     const { last } = folder;
     if (last !== undefined) learner.load({ steps: last.step, vectors: last.tensors });
 
-    const measure = async (known: Embeddings, asked: Embeddings): Promise<Figures> =>
-      measureEmbeddings(
-        { vote: config.validation, threads, seed, progress: silent },
-        {
-          references: known,
-          queries: asked,
-          labelled: [labelsOf(plain), validation === undefined ? [] : labelsOf(validation)],
-        },
-      );
-    const frozen = (state: Pick<TrainingState, 'vectors'>): FrozenAdapter => ({
+    const validation = createAdapterValidation({
+      vote: config.validation,
+      references,
+      queries,
+      labels: [labelsOf(plain), held === undefined ? [] : labelsOf(held)],
+      threads,
+      seed,
+    });
+    const frozen = ({ vectors }: Pick<TrainingState, 'vectors'>): FrozenAdapter => ({
       shape,
       centre,
-      weights: servedWeights(state),
+      weights: servedWeights(vectors),
     });
-    const validate = async (state: Pick<TrainingState, 'vectors'>): Promise<Figures> => {
-      if (queries === undefined) return {};
-      const adapter = frozen(state);
-      const through = (rows: Embeddings): Promise<Embeddings> => runAdapter(adapter, rows, { threads });
-      return measure(await through(references), await through(queries));
-    };
 
     const say = async (line: string): Promise<void> => {
       console.error(line);
       await folder.log(line);
     };
-    const alone = queries === undefined ? {} : await measure(references, queries);
+    const alone = await validation.alone();
     for (const [figure, value] of Object.entries(alone)) await say(`backbone: ${figure} ${value.toFixed(4)}`);
     await say(
       last === undefined
@@ -128,7 +119,7 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
         await new Promise(setImmediate);
         return made;
       },
-      validate: queries === undefined ? undefined : validate,
+      validate: queries === undefined ? undefined : (state) => validation.of(frozen(state)),
       from: last,
       saveLast: folder.saveLast,
       saveBest: folder.saveBest,
@@ -140,12 +131,17 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
       stopping: stop.asked,
     });
     const best = (await folder.readBest()) ?? result.last;
-    const figures = result.ended === 'stopped' ? {} : await validate({ vectors: best.tensors });
+    const adapter = frozen({ vectors: best.tensors });
+    const figures = await validation.of(adapter);
+    const { metric } = config.validation;
+    if ((figures[metric] ?? 0) < (alone[metric] ?? 0)) {
+      await say(`nearvote: by ${metric} the adapter is worse than the backbone alone; do not serve it`);
+    }
     const before = Object.entries(alone).map(([figure, value]) => [`backbone: ${figure}`, value] as const);
     return {
       ended: result.ended,
       step: result.last.step,
-      adapter: frozen({ vectors: best.tensors }),
+      adapter,
       metrics: {
         ...figures,
         ...Object.fromEntries(before),
@@ -179,6 +175,3 @@ function optimizerOf(optimizer: AdapterConfig['optimizer']): OptimizerOptions {
 function labelsOf({ labels, labelNames }: DecodedImages): string[] {
   return Array.from(labels, (label) => labelNames[label] ?? '');
 }
-
-/** A validation takes well under a second. */
-const silent: Progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };

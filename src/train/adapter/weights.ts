@@ -1,4 +1,3 @@
-import type { ParameterLayout } from '../architectures/parameters.js';
 import { sizeOfSpec } from '../architectures/parameters.js';
 import type { TrainingState } from '../learner.js';
 import type { Tape, Value } from '../graph/tape.js';
@@ -14,7 +13,7 @@ export interface FrozenAdapter {
 }
 
 /** The weights that are served: their average where one is kept. */
-export function servedWeights({ vectors }: Pick<TrainingState, 'vectors'>): Float32Array {
+export function servedWeights(vectors: TrainingState['vectors']): Float32Array {
   const weights = vectors['ema.parameters'] ?? vectors.parameters;
   if (weights === undefined) throw new RangeError('Expected a state with parameters');
   return weights;
@@ -22,7 +21,7 @@ export function servedWeights({ vectors }: Pick<TrainingState, 'vectors'>): Floa
 
 /** The adapter's weights as constants of a graph, by their names. */
 export function constantWeights(tape: Tape, { shape, weights }: FrozenAdapter): (name: string) => Value {
-  const { parameters }: ParameterLayout = adapterLayout(shape);
+  const { parameters } = adapterLayout(shape);
   const values = new Map<string, Value>();
   let offset = 0;
   for (const spec of parameters) {
