@@ -57,6 +57,8 @@ export function attachAdapter({ model: bytes, manifest, adapter }: AttachOptions
     opset: opsetOf(model),
     prefix,
   });
+  // The names of nodes must differ too, and the backbone may have been written by the same hand.
+  for (const one of back.nodes) one.name = `${prefix}${one.name}`;
   graph.node.push(...tape.nodes, ...back.nodes);
   graph.initializer.push(...tape.constants, ...back.initializers);
   graph.output = [tensorInfo({ name: embeddings, elementType: 'float32', dims: ['n', dimension] })];

@@ -7,7 +7,11 @@ import { createTape } from '../graph/tape.js';
 import { adapted } from './forward.js';
 import { constantWeights, type FrozenAdapter } from './weights.js';
 
-/** Runs an adapter by itself on the backbone's embeddings, `[n, features]` to unit rows `[n, dimension]`. */
+/**
+ * Runs an adapter by itself on the backbone's embeddings, `[n, features]` to unit rows `[n, dimension]`.
+ * @throws NearvoteError `training_diverged` when they are not of unit length: division by the length hides weights that have
+ * grown beyond measure from the loss
+ */
 export async function runAdapter(
   adapter: FrozenAdapter,
   embeddings: Embeddings,
@@ -33,8 +37,21 @@ export async function runAdapter(
     const rows = new Tensor('float32', embeddings.values, [embeddings.count, features]);
     const result = (await session.run({ features: rows })).embeddings?.data;
     if (!(result instanceof Float32Array)) throw new NearvoteError('internal', 'Expected float32 embeddings');
-    return asEmbeddings(result, dimension);
+    return checked(result, dimension);
   } finally {
     await session.release();
+  }
+}
+
+function checked(rows: Float32Array, dimension: number): Embeddings {
+  try {
+    return asEmbeddings(rows, dimension);
+  } catch (cause) {
+    throw new NearvoteError(
+      'training_diverged',
+      'Expected an adapter that gives embeddings of unit length but its weights have grown beyond measure. Try a lower ' +
+        'optimizer.learningRate, or clip: 1',
+      { cause },
+    );
   }
 }

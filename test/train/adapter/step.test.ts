@@ -7,10 +7,14 @@ import { writeCheckpoint } from '../../../src/train/checkpoint.js';
 import { runLoop, type LoopConfig } from '../../../src/train/loop.js';
 import { createSampler, placeAfter } from '../../../src/train/sampler.js';
 import { emptyFolder } from '../../encoder/folder.js';
-import { unitRows } from './naive-adapter.js';
+import { numbers } from './naive-adapter.js';
 
 const [images, views, features, classes, batch] = [12, 3, 4, 3, 5];
 const labels = Int32Array.from({ length: images }, (_, i) => i % classes);
+/** Views of a label point its way, more or less. */
+const rows = numbers(images * views * features, 1).map(
+  (value, i) => 0.3 * value + (i % features === Math.floor(i / features / views) % classes ? 0.4 : 0),
+);
 const options: AdapterStepOptions = {
   shape: { kind: 'mlp', features, dimension: 3, hidden: 6 },
   centre: new Float32Array(features),
@@ -24,7 +28,7 @@ const options: AdapterStepOptions = {
 };
 const sampler = createSampler({ kind: 'plain', labels, classes, batch, seed: 4 });
 const batchOf = createFeatureBatches({
-  embedded: { values: unitRows(images * views, features, 1), views, dimension: features },
+  embedded: { values: rows, views, dimension: features },
   labels,
   classes,
   sampler,
