@@ -8,11 +8,11 @@ import { createAdapterStep } from '../train/adapter/step.js';
 import { createAdapterValidation } from '../train/adapter/validate-adapter.js';
 import { servedWeights, type FrozenAdapter } from '../train/adapter/weights.js';
 import type { AdapterConfig } from '../train/config/adapter-schema.js';
+import { optimizerIn } from '../train/config/optimizer-in.js';
 import { epochLine, inTime } from '../train/describe-run.js';
 import type { DecodedImages } from '../train/images.js';
 import type { TrainingState } from '../train/learner.js';
 import { runLoop, type EndReason, type Figures } from '../train/loop.js';
-import type { OptimizerOptions } from '../train/optimizer.js';
 import { openRunFolder } from '../train/run-folder.js';
 import { createSampler, placeAfter } from '../train/sampler.js';
 import type { AdapterData } from './adapter-data.js';
@@ -68,7 +68,7 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
       views: 2 * batch,
       classes,
       temperature: config.temperature,
-      optimizer: optimizerOf(config.optimizer),
+      optimizer: optimizerIn(config.optimizer),
       clipNorm: config.clip,
       emaDecay: config.ema?.decay,
       threads,
@@ -166,10 +166,6 @@ function shapeOf({ adapter }: AdapterConfig, { manifest }: Backbone): AdapterSha
     );
   }
   return { kind, features, dimension, hidden: kind === 'mlp' ? adapter.hidden : 0 };
-}
-
-function optimizerOf(optimizer: AdapterConfig['optimizer']): OptimizerOptions {
-  return optimizer.kind === 'sgd' ? { ...optimizer, name: 'sgd' } : { ...optimizer, name: 'adamw' };
 }
 
 function labelsOf({ labels, labelNames }: DecodedImages): string[] {

@@ -24,10 +24,15 @@ export async function loadTrainingData(config: TrainConfig, progress: Progress):
   const { train, held } = await openSplits(data, seed);
   const decoding = { fit: model.fit, kernel: model.kernel, progress };
   const { inputSize } = model;
-  const images = await loadTrainingImages({ ...decoding, dataset: train, inputSize, storageSize: data.storageSize });
+  const images = await loadTrainingImages({
+    ...decoding,
+    dataset: train,
+    inputSize,
+    storageSize: data.storageSize,
+  });
   warnOf(images, train.name);
   const validation =
-    held === undefined ? undefined : await decodeImages({ ...decoding, dataset: held, side: images.side });
+    held === undefined ? undefined : await decodeImages({ ...decoding, dataset: held, side: inputSize });
   if (validation !== undefined) {
     warnOf(validation, held?.name ?? '');
     requireKnownLabels(validation, images);
@@ -55,7 +60,8 @@ export async function openSplits(
 ): Promise<{ train: Dataset; held: Dataset | undefined }> {
   const all = await openDataset(train, { split: 'train' });
   if (validation === undefined) return { train: all, held: undefined };
-  if (typeof validation === 'string') return { train: all, held: await openDataset(validation, { split: 'test' }) };
+  if (typeof validation === 'string')
+    return { train: all, held: await openDataset(validation, { split: 'test' }) };
   const { kept, held } = await holdOut(all, { share: validation.holdOut, seed });
   return { train: kept, held };
 }

@@ -1,7 +1,9 @@
 import type { Progress } from '../build/progress.js';
+import { optimizerIn } from '../train/config/optimizer-in.js';
 import type { TrainConfig } from '../train/config/schema.js';
+import type { ArchitectureOptions } from '../train/architectures/architecture.js';
 import { epochLine, inTime } from '../train/describe-run.js';
-import { freezeNetwork } from '../train/freeze.js';
+import { freeze, type FrozenEncoder } from '../train/freeze.js';
 import { openFrozen } from '../train/frozen.js';
 import type { TrainingState } from '../train/learner.js';
 import { runLoop, type EndReason, type Figures } from '../train/loop.js';
@@ -44,7 +46,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
   const closing: (() => Promise<void>)[] = [() => folder.release()];
   try {
     const network = {
-      architecture: { name: model.architecture, widths: model.widths },
+      architecture: architectureIn(model),
       inputSize: { height: model.inputSize, width: model.inputSize },
       ...statistics,
     };
@@ -53,7 +55,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
       views: 2 * config.batch,
       classes: images.labelNames.length,
       temperature: config.temperature,
-      optimizer: config.optimizer,
+      optimizer: optimizerIn(config.optimizer),
       clipNorm: config.clip,
       emaDecay: config.ema?.decay,
       threads,
@@ -63,7 +65,12 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
     const { last } = folder;
     if (last !== undefined) learner.load({ steps: last.step, vectors: last.tensors });
 
-    const sampler = createSampler({ ...config, ...images, kind: config.sampler, classes: images.labelNames.length });
+    const sampler = createSampler({
+      ...config,
+      ...images,
+      kind: config.sampler,
+      classes: images.labelNames.length,
+    });
     const views = createViewPool({
       views: viewOptions(config, images),
       sampler,
@@ -72,9 +79,15 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
     });
     closing.push(() => views.close());
 
-    const measure = async (state: TrainingState, most: Partial<typeof mostWhileTraining>): Promise<Figures> => {
+    const frozenAt = (state: TrainingState, head: boolean): FrozenEncoder =>
+      freeze({ ...network, state, weights: config.ema === undefined ? 'last' : 'ema', head });
+    const measure = async (
+      state: TrainingState,
+      most: Partial<typeof mostWhileTraining>,
+    ): Promise<Figures> => {
       if (validation === undefined) return {};
-      const frozen = await openFrozen(freezeNetwork({ ...network, state, withHead: true }), threads);
+      const models = { features: frozenAt(state, false).bytes, projections: frozenAt(state, true).bytes };
+      const frozen = await openFrozen({ models, size: model.inputSize, threads });
       try {
         const { k, temperature } = config.validation;
         return await validate({
@@ -124,17 +137,21 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
     });
     const best = (await folder.readBest()) ?? result.last;
     const state: TrainingState = { steps: best.step, vectors: best.tensors };
-    const model_ = freezeNetwork({ ...network, state, withHead: false });
+    const { bytes, dimension } = frozenAt(state, false);
     const metrics = result.ended === 'stopped' ? {} : await measure(state, {});
     return {
       ended: result.ended,
       step: result.last.step,
-      model: model_,
-      dimension: learner.layout.dimension,
+      model: bytes,
+      dimension,
       metrics: { ...metrics, steps: best.step, seconds: Math.round(result.last.elapsedSeconds) },
       history: result.last.history,
     };
   } finally {
     for (const close of closing.reverse()) await close();
   }
+}
+
+function architectureIn({ architecture: name, widths }: TrainConfig['model']): ArchitectureOptions {
+  return name === 'compact' ? { name, widths } : { name, width: widths?.[0] };
 }

@@ -81,7 +81,9 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
     dimension: trained.dimension,
     metrics: trained.metrics,
     config: { text: await readFile(file, 'utf8'), hash },
-    architecture: [model.architecture, ...(model.widths === undefined ? [] : [model.widths.join(', ')])].join(' '),
+    architecture: [model.architecture, ...(model.widths === undefined ? [] : [model.widths.join(', ')])].join(
+      ' ',
+    ),
     images: `${data.images.count} images of ${data.images.labelNames.length} labels`,
     figures:
       'Figures after "head: " are those of the projections that the loss compared; the head is not part of this encoder.',

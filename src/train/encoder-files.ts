@@ -9,7 +9,11 @@ export interface EncoderFilesOptions {
   /** Names of datasets. */
   readonly trainedOn: readonly string[];
   readonly model: Uint8Array;
-  readonly input: { readonly size: number; readonly fit: EncoderManifest['input']['fit']; readonly kernel: EncoderManifest['input']['kernel'] };
+  readonly input: {
+    readonly size: number;
+    readonly fit: EncoderManifest['input']['fit'];
+    readonly kernel: EncoderManifest['input']['kernel'];
+  };
   readonly dimension: number;
   readonly metrics: Figures;
   /** The YAML that it was trained by, and what `hashConfig` makes of it. */
@@ -49,7 +53,8 @@ export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<stri
 }
 
 function modelCard(options: EncoderFilesOptions): string {
-  const { name, version, licence, trainedOn, architecture, images, metrics, config, input, dimension } = options;
+  const { name, version, licence, trainedOn, architecture, images, metrics, config, input, dimension } =
+    options;
   const rows = Object.entries(metrics).map(([figure, value]) => `| ${figure} | ${figureText(value)} |`);
   return `# ${name} ${version}
 

@@ -130,11 +130,19 @@ export async function runLoop<Batch extends object = ViewBatch>(
     const batch = await options.nextBatch();
     const result = await learner.step({ ...batch, learningRate });
     // A finite gradient of a finite loss gives finite weights: nothing broken is ever saved.
-    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) throw diverged(result, step, saved);
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm))
+      throw diverged(result, step, saved);
     step++;
     place = placeAfter(place, batchesPerEpoch);
     losses = { sum: losses.sum + result.loss, count: losses.count + 1 };
-    options.onStep({ ...result, step, totalSteps, learningRate, fraction, elapsedSeconds: now() - startedAt });
+    options.onStep({
+      ...result,
+      step,
+      totalSteps,
+      learningRate,
+      fraction,
+      elapsedSeconds: now() - startedAt,
+    });
     if (place.step === 0 && (await endEpoch(learningRate, step === totalSteps))) ended = 'early-stopping';
     else if (now() - savedAt >= config.checkpoint.everyMinutes * 60) await save();
   }
@@ -152,7 +160,8 @@ function validationsSinceBest({ best, history }: Checkpoint): number {
 }
 
 function diverged(result: StepResult, step: number, saved: Checkpoint | undefined): NearvoteError {
-  const kept = saved === undefined ? 'no checkpoint had been written' : `the checkpoint of step ${saved.step} is kept`;
+  const kept =
+    saved === undefined ? 'no checkpoint had been written' : `the checkpoint of step ${saved.step} is kept`;
   return new NearvoteError(
     'training_diverged',
     `Expected a finite loss but step ${step + 1} gave loss ${result.loss} and a gradient of length ` +

@@ -65,7 +65,11 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
   const batches = new Map<string, BatchNorm>();
 
   const pixels = normalisedPixels(tape, { ...options, ...inputSize });
-  const parameter = (name: string): Value => known(parameters, name);
+  const read = new Set<string>();
+  const parameter = (name: string): Value => {
+    read.add(name);
+    return known(parameters, name);
+  };
   const layers = trainingLayers({
     tape,
     kernels,
@@ -74,18 +78,29 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
     onBatchNorm: (name, batch) => batches.set(name, batch),
   });
   const features = architecture.build(layers, pixels);
-  const weights = (name: string) => ({ weight: parameter(`${name}.weight`), bias: parameter(`${name}.bias`) });
+  const weights = (name: string) => ({
+    weight: parameter(`${name}.weight`),
+    bias: parameter(`${name}.bias`),
+  });
   const hidden = relu(tape, dense(tape, features, weights('head.dense1')));
   const embeddings = l2Normalise(tape, dense(tape, hidden, weights('head.dense2')));
   const labels = { name: 'labels', shape: [views, classes] };
   const loss = supconLoss(tape, { embeddings, labels, temperature: options.temperature });
 
   const byParameter = tape.backward(loss);
-  const flat = layout.parameters.map(({ name, shape }) => {
-    const gradient = byParameter.get(parameter(name)) ?? '';
-    return reshaped(tape, gradient, [sizeOf(shape)]);
-  });
-  const gradient = tape.emit('Concat', flat, { attributes: { axis: 0 } });
+  // In the order of the layers: the runtime walks back first to what was emitted last, the gradients of the last layer,
+  // and so frees each layer's values on its way instead of keeping all of them until the first layer's gradient.
+  const flat = new Map(
+    [...read].map((name) => {
+      const value = known(parameters, name);
+      return [name, reshaped(tape, byParameter.get(value) ?? '', [sizeOf(value.shape)])] as const;
+    }),
+  );
+  const gradient = tape.emit(
+    'Concat',
+    layout.parameters.map(({ name }) => flat.get(name) ?? ''),
+    { attributes: { axis: 0 } },
+  );
   const { height, width } = inputSize;
   return stepModel(tape, {
     ...options,
@@ -128,7 +143,10 @@ export function stepModel(tape: Tape, options: StepModelOptions): Uint8Array {
     length: lengthOf(layout.parameters),
     decayed: layout.decayed,
   });
-  const next = new Map<string, string>([['parameters', updated.parameters], ...Object.entries(updated.slots)]);
+  const next = new Map<string, string>([
+    ['parameters', updated.parameters],
+    ...Object.entries(updated.slots),
+  ]);
   if (vectors.has('statistics')) next.set('statistics', movedStatistics(tape, layout.statistics, batches));
   for (const name of ['parameters', 'statistics']) {
     const value = next.get(name);

@@ -43,7 +43,11 @@ const imagesPerRun = 64;
  */
 export async function validate(options: ValidateOptions): Promise<Figures> {
   const { references, queries, mostReferences, mostQueries, seed } = options;
-  const referenceRows = sampleRows({ size: references.count, count: mostReferences ?? references.count, seed });
+  const referenceRows = sampleRows({
+    size: references.count,
+    count: mostReferences ?? references.count,
+    seed,
+  });
   const queryRows = sampleRows({ size: queries.count, count: mostQueries ?? queries.count, seed });
   const labelled = [labelsOf(references, referenceRows), labelsOf(queries, queryRows)] as const;
   const [known, asked] = [

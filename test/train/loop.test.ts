@@ -187,7 +187,9 @@ describe('the loop', () => {
     run.learner.loss = (honest) => (run.losses.length === 7 ? NaN : honest);
     await expect(runLoop(run.options)).rejects.toMatchObject({
       code: 'training_diverged',
-      message: expect.stringMatching(/step 8 gave loss NaN.*checkpoint of step 6 is kept.*learningRate/) as string,
+      message: expect.stringMatching(
+        /step 8 gave loss NaN.*checkpoint of step 6 is kept.*learningRate/,
+      ) as string,
     });
     expect(run.saved.last.at(-1)?.step).toBe(6);
   });

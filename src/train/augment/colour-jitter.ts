@@ -5,7 +5,7 @@ import {
   changeSaturation,
   type ColourChange,
 } from './colour.js';
-import { below, uniform, type Augmentation } from './pixels.js';
+import { below, keptArray, uniform, type Augmentation } from './pixels.js';
 
 export interface ColourJitterOptions {
   readonly probability: number;
@@ -34,9 +34,11 @@ export function colourJitter(options: ColourJitterOptions): Augmentation {
     ...(options.hue === 0 ? [] : [{ change: changeHue, low: -options.hue, high: options.hue }]),
   ];
 
+  const outOf = keptArray();
   return (image, random) => {
     if (random() >= options.probability) return image;
-    const values = image.values.slice();
+    const values = outOf(image.values.length);
+    values.set(image.values);
     const waiting = [...parts];
     while (waiting.length > 0) {
       const [part] = waiting.splice(below(random, waiting.length), 1);

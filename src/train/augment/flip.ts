@@ -1,4 +1,4 @@
-import type { Augmentation } from './pixels.js';
+import { keptArray, type Augmentation } from './pixels.js';
 
 export interface FlipOptions {
   readonly probability: number;
@@ -6,10 +6,11 @@ export interface FlipOptions {
 
 /** Left becomes right, with that probability. */
 export function horizontalFlip({ probability }: FlipOptions): Augmentation {
+  const outOf = keptArray();
   return (image, random) => {
     if (random() >= probability) return image;
     const { values, width, height } = image;
-    const out = new Uint8ClampedArray(values.length);
+    const out = outOf(values.length);
     for (let y = 0; y < height; y++) {
       let from = (y * width + width - 1) * 3;
       const end = (y + 1) * width * 3;

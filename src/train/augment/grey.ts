@@ -1,4 +1,4 @@
-import type { Augmentation } from './pixels.js';
+import { keptArray, type Augmentation } from './pixels.js';
 
 /** What red, green and blue weigh in grey, as in torchvision (ITU-R BT.601). */
 export const [redWeight, greenWeight, blueWeight] = [0.2989, 0.587, 0.114];
@@ -9,10 +9,11 @@ export interface GreyOptions {
 
 /** All three channels become the grey of the pixel, with that probability: torchvision's RandomGrayscale. */
 export function toGrey({ probability }: GreyOptions): Augmentation {
+  const outOf = keptArray();
   return (image, random) => {
     if (random() >= probability) return image;
     const { values, width, height } = image;
-    const out = new Uint8ClampedArray(values.length);
+    const out = outOf(values.length);
     for (let i = 0; i < values.length; i += 3) {
       const grey =
         redWeight * (values[i] ?? 0) + greenWeight * (values[i + 1] ?? 0) + blueWeight * (values[i + 2] ?? 0);

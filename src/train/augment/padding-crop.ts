@@ -1,5 +1,5 @@
 import { mirrored } from './mirrored.js';
-import { below, type Augmentation } from './pixels.js';
+import { below, keptArray, type Augmentation } from './pixels.js';
 
 export interface PaddingCropOptions {
   /** Pixels added on each side. */
@@ -13,6 +13,7 @@ export interface PaddingCropOptions {
  * than `size` even so is padded as far as needed.
  */
 export function paddingCrop({ padding, mode }: PaddingCropOptions, size: number): Augmentation {
+  const outOf = keptArray();
   return ({ values, width, height }, random) => {
     const offset = (side: number): number => {
       const slack = side + 2 * padding - size;
@@ -20,7 +21,7 @@ export function paddingCrop({ padding, mode }: PaddingCropOptions, size: number)
     };
     const top = offset(height);
     const left = offset(width);
-    const out = new Uint8ClampedArray(size * size * 3);
+    const out = outOf(size * size * 3).fill(0);
     for (let y = 0; y < size; y++) {
       const outside = top + y < 0 || top + y >= height;
       if (outside && mode === 'zero') continue;

@@ -1,4 +1,4 @@
-import type { Pixels } from './pixels.js';
+import { keptArray, type Pixels } from './pixels.js';
 
 /** A part of an image in whole pixels. */
 export interface Box {
@@ -15,7 +15,7 @@ interface Taps {
   readonly count: number;
 }
 
-/** Cuts a box out and resamples it to `width` x `height`. */
+/** Cuts a box out and resamples it; the result lasts until the next call. */
 export type Resample = (image: Pixels, box: Box) => Pixels;
 
 /**
@@ -23,7 +23,8 @@ export type Resample = (image: Pixels, box: Box) => Pixels;
  * What lies outside the box counts for nothing.
  */
 export function createResampler({ width, height }: Pick<Box, 'width' | 'height'>): Resample {
-  // [box height, width, 3], kept between calls: a new one for every view costs as much as filling it.
+  const outOf = keptArray();
+  // [box height, width, 3], kept as well.
   let rows = new Float64Array(0);
 
   return (image, box) => {
@@ -31,7 +32,7 @@ export function createResampler({ width, height }: Pick<Box, 'width' | 'height'>
     const across = axisTaps(box.width, width);
     resampleRows(image, { box, across, into: rows });
     const down = axisTaps(box.height, height);
-    const values = new Uint8ClampedArray(width * height * 3);
+    const values = outOf(width * height * 3);
     resampleColumns(rows, { rowLength: width * 3, down, into: values });
     return { values, width, height };
   };

@@ -1,5 +1,5 @@
 import { mirrored } from './mirrored.js';
-import { uniform, type Augmentation, type Pixels } from './pixels.js';
+import { keptArray, uniform, type Augmentation, type Pixels } from './pixels.js';
 
 export interface RotationOptions {
   /** Turned by an angle from -degrees to degrees, counter-clockwise where positive. */
@@ -10,15 +10,19 @@ export interface RotationOptions {
 
 /** Turns the image around its middle, bilinear, its size kept: torchvision's RandomRotation. */
 export function rotation({ degrees, mode }: RotationOptions): Augmentation {
-  return (image, random) => rotate(image, { degrees: uniform(random, -degrees, degrees), mode });
+  const outOf = keptArray();
+  return (image, random) => {
+    const out = outOf(image.values.length);
+    rotate(image, { degrees: uniform(random, -degrees, degrees), mode }, out);
+    return { ...image, values: out };
+  };
 }
 
-function rotate(image: Pixels, { degrees, mode }: RotationOptions): Pixels {
+function rotate(image: Pixels, { degrees, mode }: RotationOptions, out: Uint8ClampedArray): void {
   const { values, width, height } = image;
   const cos = Math.cos((degrees * Math.PI) / 180);
   const sin = Math.sin((degrees * Math.PI) / 180);
   const [middleX, middleY] = [(width - 1) / 2, (height - 1) / 2];
-  const out = new Uint8ClampedArray(values.length);
   const outside = values.length;
   /** Where a pixel lies in `values`; past its end where there is none. */
   const place = (x: number, y: number): number =>
@@ -47,5 +51,4 @@ function rotate(image: Pixels, { degrees, mode }: RotationOptions): Pixels {
       }
     }
   }
-  return { values: out, width, height };
 }

@@ -32,8 +32,9 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'too_big':
       return `${sizeOf(issue.origin)} ${issue.inclusive === false ? 'below' : 'of at most'} ${issue.maximum}`;
     case 'invalid_union':
-      if ('options' in issue && issue.options) return `one of ${issue.options.join(', ')}`;
-      return inWords(issue.message);
+      return 'options' in issue
+        ? `one of ${String(issue.options).replaceAll(',', ', ')}`
+        : inWords(issue.message);
     default:
       return inWords(issue.message);
   }

@@ -27,13 +27,6 @@ const modelSchema = z.strictObject({
   /** How images are brought to that size, in training, in validation and when served. */
   fit: z.enum(['fill', 'cover', 'contain']).default('cover'),
   kernel: z.enum(['nearest', 'linear', 'cubic', 'mitchell', 'lanczos2', 'lanczos3']).default('cubic'),
-  head: z
-    .strictObject({
-      /** As wide as the features unless told. */
-      hidden: count.max(8192).optional(),
-      dimension: count.max(2048).default(128),
-    })
-    .prefault({}),
 });
 
 export const optimizerSchema = z.discriminatedUnion('kind', [

@@ -76,9 +76,8 @@ export function blockedKernels(block: 8 | 16): ImageKernels {
       const [n, channels] = imageShape(x);
       return reshaped(tape, resized(tape, x.name, { ...planes(x), to }), [n, channels, ...to]);
     },
-    channelsLast: (tape, x) => {
-      const [, channels] = imageShape(x);
-      if (channels < block) return plainKernels.channelsLast(tape, x);
+    channelsLast: (tape, x, channels) => {
+      if (imageShape(x)[1] < block) return plainKernels.channelsLast(tape, x, channels);
       return emit(tape, 'ReorderOutput', [x.name], { channels, channels_last: 1 });
     },
   };

@@ -29,13 +29,13 @@ export function convolution(tape: Tape, x: Value, options: ConvolutionOptions): 
     Math.floor((length + 2 * padding - kernel) / stride) + 1;
   const output = { name, shape: [n, out, places(height, size), places(width, breadth)] };
   return tape.record({
-    inputs: [x, weight, ...(bias === undefined ? [] : [bias])],
+    inputs: [x, options.weight, ...(bias === undefined ? [] : [bias])],
     output,
     backward: (gradient) => {
       const dy = { name: gradient, shape: output.shape };
       return [
         () => inputGradient(tape, { kernels, dy, weight, stride, padding, to: [height, width] }),
-        () => weightGradient(tape, { kernels, x, dy, weight, stride, padding }),
+        () => weightGradient(tape, { kernels, x, dy, weight: options.weight, stride, padding }),
         () => tape.emit('Mul', [kernels.channelMeans(tape, dy), tape.floats([sizeOfPlaces(dy)])]),
       ];
     },

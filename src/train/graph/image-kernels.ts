@@ -43,8 +43,8 @@ export interface ImageKernels {
   spaceOut(tape: Tape, x: Value, stride: number): string;
   /** Zeros added after the last row and column, or rows and columns dropped, up to `[height, width]`. */
   resize(tape: Tape, x: Value, size: readonly [number, number]): string;
-  /** `[n, height, width, channels]` in the plain order. */
-  channelsLast(tape: Tape, x: Value): string;
+  /** The first `channels` of an image, `[n, height, width, channels]` in the plain order. */
+  channelsLast(tape: Tape, x: Value, channels: number): string;
 }
 
 /** The dimensions of an image `[n, channels, height, width]`. */

@@ -12,7 +12,7 @@ export interface WeightGradient {
 }
 
 /** Numbers of a chunk's columns: small enough to stay in the cache between the nodes that make and read them. */
-const columnNumbers = 2 ** 21;
+const columnNumbers = 2 ** 22;
 
 /**
  * The gradient of a convolution by its weights, `[out, in, h, w]`: the output's gradient `[places, out]` against the
@@ -21,21 +21,24 @@ const columnNumbers = 2 ** 21;
  */
 export function weightGradient(tape: Tape, options: WeightGradient): string {
   const { x, dy, weight } = options;
-  const [n, out, rows, columns] = imageShape(dy);
-  const [, into, size, breadth] = imageShape(weight);
+  const [n, , rows, columns] = imageShape(dy);
+  const [out, into, size, breadth] = imageShape(weight);
   const depth = size * breadth * into;
   const most = Math.max(1, Math.floor(columnNumbers / (rows * columns * depth)));
   const chunk = Math.min(n, most);
-  let sum: string | undefined;
+  const factors: string[][] = [];
   for (let first = 0; first < n; first += chunk) {
     const count = Math.min(chunk, n - first);
     const part = { first, count };
     const seen = seenByPlaces(tape, options, images(tape, x, part)); // [count, rows, columns, depth]
     const places = count * rows * columns;
-    const inputs = [
-      reshaped(tape, options.kernels.channelsLast(tape, images(tape, dy, part)), [places, out]),
-      reshaped(tape, seen, [places, depth]),
-    ];
+    const gradient = options.kernels.channelsLast(tape, images(tape, dy, part), out);
+    factors.push([reshaped(tape, gradient, [places, out]), reshaped(tape, seen, [places, depth])]);
+  }
+  // Products after all factors: the runtime walks back from what is asked for, first to what was emitted last, so each
+  // product is reached through the one before it, and the columns of one chunk are gone before the next are made.
+  let sum: string | undefined;
+  for (const inputs of factors) {
     sum = tape.emit('Gemm', sum === undefined ? inputs : [...inputs, sum], { attributes: { transA: 1 } });
   }
   const byPlace = reshaped(tape, sum ?? '', [out, size, breadth, into]);
@@ -59,7 +62,7 @@ function images(tape: Tape, x: Value, { first, count }: Part): Value {
 function seenByPlaces(tape: Tape, { kernels, dy, weight, stride, padding }: WeightGradient, x: Value): string {
   const [, , rows, columns] = imageShape(dy);
   const [, , size, breadth] = imageShape(weight);
-  let last = kernels.channelsLast(tape, x);
+  let last = kernels.channelsLast(tape, x, weight.shape[1] ?? 1);
   if (size === 1 && breadth === 1 && stride === 1) return last;
   if (padding > 0) last = tape.emit('Pad', [last, tape.ints([0, padding, padding, 0, 0, padding, padding, 0])]);
   const shifted: string[] = [];
