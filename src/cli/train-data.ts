@@ -53,7 +53,8 @@ export function viewOptions(config: TrainConfig, images: DecodedImages): BatchVi
   };
 }
 
-async function openSplits(
+/** Opens the dataset to train on, and the one to validate with. */
+export async function openSplits(
   { train, validation }: TrainConfig['data'],
   seed: number,
 ): Promise<{ train: Dataset; held: Dataset | undefined }> {
@@ -65,7 +66,8 @@ async function openSplits(
   return { train: kept, held };
 }
 
-function warnOf({ rejected, count }: DecodedImages, name: string): void {
+/** Tells of images that could not be decoded. */
+export function warnOf({ rejected, count }: DecodedImages, name: string): void {
   if (rejected.length === 0) return;
   const [first] = rejected;
   console.error(
@@ -74,7 +76,8 @@ function warnOf({ rejected, count }: DecodedImages, name: string): void {
   );
 }
 
-function requireKnownLabels(validation: DecodedImages, { labelNames }: DecodedImages): void {
+/** @throws NearvoteError `dataset_invalid` where the two have no label in common */
+export function requireKnownLabels(validation: DecodedImages, { labelNames }: DecodedImages): void {
   if (validation.labelNames.some((label) => labelNames.includes(label))) return;
   throw new NearvoteError(
     'dataset_invalid',

@@ -1,4 +1,5 @@
 import type { Progress } from '../build/progress.js';
+import { optimizerIn } from '../train/config/optimizer-in.js';
 import type { TrainConfig } from '../train/config/schema.js';
 import type { ArchitectureOptions } from '../train/architectures/architecture.js';
 import { epochLine, inTime } from '../train/describe-run.js';
@@ -6,12 +7,12 @@ import { freeze, type FrozenEncoder } from '../train/freeze.js';
 import { openFrozen } from '../train/frozen.js';
 import type { TrainingState } from '../train/learner.js';
 import { runLoop, type EndReason, type Figures } from '../train/loop.js';
-import type { OptimizerOptions } from '../train/optimizer.js';
 import { openRunFolder } from '../train/run-folder.js';
 import { createSampler } from '../train/sampler.js';
 import { createTrainingStep } from '../train/step.js';
 import { validate } from '../train/validate.js';
 import { createViewPool } from '../train/views.js';
+import { watchSignals } from './stop-signals.js';
 import { viewOptions, type TrainingData } from './train-data.js';
 
 export interface TrainEncoderOptions {
@@ -153,29 +154,4 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
 
 function architectureIn({ architecture: name, widths }: TrainConfig['model']): ArchitectureOptions {
   return name === 'compact' ? { name, widths } : { name, width: widths?.[0] };
-}
-
-function optimizerIn(optimizer: TrainConfig['optimizer']): OptimizerOptions {
-  const { weightDecay } = optimizer;
-  if (optimizer.kind === 'sgd') {
-    const { momentum, nesterov } = optimizer;
-    return { name: 'sgd', momentum, nesterov, weightDecay };
-  }
-  const { beta1, beta2, epsilon } = optimizer;
-  return { name: 'adamw', beta1, beta2, epsilon, weightDecay };
-}
-
-/** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */
-function watchSignals(): { readonly asked: () => boolean; readonly unwatch: () => void } {
-  let asked = false;
-  const onSignal = (): void => {
-    if (asked) process.exit(1);
-    asked = true;
-    console.error('nearvote: stopping after this step; once more to stop at once');
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  return {
-    asked: () => asked,
-    unwatch: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
-  };
 }

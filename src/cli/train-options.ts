@@ -3,6 +3,8 @@ import { parseDuration } from '../train/duration.js';
 import { integerFrom } from './options.js';
 
 export interface TrainFlags {
+  /** The folder of an encoder. */
+  readonly backbone?: string;
   readonly out?: string;
   readonly run?: string;
   /** In seconds. */
@@ -17,6 +19,9 @@ export interface TrainFlags {
 /** The options of `nearvote train`, each also an environment variable. */
 export function trainOptions(): Option[] {
   return [
+    new Option('--backbone <dir>', 'train an adapter on this encoder, which stays as it is').env(
+      'NEARVOTE_TRAIN_BACKBONE',
+    ),
     new Option('--out <dir>', 'where the encoder is written (default: models/NAME)').env(
       'NEARVOTE_TRAIN_OUT',
     ),

@@ -1,27 +1,29 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { checkPlace, publishFolder } from '../encoder/add/publish.js';
 import { NearvoteError } from '../domain/errors.js';
-import { writing } from '../neighbours/publish.js';
-import { readTrainConfig } from '../train/config/read-config.js';
+import { isAdapterConfig, readTrainConfig } from '../train/config/read-config.js';
 import type { TrainConfig } from '../train/config/schema.js';
 import { endings } from '../train/describe-run.js';
 import { encoderFiles } from '../train/encoder-files.js';
-import { drawPreview } from '../train/preview.js';
-import { createSampler } from '../train/sampler.js';
 import { createProgress } from './progress.js';
-import { trainEncoder } from './train-encoder.js';
-import { loadTrainingData, viewOptions, type TrainingData } from './train-data.js';
+import { loadTrainingData } from './train-data.js';
 import { trainOptions, type TrainFlags } from './train-options.js';
+import { writePreview } from './train-preview.js';
+import { printTrained } from './train-report.js';
 
 const example = `
 Data paths in the config are taken from where the command runs. A training that was stopped or killed goes on from its
 last checkpoint with the same command.
 
+With --backbone the encoder in that folder stays as it is, and a small adapter on its embeddings is trained: minutes on a
+CPU, and enough for some classes of a hundred photos each.
+
 Example:
   $ nearvote train configs/photos.yml --budget 30m
+  $ nearvote train --backbone models/cifar10-compact configs/adapter.yml
 `;
 
 export function trainCommand(): Command {
@@ -35,6 +37,10 @@ export function trainCommand(): Command {
 }
 
 async function train(file: string, flags: TrainFlags): Promise<void> {
+  if (flags.backbone !== undefined || (await isAdapterConfig(file))) {
+    const { trainAdapter } = await import('./train-adapter.js');
+    return trainAdapter(file, flags);
+  }
   const { config: written, hash } = await readTrainConfig(file);
   const config: TrainConfig = {
     ...written,
@@ -46,8 +52,12 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
   if (flags.preview === undefined) await checkPlace(out, force);
   const progress = createProgress();
   const data = await loadTrainingData(config, progress);
-  if (flags.preview !== undefined) return preview(flags.preview, config, data);
+  if (flags.preview !== undefined) {
+    const views = { ...config, operations: config.augment, inputSize: config.model.inputSize };
+    return writePreview(flags.preview, { images: data.images, ...views });
+  }
 
+  const { trainEncoder } = await import('./train-encoder.js');
   const trained = await trainEncoder({
     config,
     hash,
@@ -64,7 +74,7 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
     name,
     version,
     licence,
-    trainedOn: data.name,
+    trainedOn: [data.name],
     model: trained.model,
     input: { size: model.inputSize, fit: model.fit, kernel: model.kernel },
     dimension: trained.dimension,
@@ -74,37 +84,10 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
       ' ',
     ),
     images: `${data.images.count} images of ${data.images.labelNames.length} labels`,
+    figures:
+      'Figures after "head: " are those of the projections that the loss compared; the head is not part of this encoder.',
     history: trained.history,
   });
   await publishFolder({ dir: out, files, force });
-  report({ out, ended: trained.ended, metrics: trained.metrics }, flags.json);
-}
-
-async function preview(file: string, config: TrainConfig, { images }: TrainingData): Promise<void> {
-  const png = await drawPreview({
-    views: viewOptions(config, images),
-    sampler: createSampler({ ...images, classes: images.labelNames.length, kind: config.sampler, ...config }),
-    rows: 12,
-    columns: 8,
-  });
-  await writing(dirname(file), () => writeFile(file, png));
-  console.log(`${file}: each row an image, then views of it as training sees them`);
-}
-
-function report(
-  trained: {
-    readonly out: string;
-    readonly ended: keyof typeof endings;
-    readonly metrics: Readonly<Record<string, number>>;
-  },
-  json = false,
-): void {
-  if (json) return console.log(JSON.stringify(trained));
-  const { out, ended, metrics } = trained;
-  const width = Math.max(...Object.keys(metrics).map(({ length }) => length));
-  console.log(`${out} is written: ${endings[ended]}\n`);
-  for (const [name, value] of Object.entries(metrics)) {
-    console.log(`  ${name.padEnd(width)}  ${Number.isInteger(value) ? value : value.toFixed(4)}`);
-  }
-  console.log(`\nNext: nearvote build --data DIR --encoder ${out} --out index/NAME`);
+  printTrained({ out, ended: trained.ended, metrics: trained.metrics }, flags.json);
 }

@@ -59,6 +59,13 @@ export function namesIn(graph: GraphProto): Set<string> {
   return new Set(names);
 }
 
+/** A beginning for names that none of `names` has. */
+export function unusedPrefix(names: ReadonlySet<string>): string {
+  let prefix = 'nearvote/';
+  while ([...names].some((name) => name.startsWith(prefix))) prefix = `_${prefix}`;
+  return prefix;
+}
+
 /** Renames a value wherever it is made or read. */
 export function renameValue(
   graph: GraphProto,

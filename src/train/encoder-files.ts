@@ -6,7 +6,8 @@ export interface EncoderFilesOptions {
   readonly name: string;
   readonly version: string;
   readonly licence: string;
-  readonly trainedOn: string;
+  /** Names of datasets. */
+  readonly trainedOn: readonly string[];
   readonly model: Uint8Array;
   readonly input: {
     readonly size: number;
@@ -20,6 +21,8 @@ export interface EncoderFilesOptions {
   /** Lines for people, of the model card. */
   readonly architecture: string;
   readonly images: string;
+  /** What the names of the figures mean. */
+  readonly figures: string;
   /** Of every epoch. */
   readonly history: readonly Figures[];
 }
@@ -35,7 +38,7 @@ export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<stri
     sha256: createHash('sha256').update(model).digest('hex'),
     input: { name: 'pixels', width: input.size, height: input.size, fit: input.fit, kernel: input.kernel },
     output: { name: 'embeddings', dimension },
-    trainedOn: [trainedOn],
+    trainedOn: [...trainedOn],
     metrics,
     licence,
     configHash: config.hash,
@@ -60,7 +63,7 @@ ${input.size} x ${input.size} RGB image into a point of ${dimension} dimensions;
 it shows. It names nothing by itself.
 
 - architecture: ${architecture}
-- trained on: ${trainedOn}, ${images}
+- trained on: ${trainedOn.join(', ')}; ${images}
 - licence: ${licence}
 - config: config.yml, sha256 of its content ${config.hash}; every epoch's figures: history.jsonl
 
@@ -68,8 +71,8 @@ it shows. It names nothing by itself.
 | --- | --- |
 ${rows.join('\n')}
 
-Figures after "head: " are those of the projections that the loss compared; the head is not part of this encoder. What
-the images it was trained on do not show, it has not learned to tell apart: evaluate it on your own.
+${options.figures} What the images it was trained on do not show, it has not learned to tell apart: evaluate it on your
+own.
 `;
 }
 

@@ -19,9 +19,12 @@ export interface TrainingState {
   readonly vectors: Readonly<Record<string, Float32Array>>;
 }
 
-/** What the loop drives; `step.ts` is the one that trains an encoder. */
-export interface Learner {
-  step(input: StepInput): Promise<StepResult>;
+/**
+ * What the loop drives; `step.ts` is the one that trains an encoder. A batch is two views of each of its images, pixels
+ * unless told.
+ */
+export interface Learner<Batch = Pick<StepInput, 'pixels' | 'labels'>> {
+  step(input: Batch & Pick<StepInput, 'learningRate'>): Promise<StepResult>;
   /** A copy, for a checkpoint. */
   state(): TrainingState;
   /** Goes on from a copy of `state`, bit for bit. */

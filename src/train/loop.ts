@@ -9,15 +9,21 @@ import { fractionDone, rateFactor } from './schedule.js';
 /** Figures by their names; one of them is `config.validation.metric`. */
 export type Figures = Readonly<Record<string, number>>;
 
-export interface LoopOptions {
-  readonly config: TrainConfig;
+/** What of a config the loop goes by. */
+export type LoopConfig = Pick<
+  TrainConfig,
+  'name' | 'epochs' | 'budget' | 'schedule' | 'validation' | 'earlyStopping' | 'checkpoint'
+> & { readonly optimizer: { readonly learningRate: number } };
+
+export interface LoopOptions<Batch extends object = ViewBatch> {
+  readonly config: LoopConfig;
   /** See `hashConfig`. */
   readonly hash: string;
   /** Fresh, or loaded from `from`. */
-  readonly learner: Learner;
+  readonly learner: Learner<Batch>;
   readonly batchesPerEpoch: number;
   /** The batches from `from` on, one after another. */
-  readonly nextBatch: () => Promise<ViewBatch>;
+  readonly nextBatch: () => Promise<Batch>;
   /** Left out, there is no best. */
   readonly validate?: ((state: TrainingState) => Promise<Figures>) | undefined;
   /** Where it goes on; left out, from the beginning. */
@@ -55,7 +61,9 @@ export interface LoopResult {
  * stop. Without a budget, what a training that goes on computes is bit for bit what one that never stopped does.
  * @throws NearvoteError `training_diverged` when a loss or gradient is not finite, the last good checkpoint kept
  */
-export async function runLoop(options: LoopOptions): Promise<LoopResult> {
+export async function runLoop<Batch extends object = ViewBatch>(
+  options: LoopOptions<Batch>,
+): Promise<LoopResult> {
   const { config, hash, learner, batchesPerEpoch, validate, from, now } = options;
   const totalSteps = config.epochs * batchesPerEpoch;
   const startedAt = now() - (from?.elapsedSeconds ?? 0);
@@ -119,8 +127,8 @@ export async function runLoop(options: LoopOptions): Promise<LoopResult> {
       break;
     }
     const learningRate = config.optimizer.learningRate * rateFactor(config.schedule, fraction);
-    const { pixels, labels } = await options.nextBatch();
-    const result = await learner.step({ pixels, labels, learningRate });
+    const batch = await options.nextBatch();
+    const result = await learner.step({ ...batch, learningRate });
     // A finite gradient of a finite loss gives finite weights: nothing broken is ever saved.
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm))
       throw diverged(result, step, saved);

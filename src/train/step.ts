@@ -1,13 +1,13 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { Tensor } from 'onnxruntime-node';
 import { NearvoteError } from '../domain/errors.js';
 import { architectureOf, type ArchitectureOptions } from './architectures/architecture.js';
 import { initialParameters, initialStatistics, parameterLayout } from './architectures/parameters.js';
 import type { ParameterLayout } from './architectures/parameters.js';
 import { chooseKernels } from './graph/choose-kernels.js';
 import type { ImageKernels } from './graph/image-kernels.js';
-import { sizeOf } from './graph/tape.js';
 import type { OptimizerOptions } from './optimizer.js';
-import { stateVectors, stepScalars, trainingGraph, type TrainingGraphOptions } from './training-graph.js';
+import { expectLength, openStepSession } from './step-session.js';
+import { stateVectors, trainingGraph, type TrainingGraphOptions } from './training-graph.js';
 
 export interface TrainingStepOptions {
   readonly architecture: ArchitectureOptions;
@@ -85,100 +85,23 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
     kernels,
     ema: emaDecay !== undefined,
   };
-  const lengths = stateVectors(graph);
-  const session = await InferenceSession.create(trainingGraph(graph), {
-    logSeverityLevel: 3,
-    intraOpNumThreads: options.threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    // One plan for all buffers took 1.8 times the memory that the arena takes step by step, and no less time.
-    enableMemPattern: false,
+  const session = await openStepSession({
+    ...options,
+    model: trainingGraph(graph),
+    vectors: stateVectors(graph),
+    first: { parameters: initialParameters(layout, options.seed), statistics: initialStatistics(layout) },
   });
-
-  // Two sets of buffers: a step reads one and writes the other, since an update may run before the last reader.
-  const buffers = (): Map<string, Tensor> =>
-    new Map([...lengths].map(([name, length]) => [name, zeros([length])]));
-  let [current, following] = [buffers(), buffers()];
-  const results = new Map(['loss', 'gradientNorm'].map((name) => [name, zeros([])] as const));
-  let steps = 0;
-  const first: Record<string, Float32Array> = {
-    parameters: initialParameters(layout, options.seed),
-    statistics: initialStatistics(layout),
-  };
-  for (const [name, tensor] of current) {
-    const start = first[name.replace('ema.', '')];
-    if (start !== undefined) dataOf(tensor).set(start);
-  }
-
   return {
+    ...session,
     layout,
     step: async ({ pixels, labels, learningRate }) => {
       expectLength('pixels', pixels.length, options.views * height * width * 3);
       expectLength('labels', labels.length, options.views * options.classes);
-      const scalars = scalarsOf(steps + 1, { ...options, learningRate });
-      const feeds: Record<string, Tensor> = {
+      const inputs = {
         pixels: new Tensor('uint8', pixels, [options.views, height, width, 3]),
         labels: new Tensor('float32', labels, [options.views, options.classes]),
-        ...Object.fromEntries(current),
       };
-      for (const name of stepScalars) feeds[name] = new Tensor('float32', Float32Array.of(scalars[name]), []);
-      const fetches = new Map(results);
-      for (const [name, tensor] of following) fetches.set(`next.${name}`, tensor);
-      await session.run(feeds, Object.fromEntries(fetches));
-      [current, following] = [following, current];
-      steps++;
-      const [loss = NaN, gradientNorm = NaN] = [...results.values()].map((tensor) => dataOf(tensor)[0]);
-      return { loss, gradientNorm };
+      return session.step(inputs, learningRate);
     },
-    state: () => ({
-      steps,
-      vectors: Object.fromEntries([...current].map(([name, tensor]) => [name, dataOf(tensor).slice()])),
-    }),
-    load: (state) => {
-      const names = [...lengths.keys()];
-      if (Object.keys(state.vectors).toSorted().join() !== names.toSorted().join()) {
-        const received = Object.keys(state.vectors).join(', ');
-        throw new NearvoteError('usage', `Expected a state of ${names.join(', ')} but received ${received}`);
-      }
-      for (const [name, length] of lengths) expectLength(name, state.vectors[name]?.length ?? 0, length);
-      for (const [name, tensor] of current) dataOf(tensor).set(state.vectors[name] ?? []);
-      steps = state.steps;
-    },
-    release: () => session.release(),
   };
-}
-
-type Scalars = Readonly<Record<(typeof stepScalars)[number], number>>;
-
-/** `t` is 1 in the first step. */
-function scalarsOf(
-  t: number,
-  {
-    emaDecay = 0,
-    optimizer,
-    learningRate,
-  }: Pick<TrainingStepOptions, 'emaDecay' | 'optimizer'> & { learningRate: number },
-): Scalars {
-  const betas = optimizer.name === 'adamw' ? optimizer : { beta1: 0, beta2: 0 };
-  return {
-    learningRate,
-    // An average that starts as the first weights forgets them sooner this way.
-    emaDecay: Math.min(emaDecay, (1 + t) / (10 + t)),
-    correction1: 1 - betas.beta1 ** t,
-    correction2: 1 - betas.beta2 ** t,
-  };
-}
-
-function zeros(dims: readonly number[]): Tensor {
-  return new Tensor('float32', new Float32Array(sizeOf(dims)), dims);
-}
-
-function dataOf(tensor: Tensor): Float32Array {
-  if (tensor.data instanceof Float32Array) return tensor.data;
-  throw new NearvoteError('internal', `Expected float32 but received ${tensor.type}`);
-}
-
-function expectLength(what: string, received: number, expected: number): void {
-  if (received === expected) return;
-  throw new NearvoteError('usage', `Expected ${expected} numbers of ${what} but received ${received}`);
 }

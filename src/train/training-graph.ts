@@ -1,4 +1,4 @@
-import { encodeModel, model, tensorInfo, untypedInfo } from '../onnx/model.js';
+import { encodeModel, model, tensorInfo, untypedInfo, type ValueInfoProto } from '../onnx/model.js';
 import type { Architecture } from './architectures/layers.js';
 import { lengthOf, sizeOfSpec, type ParameterLayout, type TensorSpec } from './architectures/parameters.js';
 import type { BatchNorm } from './graph/batch-norm.js';
@@ -36,7 +36,9 @@ export interface TrainingGraphOptions {
 }
 
 /** The flat vectors that a step reads and writes, and their lengths; an output is called `next.` and the input's name. */
-export function stateVectors(options: TrainingGraphOptions): ReadonlyMap<string, number> {
+export function stateVectors(
+  options: Pick<TrainingGraphOptions, 'layout' | 'optimizer' | 'ema'>,
+): ReadonlyMap<string, number> {
   const parameters = lengthOf(options.layout.parameters);
   const statistics = lengthOf(options.layout.statistics);
   const slots = optimizerSlots(options.optimizer).map((name) => [name, parameters] as const);
@@ -57,10 +59,9 @@ export const stepScalars = ['learningRate', 'emaDecay', 'correction1', 'correcti
  * float32 `[views, classes]`, the scalars and the state vectors. Outputs: `loss`, `gradientNorm` and the next vectors.
  */
 export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
-  const { architecture, layout, kernels, views, inputSize, classes, optimizer } = options;
+  const { architecture, layout, kernels, views, inputSize, classes } = options;
   const tape = createTape();
-  const vectors = stateVectors(options);
-  const parameters = split(tape, 'parameters', layout.parameters);
+  const parameters = splitParameters(tape, 'parameters', layout.parameters);
   const batches = new Map<string, BatchNorm>();
 
   const pixels = normalisedPixels(tape, { ...options, ...inputSize });
@@ -100,6 +101,36 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
     layout.parameters.map(({ name }) => flat.get(name) ?? ''),
     { attributes: { axis: 0 } },
   );
+  const { height, width } = inputSize;
+  return stepModel(tape, {
+    ...options,
+    name: `train-${architecture.name}`,
+    inputs: [
+      tensorInfo({ name: 'pixels', elementType: 'uint8', dims: [views, height, width, 3] }),
+      tensorInfo({ name: 'labels', elementType: 'float32', dims: [views, classes] }),
+    ],
+    loss,
+    gradient,
+    batches,
+  });
+}
+
+export interface StepModelOptions
+  extends Pick<TrainingGraphOptions, 'layout' | 'optimizer' | 'clipNorm' | 'ema' | 'withGradient'> {
+  readonly name: string;
+  /** All but the scalars and the state vectors. */
+  readonly inputs: readonly ValueInfoProto[];
+  readonly loss: Value;
+  /** The name of the flat gradient by all parameters. */
+  readonly gradient: string;
+  /** By the names of the layers whose statistics run along. */
+  readonly batches: ReadonlyMap<string, BatchNorm>;
+}
+
+/** The end of every training step's graph: the update of all state vectors, and what comes out. */
+export function stepModel(tape: Tape, options: StepModelOptions): Uint8Array {
+  const { layout, optimizer, loss, gradient, batches } = options;
+  const vectors = stateVectors(options);
   const { norm, gradient: taken } = clipped(tape, gradient, options.clipNorm);
 
   const updated = updateNodes(tape, {
@@ -131,13 +162,11 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
     ...[...next].map(([name, value]) => [`next.${name}`, value] as const),
   ]);
   for (const [name, value] of outputs) tape.rename(value, name);
-  const { height, width } = inputSize;
   return encodeModel(
     model({
-      name: `train-${architecture.name}`,
+      name: options.name,
       inputs: [
-        tensorInfo({ name: 'pixels', elementType: 'uint8', dims: [views, height, width, 3] }),
-        tensorInfo({ name: 'labels', elementType: 'float32', dims: [views, classes] }),
+        ...options.inputs,
         ...stepScalars.map((name) => tensorInfo({ name, elementType: 'float32', dims: [] })),
         ...[...vectors].map(([name, length]) => tensorInfo({ name, elementType: 'float32', dims: [length] })),
       ],
@@ -150,14 +179,18 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
 }
 
 /** The tensors of a flat vector, by their names. */
-function split(tape: Tape, vector: string, specs: readonly TensorSpec[]): ReadonlyMap<string, Value> {
+export function splitParameters(
+  tape: Tape,
+  vector: string,
+  specs: readonly TensorSpec[],
+): ReadonlyMap<string, Value> {
   const parts = tape.emitMany('Split', [vector, tape.ints(specs.map(sizeOfSpec))], specs.length);
   return new Map(
     specs.map(({ name, shape }, i) => [name, tape.parameter(reshaped(tape, parts[i] ?? '', shape), shape)]),
   );
 }
 
-function known(parameters: ReadonlyMap<string, Value>, name: string): Value {
+export function known(parameters: ReadonlyMap<string, Value>, name: string): Value {
   const value = parameters.get(name);
   if (value === undefined) throw new RangeError(`Expected a declared parameter but received ${name}`);
   return value;

@@ -14,7 +14,7 @@ export interface TrainingImagesOptions extends Omit<DecodeImagesOptions, 'side' 
 }
 
 /** So that a crop of a photo chooses among pixels that are there. */
-const storageFactor = 1.15;
+export const storageFactor = 1.15;
 
 /**
  * Decodes the images to train on.
@@ -55,7 +55,7 @@ function requireClasses(counts: ReadonlyMap<string, number>, dataset: string, re
 }
 
 /** Of the first image; undefined where it is a file, or where it cannot be read and decoding will say why. */
-async function sideOfRawPixels(dataset: Dataset): Promise<number | undefined> {
+export async function sideOfRawPixels(dataset: Dataset): Promise<number | undefined> {
   for await (const image of dataset.images()) {
     const content = await image.read().catch(() => undefined);
     return content?.kind === 'pixels' ? Math.min(content.width, content.height) : undefined;

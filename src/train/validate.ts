@@ -59,21 +59,22 @@ export async function validate(options: ValidateOptions): Promise<Figures> {
     ['', 'features'],
     ['head: ', 'projections'],
   ] as const) {
-    const measured = await measure(options, { references: known[which], queries: asked[which], labelled });
+    const measured = await measureEmbeddings(options, { references: known[which], queries: asked[which], labelled });
     for (const [name, value] of Object.entries(measured)) figures[`${prefix}${name}`] = value;
   }
   return figures;
 }
 
-interface Side {
+export interface Side {
   readonly references: Embeddings;
   readonly queries: Embeddings;
   /** Of the references and of the queries. */
   readonly labelled: readonly [readonly string[], readonly string[]];
 }
 
-async function measure(
-  { vote, threads, seed, progress }: ValidateOptions,
+/** The same of embeddings that are there. */
+export async function measureEmbeddings(
+  { vote, threads, seed, progress }: Pick<ValidateOptions, 'vote' | 'threads' | 'seed' | 'progress'>,
   { references, queries, labelled }: Side,
 ): Promise<Record<string, number>> {
   const [known, truths] = labelled;

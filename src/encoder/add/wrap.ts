@@ -1,4 +1,4 @@
-import { keepOnlyNeeded, namesIn, opsetOf, renameValue } from '../../onnx/graph.js';
+import { keepOnlyNeeded, namesIn, opsetOf, renameValue, unusedPrefix } from '../../onnx/graph.js';
 import { encodeModel, tensorInfo, untypedInfo } from '../../onnx/model.js';
 import type { GraphModel } from '../../onnx/model.js';
 import { backOf } from './back.js';
@@ -84,13 +84,6 @@ export async function wrapModel(model: GraphModel, options: WrapOptions): Promis
 function append({ graph }: GraphModel, { nodes, initializers }: GraphPart): void {
   graph.node.push(...nodes);
   graph.initializer.push(...initializers);
-}
-
-/** A beginning that no name in the graph has. */
-function unusedPrefix(names: ReadonlySet<string>): string {
-  let prefix = 'nearvote/';
-  while ([...names].some((name) => name.startsWith(prefix))) prefix = `_${prefix}`;
-  return prefix;
 }
 
 /** `[n, d]`, `[n, tokens, d]`, `[n, c, h, w]` or, in an nhwc model, `[n, h, w, c]`. */

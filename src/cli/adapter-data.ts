@@ -1,0 +1,53 @@
+import type { Progress } from '../build/progress.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { Dataset } from '../image/dataset/dataset.js';
+import type { Backbone } from '../train/adapter/backbone.js';
+import type { AdapterConfig } from '../train/config/adapter-schema.js';
+import { decodeImages, type DecodedImages } from '../train/images.js';
+import { loadTrainingImages, sideOfRawPixels, storageFactor } from '../train/training-images.js';
+import { openSplits, requireKnownLabels, warnOf } from './train-data.js';
+
+export interface AdapterData {
+  /** In words. */
+  readonly name: string;
+  /** Decoded as they are when served. */
+  readonly plain: DecodedImages;
+  /** The same images, as large as crops are cut out of. */
+  readonly stored: DecodedImages;
+  /** Labelled images that are not trained on, decoded as they are when served. */
+  readonly validation: DecodedImages | undefined;
+}
+
+/** Reads what an adapter is trained on and validated with, at the backbone's size and in its way. */
+export async function loadAdapterData(
+  { data, seed }: AdapterConfig,
+  { manifest, size }: Backbone,
+  progress: Progress,
+): Promise<AdapterData> {
+  const { train, held } = await openSplits(data, seed);
+  const decoding = { fit: manifest.input.fit, kernel: manifest.input.kernel, progress };
+  // Small images are enlarged, as they are when served.
+  const load = (side: number): Promise<DecodedImages> =>
+    loadTrainingImages({ ...decoding, dataset: train, inputSize: 1, storageSize: side });
+  const plain = await load(size);
+  warnOf(plain, train.name);
+  const side = data.storageSize ?? (await storageSideOf(train, size));
+  if (side < size) {
+    throw new NearvoteError(
+      'config_invalid',
+      `Expected data.storageSize to be at least ${size}, the size that backbone ${manifest.name} takes, but received ${side}`,
+    );
+  }
+  const stored = side === size ? plain : await load(side);
+  const validation =
+    held === undefined ? undefined : await decodeImages({ ...decoding, dataset: held, side: size });
+  if (validation !== undefined) {
+    warnOf(validation, held?.name ?? '');
+    requireKnownLabels(validation, plain);
+  }
+  return { name: train.name, plain, stored, validation };
+}
+
+async function storageSideOf(dataset: Dataset, size: number): Promise<number> {
+  return (await sideOfRawPixels(dataset)) === size ? size : Math.ceil(storageFactor * size);
+}
