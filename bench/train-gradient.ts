@@ -54,7 +54,9 @@ for (const kernels of [await chooseKernels(), plainKernels]) {
     pixels,
     labels,
   });
-  console.log(`blocks of ${kernels.block}: relative error ${relativeError(gradient, expected).toExponential(2)}`);
+  console.log(
+    `blocks of ${kernels.block}: relative error ${relativeError(gradient, expected).toExponential(2)}`,
+  );
   let offset = 0;
   for (const spec of specs) {
     const end = offset + sizeOfSpec(spec);

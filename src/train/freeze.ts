@@ -36,7 +36,9 @@ export function freeze(options: FreezeOptions): FrozenEncoder {
   const architecture = architectureOf(options.architecture);
   const layout = parameterLayout(architecture);
   const from = (vector: string): Float32Array =>
-    (weights === 'ema' ? state.vectors[`ema.${vector}`] : undefined) ?? state.vectors[vector] ?? new Float32Array();
+    (weights === 'ema' ? state.vectors[`ema.${vector}`] : undefined) ??
+    state.vectors[vector] ??
+    new Float32Array();
   const tensors = new Map([
     ...named(layout.parameters, from('parameters')),
     ...named(layout.statistics, from('statistics')),

@@ -13,7 +13,12 @@ export interface FrozenLayersOptions {
 /** A convolution that waits for a batch norm to take in, or an image that is there. */
 type Image =
   | { readonly name: string }
-  | { readonly layer: ConvolutionLayer; readonly from: string; readonly weight: Float32Array; readonly bias: Float32Array };
+  | {
+      readonly layer: ConvolutionLayer;
+      readonly from: string;
+      readonly weight: Float32Array;
+      readonly bias: Float32Array;
+    };
 
 export interface FrozenLayers extends Layers<Image, string> {
   image(name: string): Image;
@@ -47,7 +52,11 @@ export function frozenLayers({ tape, tensors, unfolded }: FrozenLayersOptions): 
   function dense(x: string, name: string): string {
     const bias = tensor(`${name}.bias`);
     const weight = tensor(`${name}.weight`);
-    const inputs = [x, tape.floats(weight, [bias.length, weight.length / bias.length]), tape.floats(bias, [bias.length])];
+    const inputs = [
+      x,
+      tape.floats(weight, [bias.length, weight.length / bias.length]),
+      tape.floats(bias, [bias.length]),
+    ];
     return tape.emit('Gemm', inputs, { attributes: { transB: 1 } });
   }
 

@@ -84,7 +84,11 @@ function adamW(tape: Tape, nodes: Of<'adamw'>): Updated {
 }
 
 /** `value + weightDecay * parameters`, where parameters decay. */
-function withDecay(tape: Tape, { optimizer, parameters, length, decayed }: UpdateNodes, value: string): string {
+function withDecay(
+  tape: Tape,
+  { optimizer, parameters, length, decayed }: UpdateNodes,
+  value: string,
+): string {
   if (optimizer.weightDecay === 0) return value;
   const sizes = tape.ints([decayed, length - decayed]);
   const [decaying = ''] = tape.emitMany('Split', [parameters, sizes], 2);

@@ -29,7 +29,7 @@ export interface TrainingStepOptions {
   readonly kernels?: ImageKernels | undefined;
 }
 
-export interface StepInput {
+interface StepInput {
   /** RGB `[views, height, width, 3]`. */
   readonly pixels: Uint8Array;
   /** Shares of the classes, `[views, classes]`: one-hot, mixed, or what a teacher says. */
@@ -37,7 +37,7 @@ export interface StepInput {
   readonly learningRate: number;
 }
 
-export interface StepResult {
+interface StepResult {
   /** Before the update; NaN and infinity come out as they are. */
   readonly loss: number;
   /** The length of the gradient of all parameters, before clipping. */
@@ -99,9 +99,7 @@ export async function createTrainingStep(options: TrainingStepOptions): Promise<
   const buffers = (): Map<string, Tensor> =>
     new Map([...lengths].map(([name, length]) => [name, zeros([length])]));
   let [current, following] = [buffers(), buffers()];
-  const results = new Map(
-    ['loss', 'gradientNorm'].map((name) => [name, zeros([])] as const),
-  );
+  const results = new Map(['loss', 'gradientNorm'].map((name) => [name, zeros([])] as const));
   let steps = 0;
   const first: Record<string, Float32Array> = {
     parameters: initialParameters(layout, options.seed),
@@ -155,7 +153,11 @@ type Scalars = Readonly<Record<(typeof stepScalars)[number], number>>;
 /** `t` is 1 in the first step. */
 function scalarsOf(
   t: number,
-  { emaDecay = 0, optimizer, learningRate }: Pick<TrainingStepOptions, 'emaDecay' | 'optimizer'> & { learningRate: number },
+  {
+    emaDecay = 0,
+    optimizer,
+    learningRate,
+  }: Pick<TrainingStepOptions, 'emaDecay' | 'optimizer'> & { learningRate: number },
 ): Scalars {
   const betas = optimizer.name === 'adamw' ? optimizer : { beta1: 0, beta2: 0 };
   return {

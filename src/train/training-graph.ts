@@ -77,7 +77,10 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
     onBatchNorm: (name, batch) => batches.set(name, batch),
   });
   const features = architecture.build(layers, pixels);
-  const weights = (name: string) => ({ weight: parameter(`${name}.weight`), bias: parameter(`${name}.bias`) });
+  const weights = (name: string) => ({
+    weight: parameter(`${name}.weight`),
+    bias: parameter(`${name}.bias`),
+  });
   const hidden = relu(tape, dense(tape, features, weights('head.dense1')));
   const embeddings = l2Normalise(tape, dense(tape, hidden, weights('head.dense2')));
   const labels = { name: 'labels', shape: [views, classes] };
@@ -109,7 +112,10 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
     length: lengthOf(layout.parameters),
     decayed: layout.decayed,
   });
-  const next = new Map<string, string>([['parameters', updated.parameters], ...Object.entries(updated.slots)]);
+  const next = new Map<string, string>([
+    ['parameters', updated.parameters],
+    ...Object.entries(updated.slots),
+  ]);
   if (vectors.has('statistics')) next.set('statistics', movedStatistics(tape, layout.statistics, batches));
   for (const name of ['parameters', 'statistics']) {
     const value = next.get(name);

@@ -82,7 +82,10 @@ for (const kernels of kinds) {
       const draw = seededRandom(7);
       const parameters = Float32Array.from(
         training.layout.parameters.flatMap(({ shape }) =>
-          Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => draw() - (shape.length > 1 ? 0.5 : -0.5)),
+          Array.from(
+            { length: shape.reduce((a, b) => a * b, 1) },
+            () => draw() - (shape.length > 1 ? 0.5 : -0.5),
+          ),
         ),
       );
       const start = training.state().vectors;
@@ -120,8 +123,12 @@ for (const kernels of kinds) {
 
       const frozen = { ...options, state: training.state(), weights: 'last' } as const;
       const folded = await embed(freeze(frozen).bytes, pixels, size);
-      expect(relativeError(folded.slice(0, expected.embeddings.length), expected.embeddings)).toBeLessThan(2e-3);
-      expect(relativeError(folded, await embed(freeze({ ...frozen, unfolded: true }).bytes, pixels, size))).toBeLessThan(1e-5);
+      expect(relativeError(folded.slice(0, expected.embeddings.length), expected.embeddings)).toBeLessThan(
+        2e-3,
+      );
+      expect(
+        relativeError(folded, await embed(freeze({ ...frozen, unfolded: true }).bytes, pixels, size)),
+      ).toBeLessThan(1e-5);
       const projected = await embed(freeze({ ...frozen, head: true }).bytes, pixels, size);
       expect(relativeError(projected.slice(0, 128), expected.projections)).toBeLessThan(2e-3);
       const averaged = await embed(freeze({ ...frozen, weights: 'ema' }).bytes, pixels, size);

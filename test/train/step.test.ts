@@ -77,7 +77,9 @@ describe('a training step', () => {
 
   it('tells two classes apart', async () => {
     const all = await losses(await open(), 0, 30);
-    expect(all.at(-1)).toBeLessThan((all[0] ?? NaN) - 0.3);
+    // With all views of a class in one place and the other class opposite, the three positives share the softmax: ln 3.
+    expect(all[0]).toBeGreaterThan(Math.log(3) + 0.05);
+    expect(all.at(-1)).toBeCloseTo(Math.log(3), 2);
   });
 
   it('does not hide a number that is none', async () => {

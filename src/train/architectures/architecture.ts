@@ -14,7 +14,8 @@ export type ArchitectureOptions =
  * @throws NearvoteError `usage` for a width that is not a positive integer
  */
 export function architectureOf(options: ArchitectureOptions): Architecture {
-  const widths = options.name === 'compact' ? options.widths : options.width === undefined ? [] : [options.width];
+  const widths =
+    options.name === 'compact' ? options.widths : options.width === undefined ? [] : [options.width];
   for (const width of widths ?? []) {
     if (Number.isInteger(width) && width > 0) continue;
     throw new NearvoteError('usage', `Expected positive integers as widths but received ${width}`);

@@ -15,7 +15,13 @@ export function resnet({ name, width, depths }: ResnetOptions): Architecture {
     dimension: width * 2 ** (depths.length - 1),
     smallest: 1,
     build: <Image, Features>(layers: Layers<Image, Features>, pixels: Image): Features => {
-      const stem = layers.convolution(pixels, { name: 'stem.conv', into: 3, out: width, size: 3, padding: 1 });
+      const stem = layers.convolution(pixels, {
+        name: 'stem.conv',
+        into: 3,
+        out: width,
+        size: 3,
+        padding: 1,
+      });
       let x = layers.relu(layers.batchNorm(stem, 'stem.bn'));
       let into = width;
       depths.forEach((depth, stage) => {

@@ -12,16 +12,26 @@ const domain = 'com.microsoft.nchwc';
  * each step, which costs little, and the rest of the graph stays in that order.
  */
 export function blockedKernels(block: 8 | 16): ImageKernels {
-  const emit = (tape: Tape, type: string, inputs: readonly string[], attributes: EmitOptions['attributes'] = {}) =>
-    tape.emit(type, inputs, { attributes, domain });
+  const emit = (
+    tape: Tape,
+    type: string,
+    inputs: readonly string[],
+    attributes: EmitOptions['attributes'] = {},
+  ) => tape.emit(type, inputs, { attributes, domain });
 
   /** What the runtime calls OIHWBiBo, or OIHWBo where the input has fewer channels than a block. */
   function filter(tape: Tape, { name, shape }: Value): string {
     const [out = 1, into = 1, height = 1, width = 1] = shape;
     const [blocks, perm] =
       into < block
-        ? [[out / block, block, into, height, width], [0, 2, 3, 4, 1]]
-        : [[out / block, block, into / block, block, height, width], [0, 2, 4, 5, 3, 1]];
+        ? [
+            [out / block, block, into, height, width],
+            [0, 2, 3, 4, 1],
+          ]
+        : [
+            [out / block, block, into / block, block, height, width],
+            [0, 2, 4, 5, 3, 1],
+          ];
     const turned = tape.emit('Transpose', [reshaped(tape, name, blocks)], { attributes: { perm } });
     return reshaped(tape, turned, shape);
   }

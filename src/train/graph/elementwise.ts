@@ -45,9 +45,7 @@ export function stepMask(tape: Tape, x: string, beta: 0 | 1): string {
 /** `max(a, 0)`; its gradient at 0 is 0, as in PyTorch. */
 export function relu(tape: Tape, a: Value): Value {
   const output = { name: tape.emit('Relu', [a.name]), shape: a.shape };
-  const backward = (gradient: string) => [
-    () => tape.emit('Mul', [gradient, stepMask(tape, output.name, 0)]),
-  ];
+  const backward = (gradient: string) => [() => tape.emit('Mul', [gradient, stepMask(tape, output.name, 0)])];
   return tape.record({ inputs: [a], output, backward });
 }
 

@@ -18,7 +18,11 @@ export function spacedOut(tape: Tape, x: string, planes: Planes & { readonly str
 }
 
 /** Rows and columns dropped at the end, or zeros added there. */
-export function resized(tape: Tape, x: string, { outer, height, width, inner, to }: Planes & { readonly to: readonly [number, number] }): string {
+export function resized(
+  tape: Tape,
+  x: string,
+  { outer, height, width, inner, to }: Planes & { readonly to: readonly [number, number] },
+): string {
   const [rows, columns] = to;
   if (rows === height && columns === width) return x;
   let planes = reshaped(tape, x, [outer, height, width, inner]);

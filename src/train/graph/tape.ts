@@ -13,7 +13,7 @@ export interface EmitOptions {
 }
 
 /** What an operation tells the tape of itself. */
-export interface Operation {
+interface Operation {
   readonly inputs: readonly Value[];
   readonly output: Value;
   /**
@@ -112,7 +112,10 @@ export function createTape(): Tape {
     },
     backward: (loss) => {
       const gradients = new Map<string, string>([
-        [loss.name, constant('one', () => initializer({ name: 'one', elementType: 'float32', dims: [], data: [1] }))],
+        [
+          loss.name,
+          constant('one', () => initializer({ name: 'one', elementType: 'float32', dims: [], data: [1] })),
+        ],
       ]);
       // Operations stand in an order in which every value is made before it is read, so backward all its readers come first.
       for (const { inputs, output, backward } of operations.toReversed()) {

@@ -59,12 +59,17 @@ function images(tape: Tape, x: Value, { first, count }: Part): Value {
 }
 
 /** What each place of the output saw of the input, channels last. */
-function seenByPlaces(tape: Tape, { kernels, dy, weight, stride, padding }: WeightGradient, x: Value): string {
+function seenByPlaces(
+  tape: Tape,
+  { kernels, dy, weight, stride, padding }: WeightGradient,
+  x: Value,
+): string {
   const [, , rows, columns] = imageShape(dy);
   const [, , size, breadth] = imageShape(weight);
   let last = kernels.channelsLast(tape, x, weight.shape[1] ?? 1);
   if (size === 1 && breadth === 1 && stride === 1) return last;
-  if (padding > 0) last = tape.emit('Pad', [last, tape.ints([0, padding, padding, 0, 0, padding, padding, 0])]);
+  if (padding > 0)
+    last = tape.emit('Pad', [last, tape.ints([0, padding, padding, 0, 0, padding, padding, 0])]);
   const shifted: string[] = [];
   for (let row = 0; row < size; row++) {
     for (let column = 0; column < breadth; column++) {

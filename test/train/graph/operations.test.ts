@@ -13,20 +13,56 @@ import type { Tape, Value } from '../../../src/train/graph/tape.js';
 import { drawn, gradientError, type Expression } from './run-tape.js';
 
 const onMatrices: Record<string, Expression> = {
-  add: { build: add, shapes: [[2, 3], [2, 3]] },
+  add: {
+    build: add,
+    shapes: [
+      [2, 3],
+      [2, 3],
+    ],
+  },
   'a value added to itself': { build: (tape, a) => add(tape, a, a), shapes: [[2, 3]] },
-  subtract: { build: subtract, shapes: [[2, 3], [2, 3]] },
-  multiply: { build: multiply, shapes: [[2, 3], [2, 3]] },
+  subtract: {
+    build: subtract,
+    shapes: [
+      [2, 3],
+      [2, 3],
+    ],
+  },
+  multiply: {
+    build: multiply,
+    shapes: [
+      [2, 3],
+      [2, 3],
+    ],
+  },
   scale: { build: (tape, a) => scale(tape, a, -2.5), shapes: [[2, 3]] },
   relu: { build: relu, shapes: [[5, 5]] },
   total: { build: total, shapes: [[2, 3]] },
-  reshape: { build: (tape, a) => multiply(tape, reshape(tape, a, [3, 2]), reshape(tape, a, [3, 2])), shapes: [[2, 3]] },
+  reshape: {
+    build: (tape, a) => multiply(tape, reshape(tape, a, [3, 2]), reshape(tape, a, [3, 2])),
+    shapes: [[2, 3]],
+  },
   padTo: { build: (tape, a) => padTo(tape, a, [3, 5]), shapes: [[2, 3]] },
   crop: { build: (tape, a) => crop(tape, a, [2, 2]), shapes: [[2, 3]] },
-  matmul: { build: matmul, shapes: [[2, 3], [3, 4]] },
-  rowProducts: { build: rowProducts, shapes: [[2, 3], [4, 3]] },
+  matmul: {
+    build: matmul,
+    shapes: [
+      [2, 3],
+      [3, 4],
+    ],
+  },
+  rowProducts: {
+    build: rowProducts,
+    shapes: [
+      [2, 3],
+      [4, 3],
+    ],
+  },
   'products of rows with themselves': { build: (tape, a) => rowProducts(tape, a, a), shapes: [[3, 2]] },
-  dense: { build: (tape, x, weight, bias) => dense(tape, x, { weight: some(weight), bias: some(bias) }), shapes: [[2, 3], [4, 3], [4]] },
+  dense: {
+    build: (tape, x, weight, bias) => dense(tape, x, { weight: some(weight), bias: some(bias) }),
+    shapes: [[2, 3], [4, 3], [4]],
+  },
   l2Normalise: { build: l2Normalise, shapes: [[3, 4]] },
   logSumExp: { build: logSumExp, shapes: [[3, 4]] },
 };
@@ -60,7 +96,8 @@ function seen(tape: Tape, kernels: ImageKernels, x: Value): Value {
 }
 
 for (const kernels of kinds) {
-  const through = (operation: (tape: Tape, x: Value, ...more: Value[]) => Value, size = 5): Expression['build'] =>
+  const through =
+    (operation: (tape: Tape, x: Value, ...more: Value[]) => Value, size = 5): Expression['build'] =>
     (tape, ...[weight, ...more]) =>
       seen(tape, kernels, operation(tape, images(tape, kernels, some(weight), size), ...more));
 
@@ -93,8 +130,14 @@ for (const kernels of kinds) {
         ),
         shapes: [filters, [3, 3, 1, 1]],
       },
-      'max pooling of an odd size': { build: through((tape, x) => maxPool(tape, kernels, x)), shapes: [filters] },
-      'max pooling of an even size': { build: through((tape, x) => maxPool(tape, kernels, x), 4), shapes: [filters] },
+      'max pooling of an odd size': {
+        build: through((tape, x) => maxPool(tape, kernels, x)),
+        shapes: [filters],
+      },
+      'max pooling of an even size': {
+        build: through((tape, x) => maxPool(tape, kernels, x), 4),
+        shapes: [filters],
+      },
       'average pooling': { build: through((tape, x) => averagePool(tape, kernels, x)), shapes: [filters] },
       'batch norm': {
         build: through((tape, x, gamma, beta) => {

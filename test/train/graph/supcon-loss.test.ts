@@ -46,7 +46,9 @@ function unitRows(seed: number): Float32Array {
 }
 
 const oneHot = (labels: readonly number[], classes: number): Float32Array =>
-  Float32Array.from(labels.flatMap((label) => Array.from({ length: classes }, (_, i) => (i === label ? 1 : 0))));
+  Float32Array.from(
+    labels.flatMap((label) => Array.from({ length: classes }, (_, i) => (i === label ? 1 : 0))),
+  );
 
 /** Equation 2 as it stands in the paper, in two loops. */
 function byEquation2(z: Float32Array, labels: readonly number[]): number {

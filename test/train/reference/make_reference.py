@@ -2,7 +2,8 @@
 
     /usr/bin/python3 test/train/reference/make_reference.py > test/train/reference/reference.json
 
-and, with a file's name, the float32 gradient of the full-size compact network there, for bench/train-gradient.ts.
+and, with a file's name and a number of views, the gradient of the full-size compact network, in float32 and then in
+float64 (rounded to float32), for bench/train-gradient.ts.
 
 Parameters, pixels and labels come from the formulas below, which the test repeats, so the file holds results only:
 of each case two projections of the gradient by each parameter (numbers weighted by cosines), and loss, gradient norm, a checksum of the parameters and running
@@ -94,14 +95,18 @@ def case(build, optimizer, clip):
             "projections": [float(f"{e:.7g}") for e in F.normalize(head(encoder(x)), dim=1)[:1].reshape(-1).tolist()]}
 
 
-def full(path):
-    encoder, head, params, x = start(lambda: compact((64, 256, 256)), 64, 32)
-    supcon_loss(F.normalize(head(encoder(x)), dim=1), torch.arange(64) % CLASSES, .2).backward()
-    flat([p.grad for p in params]).numpy().tofile(path)
+def full(path, views):
+    encoder, head, params, x = start(lambda: compact((64, 256, 256)), views, 32)
+    both = []
+    for kind in (torch.float32, torch.float64):
+        encoder.to(kind), head.to(kind)
+        loss = supcon_loss(F.normalize(head(encoder(x.to(kind))), dim=1), torch.arange(views) % CLASSES, .2)
+        both.append(flat(torch.autograd.grad(loss, params)).float())
+    torch.cat(both).numpy().tofile(path)
 
 
 if len(sys.argv) > 1:
-    full(sys.argv[1])
+    full(sys.argv[1], int(sys.argv[2]))
 else:
     torch.set_num_threads(1)
     json.dump({"compact": case(lambda: compact((4, 6, 6)), "sgd", 1e9),
