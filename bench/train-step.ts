@@ -63,7 +63,14 @@ for (const network of networks) {
 }
 console.log(
   markdownTable(
-    ['network', 'by', 'ms a step (median)', 'peak RSS, MiB', 'nearvote / this, time', 'nearvote / this, memory'],
+    [
+      'network',
+      'by',
+      'ms a step (median)',
+      'peak RSS, MiB',
+      'nearvote / this, time',
+      'nearvote / this, memory',
+    ],
     rows,
   ),
 );

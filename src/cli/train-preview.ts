@@ -7,7 +7,8 @@ import { drawPreview } from '../train/preview.js';
 import { createSampler, type SamplerOptions } from '../train/sampler.js';
 
 export interface WritePreviewOptions
-  extends Pick<BatchViewsOptions, 'operations' | 'mix' | 'inputSize' | 'seed'>,
+  extends
+    Pick<BatchViewsOptions, 'operations' | 'mix' | 'inputSize' | 'seed'>,
     Pick<SamplerOptions, 'batch'> {
   readonly images: DecodedImages;
   readonly sampler: SamplerOptions['kind'];

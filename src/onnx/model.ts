@@ -48,7 +48,10 @@ export interface NodeOptions {
 }
 
 /** One operation of a graph: `node('Gemm', { inputs: ['a', 'b'], outputs: ['c'], attributes: { transB: 1 } })`. */
-export function node(opType: string, { inputs, outputs, attributes = {}, name, domain = '' }: NodeOptions): NodeProto {
+export function node(
+  opType: string,
+  { inputs, outputs, attributes = {}, name, domain = '' }: NodeOptions,
+): NodeProto {
   return create(NodeProtoSchema, {
     opType,
     domain,
@@ -130,7 +133,16 @@ export interface ModelOptions {
 
 /** A whole model; opset 17 and IR version 8 unless told. */
 export function model(options: ModelOptions): GraphModel {
-  const { name, inputs, outputs, nodes, initializers = [], opset = 17, irVersion = 8, domains = [] } = options;
+  const {
+    name,
+    inputs,
+    outputs,
+    nodes,
+    initializers = [],
+    opset = 17,
+    irVersion = 8,
+    domains = [],
+  } = options;
   const graph = create(GraphProtoSchema, {
     name,
     input: [...inputs],

@@ -4,7 +4,7 @@ import { parameterLayout, projectionDimension, sizeOfSpec } from './architecture
 import type { TensorSpec } from './architectures/parameters.js';
 import { frozenLayers } from './frozen-layers.js';
 import { createTape } from './graph/tape.js';
-import type { TrainingState } from './step.js';
+import type { TrainingState } from './learner.js';
 
 export interface FreezeOptions {
   readonly architecture: ArchitectureOptions;

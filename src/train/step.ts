@@ -5,6 +5,7 @@ import { initialParameters, initialStatistics, parameterLayout } from './archite
 import type { ParameterLayout } from './architectures/parameters.js';
 import { chooseKernels } from './graph/choose-kernels.js';
 import type { ImageKernels } from './graph/image-kernels.js';
+import type { Learner, StepInput, StepResult } from './learner.js';
 import type { OptimizerOptions } from './optimizer.js';
 import { expectLength, openStepSession } from './step-session.js';
 import { stateVectors, trainingGraph, type TrainingGraphOptions } from './training-graph.js';
@@ -29,35 +30,10 @@ export interface TrainingStepOptions {
   readonly kernels?: ImageKernels | undefined;
 }
 
-export interface StepInput {
-  /** RGB `[views, height, width, 3]`. */
-  readonly pixels: Uint8Array;
-  /** Shares of the classes, `[views, classes]`: one-hot, mixed, or what a teacher says. */
-  readonly labels: Float32Array;
-  readonly learningRate: number;
-}
-
-export interface StepResult {
-  /** Before the update; NaN and infinity come out as they are. */
-  readonly loss: number;
-  /** The length of the gradient of all parameters, before clipping. */
-  readonly gradientNorm: number;
-}
-
-/** Everything that the next step depends on: flat vectors by their names, and the steps done. */
-export interface TrainingState {
-  readonly steps: number;
-  readonly vectors: Readonly<Record<string, Float32Array>>;
-}
-
-export interface TrainingStep {
+export interface TrainingStep extends Learner {
   readonly layout: ParameterLayout;
   /** @throws NearvoteError `usage` when pixels or labels are not as many as declared */
   step(input: StepInput): Promise<StepResult>;
-  /** A copy, for a checkpoint. */
-  state(): TrainingState;
-  /** Goes on from a copy of `state`, bit for bit. @throws NearvoteError `usage` when it is another training's */
-  load(state: TrainingState): void;
   release(): Promise<void>;
 }
 

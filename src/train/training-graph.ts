@@ -115,8 +115,10 @@ export function trainingGraph(options: TrainingGraphOptions): Uint8Array {
   });
 }
 
-export interface StepModelOptions
-  extends Pick<TrainingGraphOptions, 'layout' | 'optimizer' | 'clipNorm' | 'ema' | 'withGradient'> {
+export interface StepModelOptions extends Pick<
+  TrainingGraphOptions,
+  'layout' | 'optimizer' | 'clipNorm' | 'ema' | 'withGradient'
+> {
   readonly name: string;
   /** All but the scalars and the state vectors. */
   readonly inputs: readonly ValueInfoProto[];

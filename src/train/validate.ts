@@ -59,7 +59,11 @@ export async function validate(options: ValidateOptions): Promise<Figures> {
     ['', 'features'],
     ['head: ', 'projections'],
   ] as const) {
-    const measured = await measureEmbeddings(options, { references: known[which], queries: asked[which], labelled });
+    const measured = await measureEmbeddings(options, {
+      references: known[which],
+      queries: asked[which],
+      labelled,
+    });
     for (const [name, value] of Object.entries(measured)) figures[`${prefix}${name}`] = value;
   }
   return figures;

@@ -131,11 +131,23 @@ describe('nearvote train --backbone', () => {
   it.each([
     ['no backbone', [], {}, 2, /Expected --backbone DIR, or backbone: in .*\[usage\]/],
     ['a backbone that is not there', ['--backbone', 'none'], {}, 1, /none.*\[encoder_missing\]/],
-    ['a class of one image', ['--backbone', 'backbone'], { train: 'single' }, 1, /lone has only one.*dataset_invalid/],
+    [
+      'a class of one image',
+      ['--backbone', 'backbone'],
+      { train: 'single' },
+      1,
+      /lone has only one.*dataset_invalid/,
+    ],
     ['an empty folder', ['--backbone', 'backbone'], { train: 'empty' }, 1, /\[dataset_invalid\]/],
     ['too many dimensions', ['--backbone', 'backbone'], { dimension: 5 }, 1, /at most 4.*\[config_invalid\]/],
     ['a rate that diverges', ['--backbone', 'backbone'], { rate: 1e30 }, 1, /\[training_diverged\]/],
-    ['too small a storage', ['--backbone', 'backbone'], { storage: 8 }, 1, /data.storageSize.*\[config_invalid\]/],
+    [
+      'too small a storage',
+      ['--backbone', 'backbone'],
+      { storage: 8 },
+      1,
+      /data.storageSize.*\[config_invalid\]/,
+    ],
   ] as const)('says what is wrong with %s', async (name, args, changes, code, message) => {
     await drawPhotos(join(base, 'single'), 3, 3);
     await mkdir(join(base, 'single', 'lone'), { recursive: true });
@@ -144,7 +156,12 @@ describe('nearvote train --backbone', () => {
       .png()
       .toFile(join(base, 'single', 'lone', 'one.png'));
     await mkdir(join(base, 'empty'), { recursive: true });
-    const { train: folder = 'train', dimension, rate = 0.01, storage } = changes as {
+    const {
+      train: folder = 'train',
+      dimension,
+      rate = 0.01,
+      storage,
+    } = changes as {
       train?: string;
       dimension?: number;
       rate?: number;

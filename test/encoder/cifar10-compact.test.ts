@@ -17,5 +17,5 @@ describe('the encoder that is shipped', () => {
     });
   });
 
-  obeysTheContract(dir);
+  obeysTheContract(() => dir);
 });

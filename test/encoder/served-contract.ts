@@ -5,13 +5,13 @@ import { loadEncoder } from '../../src/encoder/load.js';
 import { randomPixels } from './folder.js';
 
 /** The tests that every encoder we export passes, whoever trained it: call it within a `describe`. */
-export function obeysTheContract(dir: string): void {
+export function obeysTheContract(dir: () => string): void {
   let encoder: Encoder;
   let image = 0;
   let dimension = 0;
   // Checks the manifest against its schema, and the model file against the manifest's hash.
   beforeAll(async () => {
-    encoder = await loadEncoder(dir, { threads: 1 });
+    encoder = await loadEncoder(dir(), { threads: 1 });
     const { input, output } = encoder.manifest;
     image = input.width * input.height * 3;
     dimension = output.dimension;

@@ -8,7 +8,7 @@ import { obeysTheContract } from '../encoder/served-contract.js';
 const dir = fileURLToPath(new URL('../fixtures/torch-encoder', import.meta.url));
 
 describe('an encoder that recipes/train_supcon_torch.py wrote', () => {
-  obeysTheContract(dir);
+  obeysTheContract(() => dir);
 
   it('has the manifest of an encoder for CIFAR, with its accuracy', async () => {
     const encoder = await loadEncoder(dir, { threads: 1 });

@@ -11,7 +11,7 @@ import { embed } from './embed.js';
 import { gradientOf, relativeError } from './whole-gradient.js';
 
 interface Case {
-  /** Four projections for each parameter. */
+  /** Two projections for each parameter. */
   readonly gradient: readonly (readonly number[])[];
   readonly steps: readonly {
     readonly loss: number;
@@ -105,7 +105,7 @@ for (const kernels of kinds) {
         const end = offset + shape.reduce((a, b) => a * b, 1);
         const own = gradient.subarray(offset, end);
         offset = end;
-        return [0, 1, 2, 3].map((k) => own.reduce((sum, g, i) => sum + g * Math.cos(i * (k + 1) + k), 0));
+        return [0, 1].map((k) => own.reduce((sum, g, i) => sum + g * Math.cos(i * (k + 1) + k), 0));
       });
       expect(relativeError(sketches.flat(), expected.gradient.flat())).toBeLessThan(1e-4);
 

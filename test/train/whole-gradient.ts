@@ -54,7 +54,11 @@ export async function gradientOf({
 /** The length of the difference over the length of what was expected. */
 export function relativeError(received: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (received.length !== expected.length) return Infinity;
-  const length = (value: (i: number) => number): number =>
-    Math.hypot(...Array.from({ length: expected.length }, (_, i) => value(i)));
-  return length((i) => (received[i] ?? NaN) - (expected[i] ?? NaN)) / length((i) => expected[i] ?? NaN);
+  let [difference, length] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    const wanted = expected[i] ?? NaN;
+    difference += ((received[i] ?? NaN) - wanted) ** 2;
+    length += wanted ** 2;
+  }
+  return Math.sqrt(difference / length);
 }

@@ -19,7 +19,10 @@ export interface Backbone {
  * @throws NearvoteError `encoder_missing`, `encoder_invalid`, or `encoder_unsupported` where it is not ONNX or its images
  * are not square
  */
-export async function openBackbone(dir: string, { threads }: { readonly threads: number }): Promise<Backbone> {
+export async function openBackbone(
+  dir: string,
+  { threads }: { readonly threads: number },
+): Promise<Backbone> {
   const manifest = await readEncoderManifest(dir);
   const { name, format, file, input } = manifest;
   if (format !== 'onnx') {

@@ -1,4 +1,9 @@
-import { initialParameters, sizeOfSpec, lengthOf, type ParameterLayout } from '../architectures/parameters.js';
+import {
+  initialParameters,
+  sizeOfSpec,
+  lengthOf,
+  type ParameterLayout,
+} from '../architectures/parameters.js';
 
 /** What is trained on the embeddings of a frozen backbone. */
 export interface AdapterShape {

@@ -33,7 +33,10 @@ export async function proveAttached(options: ProveOptions): Promise<void> {
   const whole = await openOnnxEncoder({ manifest, bytes: model, threads: 1 });
   try {
     const { values } = await whole.embed(pixels, count);
-    const most = values.reduce((max, value, i) => Math.max(max, Math.abs(value - (apart.values[i] ?? NaN))), 0);
+    const most = values.reduce(
+      (max, value, i) => Math.max(max, Math.abs(value - (apart.values[i] ?? NaN))),
+      0,
+    );
     if (most <= tolerance) return;
     throw new NearvoteError(
       'encoder_unsupported',

@@ -7,8 +7,10 @@ import { known, splitParameters, stepModel, type StepModelOptions } from '../tra
 import { adapted } from './forward.js';
 import { adapterLayout, type AdapterShape } from './layout.js';
 
-export interface AdapterGraphOptions
-  extends Pick<StepModelOptions, 'optimizer' | 'clipNorm' | 'ema' | 'withGradient'> {
+export interface AdapterGraphOptions extends Pick<
+  StepModelOptions,
+  'optimizer' | 'clipNorm' | 'ema' | 'withGradient'
+> {
   readonly shape: AdapterShape;
   /** Mean of the embeddings, `[features]`. */
   readonly centre: Float32Array;

@@ -64,7 +64,9 @@ export const validationSchema = z.strictObject({
 });
 
 /** Of the encoder that is written. */
-export const nameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'Expected letters, digits, dots and dashes');
+export const nameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]*$/i, 'Expected letters, digits, dots and dashes');
 export const seedSchema = z.int().min(0).max(0xffffffff).default(42);
 /** Images; a step takes two views of each. */
 export const batchSchema = z.int().min(2).max(65_536).default(256);

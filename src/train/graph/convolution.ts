@@ -95,7 +95,7 @@ function halfTurn(tape: Tape, weight: Value): string {
   ]);
 }
 
-export const roundUp = (count: number, block: number): number => Math.ceil(count / block) * block;
+const roundUp = (count: number, block: number): number => Math.ceil(count / block) * block;
 
 function sizeOfPlaces(x: Value): number {
   const [n, , height, width] = imageShape(x);

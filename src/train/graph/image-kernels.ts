@@ -1,6 +1,6 @@
 import type { Tape, Value } from './tape.js';
 
-export interface ConvolutionNodes {
+interface ConvolutionNodes {
   readonly input: Value;
   /** `[out, in, height, width]`, as PyTorch keeps it. */
   readonly weight: Value;
@@ -11,7 +11,7 @@ export interface ConvolutionNodes {
   readonly pads: readonly [number, number, number, number];
 }
 
-export interface PerChannel {
+interface PerChannel {
   /** `[channels]` each; left out, 1 and 0. */
   readonly factor?: string | undefined;
   readonly shift?: string | undefined;

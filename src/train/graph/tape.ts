@@ -13,7 +13,7 @@ export interface EmitOptions {
 }
 
 /** What an operation tells the tape of itself. */
-export interface Operation {
+interface Operation {
   readonly inputs: readonly Value[];
   readonly output: Value;
   /**

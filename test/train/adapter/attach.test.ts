@@ -63,7 +63,9 @@ describe('a backbone with an adapter behind it', () => {
     const pixels = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => colour[i % 3] ?? 0);
     const { values } = await whole.embed(pixels, 1);
     await whole.close();
-    naiveEmbedding(adapter, embeddingOf(colour)).forEach((value, i) => expect(values[i]).toBeCloseTo(value, 5));
+    naiveEmbedding(adapter, embeddingOf(colour)).forEach((value, i) =>
+      expect(values[i]).toBeCloseTo(value, 5),
+    );
   });
 
   it.each<readonly [string, TinyBackboneOptions]>([
@@ -81,16 +83,23 @@ describe('a backbone with an adapter behind it', () => {
   it.each([
     { kind: 'linear', features: 256, dimension: 64, hidden: 0 },
     { kind: 'mlp', features: 256, dimension: 256, hidden: 32 },
-  ] as const)('is both one after the other where it is the shipped encoder and a $kind adapter', async (shape) => {
-    const dir = join(fileURLToPath(new URL('../../..', import.meta.url)), 'models/cifar10-compact');
-    const { together, apart } = await both(dir, adapterOf(shape), 3);
-    expect(largestDifference(together, apart)).toBeLessThan(1e-5);
-  });
+  ] as const)(
+    'is both one after the other where it is the shipped encoder and a $kind adapter',
+    async (shape) => {
+      const dir = join(fileURLToPath(new URL('../../..', import.meta.url)), 'models/cifar10-compact');
+      const { together, apart } = await both(dir, adapterOf(shape), 3);
+      expect(largestDifference(together, apart)).toBeLessThan(1e-5);
+    },
+  );
 
   it('is refused where its model is not what it says', async () => {
     const backbone = await openBackbone(await writeTinyBackbone(await emptyFolder()), { threads: 1 });
     const { manifest, model } = backbone;
-    const other = attachAdapter({ model, manifest, adapter: { ...adapterOf(mlp), centre: numbers(features, 8) } });
+    const other = attachAdapter({
+      model,
+      manifest,
+      adapter: { ...adapterOf(mlp), centre: numbers(features, 8) },
+    });
     const pixels = randomPixels(5, 2 * 8 * 8 * 3);
     const proof = proveAttached({ backbone, adapter: adapterOf(mlp), model: other, pixels, count: 2 });
     await expect(proof).rejects.toMatchObject({ code: 'encoder_unsupported' });
@@ -102,14 +111,18 @@ describe('opening a backbone', () => {
   const threads = { threads: 1 };
 
   it('refuses a folder without an encoder', async () => {
-    await expect(openBackbone(await emptyFolder(), threads)).rejects.toMatchObject({ code: 'encoder_missing' });
+    await expect(openBackbone(await emptyFolder(), threads)).rejects.toMatchObject({
+      code: 'encoder_missing',
+    });
   });
 
   it('refuses one of TensorFlow.js, and says what would do', async () => {
     const dir = await writeTinyBackbone(await emptyFolder(), {}, { format: 'tfjs' });
     await expect(openBackbone(dir, threads)).rejects.toMatchObject({
       code: 'encoder_unsupported',
-      message: expect.stringMatching(/^Expected an ONNX encoder as backbone but tiny is tfjs.*encoder add/) as string,
+      message: expect.stringMatching(
+        /^Expected an ONNX encoder as backbone but tiny is tfjs.*encoder add/,
+      ) as string,
     });
   });
 

@@ -41,7 +41,11 @@ describe('an adapter', () => {
       weights: numbers(parametersOf(shape), 1),
     };
     const rows = unitRows(4, shape.features, 2);
-    const { values, count, dimension } = await runAdapter(adapter, asEmbeddings(rows, shape.features), threads);
+    const { values, count, dimension } = await runAdapter(
+      adapter,
+      asEmbeddings(rows, shape.features),
+      threads,
+    );
     expect([count, dimension]).toEqual([4, shape.dimension]);
     const expected = rowsOf(rows, shape.features).flatMap((row) => naiveEmbedding(adapter, row));
     expected.forEach((value, i) => expect(values[i]).toBeCloseTo(value, 5));
@@ -52,15 +56,18 @@ describe('the first weights', () => {
   const cosines = (rows: readonly number[][]): number[] =>
     rows.flatMap((a) => rows.map((b) => a.reduce((sum, value, i) => sum + value * (b[i] ?? NaN), 0)));
 
-  it.each(['linear', 'mlp'] as const)('of a %s adapter leave every cosine around the centre as it was', async (kind) => {
-    const shape: AdapterShape = { kind, features: 6, dimension: 6, hidden: 5 };
-    const centre = new Float32Array(6);
-    const rows = unitRows(5, 6, 4);
-    const adapter = { shape, centre, weights: initialAdapter(shape, 9) };
-    const { values } = await runAdapter(adapter, asEmbeddings(rows, 6), threads);
-    const expected = cosines(rowsOf(rows, 6));
-    cosines(rowsOf(values, 6)).forEach((value, i) => expect(value).toBeCloseTo(expected[i] ?? NaN, 5));
-  });
+  it.each(['linear', 'mlp'] as const)(
+    'of a %s adapter leave every cosine around the centre as it was',
+    async (kind) => {
+      const shape: AdapterShape = { kind, features: 6, dimension: 6, hidden: 5 };
+      const centre = new Float32Array(6);
+      const rows = unitRows(5, 6, 4);
+      const adapter = { shape, centre, weights: initialAdapter(shape, 9) };
+      const { values } = await runAdapter(adapter, asEmbeddings(rows, 6), threads);
+      const expected = cosines(rowsOf(rows, 6));
+      cosines(rowsOf(values, 6)).forEach((value, i) => expect(value).toBeCloseTo(expected[i] ?? NaN, 5));
+    },
+  );
 
   it('to fewer dimensions are directions of unit length at right angles, others for another seed', () => {
     const shape: AdapterShape = { kind: 'linear', features: 6, dimension: 3, hidden: 0 };

@@ -57,9 +57,14 @@ export function naiveEmbedding({ shape, centre, weights }: NaiveAdapter, row: re
 }
 
 /** L_out of Khosla et al. 2020, eq. 2, as a double loop over anchors and their positives. */
-export function naiveLoss(embeddings: readonly number[][], labels: readonly number[], temperature: number): number {
+export function naiveLoss(
+  embeddings: readonly number[][],
+  labels: readonly number[],
+  temperature: number,
+): number {
   const similarity = (i: number, j: number): number =>
-    (embeddings[i] ?? []).reduce((sum, value, at) => sum + value * (embeddings[j]?.[at] ?? NaN), 0) / temperature;
+    (embeddings[i] ?? []).reduce((sum, value, at) => sum + value * (embeddings[j]?.[at] ?? NaN), 0) /
+    temperature;
   const others = (i: number): number[] => [...labels.keys()].filter((j) => j !== i);
   let sum = 0;
   for (const i of labels.keys()) {

@@ -49,7 +49,11 @@ interface Trained {
   readonly losses: readonly number[];
 }
 
-async function train(from?: Checkpoint, most = Infinity, change = (made: FeatureBatch) => made): Promise<Trained> {
+async function train(
+  from?: Checkpoint,
+  most = Infinity,
+  change = (made: FeatureBatch) => made,
+): Promise<Trained> {
   const learner = await createAdapterStep(options);
   if (from !== undefined) learner.load({ steps: from.step, vectors: from.tensors });
   let place = from?.place ?? { epoch: 0, step: 0 };
@@ -117,7 +121,9 @@ describe('training an adapter', () => {
     const made = { ...batchOf({ epoch: 0, step: 0 }), learningRate: 0.1 };
     const short = { ...made, features: made.features.subarray(1) };
     await expect(learner.step(short)).rejects.toMatchObject({ code: 'usage' });
-    await expect(learner.step({ ...made, labels: made.labels.subarray(1) })).rejects.toMatchObject({ code: 'usage' });
+    await expect(learner.step({ ...made, labels: made.labels.subarray(1) })).rejects.toMatchObject({
+      code: 'usage',
+    });
     const { vectors } = learner.state();
     expect(Object.keys(vectors).toSorted()).toEqual([
       'ema.parameters',
@@ -125,7 +131,9 @@ describe('training an adapter', () => {
       'parameters',
       'secondMoment',
     ]);
-    expect(() => learner.load({ steps: 1, vectors: { parameters: new Float32Array(3) } })).toThrow(/Expected a state/);
+    expect(() => learner.load({ steps: 1, vectors: { parameters: new Float32Array(3) } })).toThrow(
+      /Expected a state/,
+    );
     await learner.release();
   });
 });

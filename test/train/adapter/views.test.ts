@@ -107,7 +107,9 @@ describe('a batch of views', () => {
         pairs.add(`${String(first)},${String(second)}`);
       }
       expect([...batch.labels]).toEqual(
-        [...chosen, ...chosen].flatMap((image) => [0, 1, 2].map((label) => (labels[image] === label ? 1 : 0))),
+        [...chosen, ...chosen].flatMap((image) =>
+          [0, 1, 2].map((label) => (labels[image] === label ? 1 : 0)),
+        ),
       );
     }
     expect(pairs.size).toBe(views * (views - 1));

@@ -3,7 +3,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { hashConfig } from '../../../src/train/config/config-hash.js';
-import { isAdapterConfig, parseAdapterConfig, readAdapterConfig } from '../../../src/train/config/read-config.js';
+import {
+  isAdapterConfig,
+  parseAdapterConfig,
+  readAdapterConfig,
+} from '../../../src/train/config/read-config.js';
 import { emptyFolder } from '../../encoder/folder.js';
 
 const example = fileURLToPath(new URL('../../../configs/adapter.yml', import.meta.url));
@@ -36,11 +40,19 @@ describe('the config of an adapter', () => {
 
   it.each([
     ['an unknown key', `${least}momentum: 1\n`, /line 7: momentum: Expected one of the keys name, version/],
-    ['a key of another kind of adapter', least.replace('linear', 'linear, hidden: 3'), /line 3: adapter.hidden/],
+    [
+      'a key of another kind of adapter',
+      least.replace('linear', 'linear, hidden: 3'),
+      /line 3: adapter.hidden/,
+    ],
     ['another kind', least.replace('linear', 'tree'), /adapter.kind: Expected one of linear, mlp/],
     ['a single view', `${least}views: 1\n`, /views: Expected a number of at least 2 but received 1/],
     ['the model of an encoder', `${least}model: { architecture: compact, inputSize: 32 }\n`, /model/],
-    ['early stopping without a validation', `${least}earlyStopping: { patience: 2 }\n`, /data.validation too/],
+    [
+      'early stopping without a validation',
+      `${least}earlyStopping: { patience: 2 }\n`,
+      /data.validation too/,
+    ],
   ])('is refused with %s', (_, text, message) => {
     expect(() => parseAdapterConfig(text, 'some.yml')).toThrow(message);
     expect(() => parseAdapterConfig(text, 'some.yml')).toThrow(

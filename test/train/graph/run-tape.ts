@@ -5,7 +5,7 @@ import { multiply, total } from '../../../src/train/graph/elementwise.js';
 import { createTape, sizeOf, type Tape, type Value } from '../../../src/train/graph/tape.js';
 
 /** An expression of parameters, of any shape. */
-export type Build = (tape: Tape, ...parameters: Value[]) => Value;
+type Build = (tape: Tape, ...parameters: Value[]) => Value;
 
 /** Numbers of a shape, uniform in -1..1 by a seed. */
 export function drawn(shape: readonly number[], seed: number): Float32Array {

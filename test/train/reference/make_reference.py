@@ -2,8 +2,11 @@
 
     /usr/bin/python3 test/train/reference/make_reference.py > test/train/reference/reference.json
 
+and, with a file's name and a number of views, the gradient of the full-size compact network, in float32 and then in
+float64 (rounded to float32), for bench/train-gradient.ts.
+
 Parameters, pixels and labels come from the formulas below, which the test repeats, so the file holds results only:
-of each case four projections of the gradient by each parameter (numbers weighted by cosines), and loss, gradient norm, a checksum of the parameters and running
+of each case two projections of the gradient by each parameter (numbers weighted by cosines), and loss, gradient norm, a checksum of the parameters and running
 statistics after each of three steps. Architectures and loss are those of bench/train_step_torch.py; a second
 implementation of neither is needed there.
 """
@@ -43,14 +46,14 @@ def flat(tensors):
 
 def sketch(t):
     i = torch.arange(t.numel(), dtype=torch.float64)
-    return [float(f"{(t.detach().reshape(-1).double() * torch.cos(i * (k + 1) + k)).sum().item():.8g}") for k in range(4)]
+    return [float(f"{(t.detach().reshape(-1).double() * torch.cos(i * (k + 1) + k)).sum().item():.7g}") for k in range(2)]
 
 
 def statistics(encoder):
     return flat([t for m in encoder.modules() if isinstance(m, nn.BatchNorm2d) for t in (m.running_mean, m.running_var)])
 
 
-def case(build, optimizer, clip):
+def start(build, views, size):
     encoder, dim = build()
     head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 128))
     params = parts(encoder, head)
@@ -60,8 +63,12 @@ def case(build, optimizer, clip):
         # weights within 0.5, norms and biases within 0.5 of 1
         p.data = (values[offset:offset + p.numel()] - .5 + (0 if p.dim() > 1 else 1)).reshape(p.shape)
         offset += p.numel()
-    pixels = (torch.tensor(draw(VIEWS * SIZE * SIZE * 3, 8)) * 256).floor().reshape(VIEWS, SIZE, SIZE, 3)
-    x = ((pixels / 255 - MEAN) / STD).permute(0, 3, 1, 2)
+    pixels = (torch.tensor(draw(views * size * size * 3, 8)) * 256).floor().reshape(views, size, size, 3)
+    return encoder, head, params, ((pixels / 255 - MEAN) / STD).permute(0, 3, 1, 2)
+
+
+def case(build, optimizer, clip):
+    encoder, head, params, x = start(build, VIEWS, SIZE)
     labels = torch.arange(VIEWS) % CLASSES
     decays, rest = [p for p in params if p.dim() > 1], [p for p in params if p.dim() == 1]
     groups = [{"params": decays, "weight_decay": .05}, {"params": rest, "weight_decay": 0}]
@@ -88,6 +95,20 @@ def case(build, optimizer, clip):
             "projections": [float(f"{e:.7g}") for e in F.normalize(head(encoder(x)), dim=1)[:1].reshape(-1).tolist()]}
 
 
-torch.set_num_threads(1)
-json.dump({"compact": case(lambda: compact((4, 6, 6)), "sgd", 1e9), "resnet20": case(lambda: resnet(2, (3, 3, 3)), "sgd", 1.0),
-           "resnet18": case(lambda: resnet(2, (2, 2, 2, 2)), "adamw", 1e9)}, sys.stdout)
+def full(path, views):
+    encoder, head, params, x = start(lambda: compact((64, 256, 256)), views, 32)
+    both = []
+    for kind in (torch.float32, torch.float64):
+        encoder.to(kind), head.to(kind)
+        loss = supcon_loss(F.normalize(head(encoder(x.to(kind))), dim=1), torch.arange(views) % CLASSES, .2)
+        both.append(flat(torch.autograd.grad(loss, params)).float())
+    torch.cat(both).numpy().tofile(path)
+
+
+if len(sys.argv) > 1:
+    full(sys.argv[1], int(sys.argv[2]))
+else:
+    torch.set_num_threads(1)
+    json.dump({"compact": case(lambda: compact((4, 6, 6)), "sgd", 1e9),
+               "resnet20": case(lambda: resnet(2, (3, 3, 3)), "sgd", 1.0),
+               "resnet18": case(lambda: resnet(2, (2, 2, 2, 2)), "adamw", 1e9)}, sys.stdout)
