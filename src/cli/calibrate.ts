@@ -5,10 +5,12 @@ import { writeCalibration } from '../calibrate/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
 import { checkCount, checkLabels } from '../calibrate/check-images.js';
 import { describeCalibration } from '../calibrate/describe-calibration.js';
+import { fingerprintsOf } from '../calibrate/fingerprints.js';
 import { fitCalibration, type FittedCalibration } from '../calibrate/fit-calibration.js';
 import { candidateKs, candidateTemperatures } from '../calibrate/fit-vote.js';
 import { overlapOf, refuseOverlap, type Overlap } from '../calibrate/overlap.js';
 import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
+import { measureConfidence } from '../evaluate/measure-confidence.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages } from '../image/dataset/sample.js';
@@ -54,6 +56,11 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
   }
   const { fitted, overlap } = await fit({ flags, command, pair, embedded });
   const { index, encoder } = pair;
+  const { answers, relabelled, losses } = fitted;
+  const figures = {
+    before: measureConfidence(answers.before, flags.seed),
+    after: measureConfidence(answers.after, flags.seed),
+  };
   const calibration = describeCalibration(fitted, {
     index: { name: index.name, version: index.version },
     encoder: { name: encoder.name, sha256: encoder.sha256 },
@@ -61,10 +68,11 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
     dataset: dataset.name,
     seed: flags.seed,
     overlap: overlap.images,
+    figures,
+    fingerprints: fingerprintsOf(embedded.keys),
   });
   const root = resolveShipped(flags.index);
   await writeCalibration(root, calibration);
-  const { figures, relabelled, losses } = fitted;
   if (flags.report !== undefined) await writePage(flags.report, calibrationPage({ calibration, figures }));
   const report: CalibrateReport = {
     calibration,
@@ -84,7 +92,7 @@ async function writePage(file: string, page: ReportPage): Promise<void> {
 
 /** Thousands of numbers that are in the file. */
 function briefly(key: string, value: unknown): unknown {
-  return key === 'familiarities' ? undefined : value;
+  return ['familiarities', 'fingerprints'].includes(key) ? undefined : value;
 }
 
 async function openLimited({
