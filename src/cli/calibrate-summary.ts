@@ -28,6 +28,11 @@ export function renderCalibration(report: CalibrateReport): string {
     figuresTable(figures),
     `confidence by ${calibration.confidence.kind === 'isotonic' ? 'isotonic regression' : 'temperature scaling'}; after is cross-validated, in brackets 95 % intervals. ` +
       `Labels changed by it: 0; by the new k and T: ${relabelled}`,
+    ...(figures.after.nll < figures.before.nll
+      ? []
+      : [
+          'The likelihood is no better than before: there are too few images for what was fitted. --k and --temperature leave less to fit',
+        ]),
     'reliability of the confidence, before and after',
     reliabilityTable(figures),
     unknownLine(calibration),

@@ -2,7 +2,7 @@ import { sampleRows } from '../build/sample-rows.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import { seededRandom } from '../domain/seeded-random.js';
 import { queriesOf } from '../neighbours/recall.js';
-import { bootstrapEach, drawAgain, type Interval } from './metrics/bootstrap.js';
+import { basicInterval, bootstrapEach, drawAgain, type Interval } from './metrics/bootstrap.js';
 import { clusterAgreement, type ClusterAgreement } from './metrics/clustering.js';
 import { kmeans, type Clusters } from './metrics/kmeans.js';
 
@@ -44,9 +44,10 @@ export function measureClusters({ embeddings, labels, seed }: MeasureClustersOpt
     );
   const all = [...truths.keys()];
   const again = seededRandom(seed);
+  const { nmi, ami } = agreement(all);
+  const drawn = bootstrapEach(['nmi', 'ami'], () => agreement(drawAgain(all, again)), { resamples });
   return {
-    ...{ clusters, images: truths.length },
-    ...agreement(all),
-    intervals: bootstrapEach(['nmi', 'ami'], () => agreement(drawAgain(all, again)), { resamples }),
+    ...{ clusters, images: truths.length, nmi, ami },
+    intervals: { nmi: basicInterval(nmi, drawn.nmi), ami: basicInterval(ami, drawn.ami) },
   };
 }

@@ -45,7 +45,8 @@ export function eceInterval(answers: readonly Confident[], seed: number): Interv
     }
     return sums.reduce((sum, gap) => sum + Math.abs(gap), 0) / gaps.length;
   }, {});
-  return basicInterval(expectedCalibrationError(reliabilityBins(answers)), drawn);
+  const { low, high } = basicInterval(expectedCalibrationError(reliabilityBins(answers)), drawn);
+  return { low: Math.max(0, low), high };
 }
 
 /** Right and wrong answers are drawn each among themselves: never none of either. */

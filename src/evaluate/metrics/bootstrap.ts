@@ -65,13 +65,13 @@ export function bootstrapEach<Name extends string>(
 }
 
 /**
- * The basic interval (Davison & Hinkley 1997, 5.2.1) of a figure that is 0 or more and that drawing anew lifts, as it
- * does the calibration error, whose bins take on noise: what the draws lie above the figure, the figure is taken to lie
- * above the truth. It always holds the figure itself.
+ * The basic interval (Davison & Hinkley 1997, 5.2.1) of a figure that drawing anew lifts, as it does a calibration
+ * error, whose bins take on noise, and mutual information, for an image that is drawn twice agrees with itself: what the
+ * draws lie above the figure, the figure is taken to lie above the truth. It always holds the figure itself.
  */
 export function basicInterval(figure: number, drawn: Interval): Interval {
   return {
-    low: Math.max(0, Math.min(figure, 2 * figure - drawn.high)),
+    low: Math.min(figure, 2 * figure - drawn.high),
     high: Math.max(figure, 2 * figure - drawn.low),
   };
 }

@@ -64,9 +64,9 @@ describe('bootstrap', () => {
     );
   });
 
-  it('turns draws around where drawing lifts the figure, never below 0 and never past the figure', () => {
+  it('turns draws around where drawing lifts the figure, never past the figure', () => {
     expect(basicInterval(5, { low: 4, high: 7 })).toEqual({ low: 3, high: 6 });
-    expect(basicInterval(1, { low: 1.5, high: 4 })).toEqual({ low: 0, high: 1 });
+    expect(basicInterval(1, { low: 1.5, high: 4 })).toEqual({ low: -2, high: 1 });
   });
 
   it('draws as many as there are, some twice and some not at all', () => {
