@@ -1,5 +1,4 @@
-import { writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { writeCalibration } from '../calibrate/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
@@ -15,13 +14,12 @@ import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages } from '../image/dataset/sample.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
-import { writing } from '../neighbours/publish.js';
 import { checkK, type NearestRows } from '../neighbours/searcher.js';
 import { renderPage } from '../report/render-page.js';
-import type { ReportPage } from '../report/section.js';
 import { calibrateOptions, type CalibrateFlags } from './calibrate-options.js';
 import { renderCalibration, type CalibrateReport } from './calibrate-summary.js';
 import { openPair, resolveShipped, type OpenPair } from './open-pair.js';
+import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { isSet, settingsOf } from './vote-choice.js';
 
@@ -38,6 +36,8 @@ export function calibrateCommand(): Command {
 }
 
 async function calibrate(flags: CalibrateFlags, command: Command): Promise<void> {
+  // Whatever can be wrong with what was asked for is said before the long work.
+  if (flags.report !== undefined) await checkWritable(flags.report);
   const dataset = await openLimited(flags);
   const inFlight = 4 * flags.maxBatch * flags.workers;
   const pair = await openPair({ ...flags, maxQueue: inFlight });
@@ -73,7 +73,9 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
   });
   const root = resolveShipped(flags.index);
   await writeCalibration(root, calibration);
-  if (flags.report !== undefined) await writePage(flags.report, calibrationPage({ calibration, figures }));
+  if (flags.report !== undefined) {
+    await writeOutput(flags.report, renderPage(calibrationPage({ calibration, figures })));
+  }
   const report: CalibrateReport = {
     calibration,
     figures,
@@ -83,11 +85,6 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
     file: join(root, 'calibration.json'),
   };
   console.log(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
-}
-
-/** @throws NearvoteError `output_unwritable` */
-async function writePage(file: string, page: ReportPage): Promise<void> {
-  await writing(dirname(file), () => writeFile(file, renderPage(page)));
 }
 
 /** Thousands of numbers that are in the file. */

@@ -2,11 +2,11 @@ import Table from 'cli-table3';
 import type { CalibratedReport } from '../evaluate/calibrated-report.js';
 import type { EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import type { FullReport } from '../evaluate/full-report.js';
-import type { TableSection } from '../report/section.js';
 import { accuracyTable, calibratedTable, figuresTable } from '../evaluate/page/tables.js';
 import { measuredOn, unknownTable } from '../evaluate/page/tables.js';
 import { percent } from '../evaluate/page/words.js';
 import type { UnknownReport } from '../evaluate/unknown-report.js';
+import { noRules, tableOf } from './text-table.js';
 
 export interface EvaluateSummaryParts {
   readonly report: FullReport;
@@ -18,9 +18,6 @@ export interface EvaluateSummaryParts {
   readonly vote: string;
   readonly warnings: readonly string[];
 }
-
-/** No line between rows. */
-const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
 
 /** An evaluation in words, for a terminal. */
 export function evaluateSummary(parts: EvaluateSummaryParts): string {
@@ -55,16 +52,4 @@ export function evaluateSummary(parts: EvaluateSummaryParts): string {
       `exact ${ms.exact.toFixed(3)}`,
     ...warnings.map((warning) => `Warning: ${warning}`),
   ].join('\n');
-}
-
-/** A table of a page, with the same figures. */
-export function tableOf({ columns, rows }: TableSection): string {
-  const table = new Table({
-    head: columns.map(({ name }) => name),
-    colAligns: columns.map(({ align }) => align ?? 'left'),
-    style: { head: [], border: [] },
-    chars: noRules,
-  });
-  for (const row of rows) table.push([...row]);
-  return table.toString();
 }

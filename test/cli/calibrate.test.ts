@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +85,13 @@ describe('nearvote calibrate', () => {
       expect(stderr).toContain('Expected a number above 0');
     }
     expect(await calibrate('held-out', '--epsilon', '1')).toMatchObject({ code: 2 });
+  });
+
+  it('refuses a page that cannot be written before it fits anything', async () => {
+    const { code, stderr } = await calibrate('held-out', '--report', join(base, 'no-such', 'page.html'));
+    expect(code).toBe(1);
+    expect(stderr).toContain('[output_unwritable]');
+    expect(existsSync(join(index, 'calibration.json'))).toBe(false);
   });
 
   it('is done all the same with --force, and the file says on how much of the index', async () => {

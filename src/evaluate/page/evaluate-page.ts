@@ -1,11 +1,12 @@
 import type { CurveSection, MapSection, PicturesSection, ReliabilitySection } from '../../report/section.js';
-import type { ReportPage, Section } from '../../report/section.js';
+import type { ReportPage } from '../../report/section.js';
 import type { CalibratedReport } from '../calibrated-report.js';
 import type { FullReport } from '../full-report.js';
 import type { UnknownReport } from '../unknown-report.js';
 import { barsSection, confusionSection } from './labels-shown.js';
 import { accuracyTable, calibratedTable, figuresTable, measuredOn } from './tables.js';
 import { unknownRuleNames, unknownTable } from './tables.js';
+import { warningsSections } from './warnings-section.js';
 import { decimal, withInterval } from './words.js';
 
 export interface EvaluatePageParts {
@@ -28,7 +29,7 @@ export function evaluatePage(parts: EvaluatePageParts): ReportPage {
     subtitle,
     facts: factsOf(parts),
     sections: [
-      ...(warnings.length === 0 ? [] : [warningsSection(warnings)]),
+      ...warningsSections(warnings),
       figuresTable(report),
       confusionSection(report.confusion),
       ...(calibrated === undefined ? [] : [calibratedTable(calibrated)]),
@@ -116,14 +117,5 @@ function rocSection({ images, rules }: UnknownReport): CurveSection {
       name: `${unknownRuleNames[rule]}: ${auroc.toFixed(3)}`,
       points: roc.map(({ falsePositives, truePositives }) => [falsePositives, truePositives] as const),
     })),
-  };
-}
-
-function warningsSection(warnings: readonly string[]): Section {
-  return {
-    kind: 'table',
-    title: 'Warnings',
-    columns: [{ name: 'what' }],
-    rows: warnings.map((warning) => [warning]),
   };
 }
