@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { sampleRows } from '../src/build/sample-rows.js';
-import { figuresOf, type ConfidenceFigures } from '../src/calibrate/figures.js';
+import { figuresOf, type ConfidenceFigures } from '../src/evaluate/metrics/confidence.js';
 import { fitCalibration } from '../src/calibrate/fit-calibration.js';
 import { candidateKs, candidateTemperatures } from '../src/calibrate/fit-vote.js';
 import { votesOf, type Neighbourhoods, type Voted } from '../src/calibrate/voted.js';

@@ -11,6 +11,8 @@ export type EmbeddedImage =
   | {
       readonly kind: 'embedded' | 'cached';
       readonly image: LabelledImage;
+      /** The same for the same pixels. */
+      readonly key: Buffer;
       readonly embedding: Float32Array;
     }
   | {
@@ -47,13 +49,14 @@ export async function* embedImages(
   async function embed(image: LabelledImage): Promise<Outcome> {
     try {
       const read = await decoding(() => readPixels(image));
-      if ('embedding' in read) return { kind: 'cached', image, embedding: read.embedding };
+      const { key } = read;
+      if ('embedding' in read) return { kind: 'cached', image, key, embedding: read.embedding };
       const { embedding } = await inference.infer(read.pixels, { k: 0, withEmbedding: true });
       if (embedding === undefined) {
         throw new NearvoteError('internal', 'Expected an embedding but received none');
       }
-      cache.set(read.key, embedding);
-      return { kind: 'embedded', image, embedding };
+      cache.set(key, embedding);
+      return { kind: 'embedded', image, key, embedding };
     } catch (error) {
       // Never rejects: while an earlier image is awaited, nobody listens to this one.
       return rejectionOf(image, error) ?? { kind: 'failed', error };
@@ -62,11 +65,11 @@ export async function* embedImages(
 
   async function readPixels(
     image: LabelledImage,
-  ): Promise<{ embedding: Float32Array } | { key: Buffer; pixels: Uint8Array }> {
+  ): Promise<{ key: Buffer } & ({ embedding: Float32Array } | { pixels: Uint8Array })> {
     const content = await image.read();
     const key = imageKey(content, geometry);
     const embedding = cache.get(key);
-    return embedding === undefined ? { key, pixels: await decoder.decode(content) } : { embedding };
+    return embedding === undefined ? { key, pixels: await decoder.decode(content) } : { key, embedding };
   }
 
   const waiting: Promise<Outcome>[] = [];

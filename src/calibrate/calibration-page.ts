@@ -1,12 +1,13 @@
+import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
+import { confidenceRows } from '../evaluate/page/confidence-rows.js';
+import { decimal, withInterval } from '../evaluate/page/words.js';
 import type { CurveSection, ReportPage, Section } from '../report/section.js';
 import { confidenceOf } from '../vote/confidence.js';
 import type { CalibrationFile } from './calibration-schema.js';
-import type { FittedCalibration } from './fit-calibration.js';
-import { figureRows } from './figure-rows.js';
 
 export interface CalibrationPageParts {
   readonly calibration: CalibrationFile;
-  readonly figures: FittedCalibration['figures'];
+  readonly figures: { readonly before: MeasuredConfidence; readonly after: MeasuredConfidence };
 }
 
 /** A calibration as a page: its figures, the reliability diagrams before and after, and the map between them. */
@@ -16,9 +17,9 @@ export function calibrationPage({ calibration, figures }: CalibrationPageParts):
     {
       kind: 'table',
       title: 'Figures',
-      note: `Of the confidence that the label is right, on ${images.calibration} images; after is cross-validated.`,
+      note: `Of the confidence that the label is right, on ${images.calibration} images, with 95 % intervals; after is cross-validated.`,
       columns: [{ name: '' }, { name: 'before', align: 'right' }, { name: 'after', align: 'right' }],
-      rows: figureRows(figures),
+      rows: confidenceRows(figures.before, figures.after),
     },
     {
       kind: 'reliability',
@@ -37,7 +38,8 @@ export function calibrationPage({ calibration, figures }: CalibrationPageParts):
     facts: [
       { name: 'vote', value: vote.rule === 'softmax' ? `softmax, T = ${vote.temperature}` : vote.rule },
       { name: 'k', value: `${vote.k}` },
-      { name: 'ECE', value: `${figures.before.ece.toFixed(4)} to ${figures.after.ece.toFixed(4)}` },
+      { name: 'ECE before', value: withInterval(figures.before.ece, figures.before.intervals.ece, decimal) },
+      { name: 'ECE after', value: withInterval(figures.after.ece, figures.after.intervals.ece, decimal) },
       { name: 'unknown where p is below', value: `${unknown.epsilon}` },
     ],
     sections,

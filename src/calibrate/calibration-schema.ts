@@ -71,6 +71,8 @@ export const calibrationSchema = z.strictObject({
   topSimilarity: binsSchema,
   /** As measured by cross-validation when it was fitted. */
   figures: z.strictObject({ before: figuresSchema, after: figuresSchema }),
+  /** Which images all of this was fitted on, so that figures measured on the same ones can be told. */
+  fingerprints: z.base64(),
 });
 
 export type CalibrationFile = z.infer<typeof calibrationSchema>;

@@ -1,6 +1,6 @@
 import { keptShareOf, thresholdOf } from '../vote/unknown.js';
+import type { ConfidenceFigures } from '../evaluate/metrics/confidence.js';
 import type { CalibrationFile } from './calibration-schema.js';
-import type { ConfidenceFigures } from './figures.js';
 import type { FittedCalibration } from './fit-calibration.js';
 
 export interface CalibrationOrigin {
@@ -11,11 +11,15 @@ export interface CalibrationOrigin {
   readonly seed: number;
   /** Images that are in the index too. */
   readonly overlap: number;
+  /** Of the images that k and T were not chosen on. */
+  readonly figures: { readonly before: ConfidenceFigures; readonly after: ConfidenceFigures };
+  /** As fingerprintsOf makes them, of every image. */
+  readonly fingerprints: string;
 }
 
 /** A fitted calibration as calibration.json holds it. */
 export function describeCalibration(
-  { calibration, images, figures }: FittedCalibration,
+  { calibration, images }: FittedCalibration,
   origin: CalibrationOrigin,
 ): CalibrationFile {
   const { vote, confidence, unknown, topSimilarity } = calibration;
@@ -39,7 +43,8 @@ export function describeCalibration(
       truePositiveRate: keptShareOf(unknown, threshold),
     },
     topSimilarity: { edges: [...topSimilarity.edges], counts: [...topSimilarity.counts] },
-    figures: { before: headline(figures.before), after: headline(figures.after) },
+    figures: { before: headline(origin.figures.before), after: headline(origin.figures.after) },
+    fingerprints: origin.fingerprints,
   };
 }
 

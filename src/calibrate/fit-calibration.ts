@@ -1,8 +1,8 @@
 import { sampleRows } from '../build/sample-rows.js';
+import type { Confident } from '../evaluate/metrics/probability.js';
 import { quantileBins } from '../vote/bins.js';
 import type { Calibration, VoteSettings } from '../vote/calibration.js';
 import type { UnknownRule } from '../vote/unknown.js';
-import { figuresOf, type ConfidenceFigures } from './figures.js';
 import { fitConfidence, type FittedConfidence } from './fit-confidence.js';
 import { fitUnknown } from './fit-unknown.js';
 import { fitVote } from './fit-vote.js';
@@ -24,10 +24,10 @@ export interface FittedCalibration {
   /** Images that chose k and T, and images that everything else was fitted on. */
   readonly images: { readonly vote: number; readonly calibration: number };
   /**
-   * On the second set: `before` with the settings from before and the share of the vote as confidence, `after` with
+   * Of the second set: `before` with the settings from before and the share of the vote as confidence, `after` with
    * the confidence of each image by a map fitted without it.
    */
-  readonly figures: { readonly before: ConfidenceFigures; readonly after: ConfidenceFigures };
+  readonly answers: { readonly before: readonly Confident[]; readonly after: readonly Confident[] };
   /** Images of the second set to which the new k and T give another label; the confidence map gives none. */
   readonly relabelled: number;
   readonly losses: FittedConfidence['losses'];
@@ -70,11 +70,9 @@ export async function fitCalibration(
   return {
     calibration: { vote: settings, confidence: confidence.map, unknown, topSimilarity },
     images: { vote: spent, calibration: images.length },
-    figures: {
-      before: figuresOf(before.map(({ share, correct }) => ({ confidence: share, correct }))),
-      after: figuresOf(
-        after.map(({ correct }, i) => ({ confidence: confidence.heldOut[i] ?? NaN, correct })),
-      ),
+    answers: {
+      before: before.map(({ share, correct }) => ({ confidence: share, correct })),
+      after: after.map(({ correct }, i) => ({ confidence: confidence.heldOut[i] ?? NaN, correct })),
     },
     relabelled: after.filter(({ label }, i) => label !== before[i]?.label).length,
     losses: confidence.losses,

@@ -1,9 +1,7 @@
 import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
+import { sameImage } from '../evaluate/evaluate.js';
 import type { NearestRows } from '../neighbours/searcher.js';
-
-/** Cosine from which two images are taken for the same one. */
-const sameImage = 0.99999;
 
 export interface Overlap {
   /** Images with the id, label and source of an example. */

@@ -1,10 +1,9 @@
-import Table from 'cli-table3';
 import type { Audit } from '../audit/audit-index.js';
 import { mislabelledTable, overlapTable } from '../audit/audit-tables.js';
 import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
 import type { Overlap } from '../audit/overlap.js';
 import type { Example } from '../domain/decision.js';
-import type { TableSection } from '../report/section.js';
+import { tableOf } from './text-table.js';
 
 /** What `--json` prints. */
 export interface AuditSummary {
@@ -73,7 +72,7 @@ export function renderAudit(summary: AuditSummary, audit: Audit, examples: reado
       ? ['No example looks mislabelled']
       : [
           `${mislabelled.length} examples are likely mislabelled, the most suspicious first`,
-          asText(mislabelledTable(mislabelled.slice(0, suspectsShown), examples)),
+          tableOf(mislabelledTable(mislabelled.slice(0, suspectsShown), examples)),
         ]),
     `${findings.duplicates} groups of duplicates within a label, ${findings['conflicting-duplicates']} across labels${summary.pixels ? ', confirmed by their pixels' : ''}`,
     ...duplicates
@@ -90,18 +89,7 @@ export function renderAudit(summary: AuditSummary, audit: Audit, examples: reado
       .map(({ finding }) => `  ${finding.score.toFixed(4)} ${finding.test.id} is ${finding.ids.join(', ')}`),
     ...(overlaps.length === 0
       ? ['No labels overlap']
-      : ['Overlapping labels', asText(overlapTable(overlaps))]),
+      : ['Overlapping labels', tableOf(overlapTable(overlaps))]),
     `${condensing.dropped} of ${summary.examples} examples could be dropped: with the other ${condensing.kept} none of the ${condensing.votes} votes ${of} changes`,
   ].join('\n');
-}
-
-function asText({ columns, rows }: TableSection): string {
-  const table = new Table({
-    head: columns.map(({ name }) => name),
-    colAligns: columns.map(({ align }) => align ?? 'left'),
-    style: { head: [], border: [] },
-    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
-  });
-  for (const row of rows) table.push([...row]);
-  return table.toString();
 }

@@ -8,7 +8,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import { embedDataset } from '../evaluate/embed-dataset.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
-import { imagesById } from '../image/dataset/images-by-id.js';
+import { everyImageById } from '../image/dataset/images-by-id.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { openIndex, type OpenIndex } from '../neighbours/index-store.js';
@@ -95,7 +95,7 @@ async function indexedImages(
   { examples }: OpenIndex,
 ): Promise<readonly LabelledImage[]> {
   const dataset = await openDataset(path, { split: examplesSplit, maxFileBytes: maxImageBytes });
-  return imagesById({ dataset, ids: examples.map(({ id }) => id), place: path });
+  return everyImageById({ dataset, ids: examples.map(({ id }) => id), place: path });
 }
 
 async function embedTest(path: string, flags: AuditFlags, progress: Progress): Promise<Test> {

@@ -1,25 +1,25 @@
-import { writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { writeCalibration } from '../calibrate/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
 import { checkCount, checkLabels } from '../calibrate/check-images.js';
 import { describeCalibration } from '../calibrate/describe-calibration.js';
+import { fingerprintsOf } from '../calibrate/fingerprints.js';
 import { fitCalibration, type FittedCalibration } from '../calibrate/fit-calibration.js';
 import { candidateKs, candidateTemperatures } from '../calibrate/fit-vote.js';
 import { overlapOf, refuseOverlap, type Overlap } from '../calibrate/overlap.js';
 import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
+import { measureConfidence } from '../evaluate/measure-confidence.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages } from '../image/dataset/sample.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
-import { writing } from '../neighbours/publish.js';
 import { checkK, type NearestRows } from '../neighbours/searcher.js';
 import { renderPage } from '../report/render-page.js';
-import type { ReportPage } from '../report/section.js';
 import { calibrateOptions, type CalibrateFlags } from './calibrate-options.js';
 import { renderCalibration, type CalibrateReport } from './calibrate-summary.js';
 import { openPair, resolveShipped, type OpenPair } from './open-pair.js';
+import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { isSet, settingsOf } from './vote-choice.js';
 
@@ -36,6 +36,8 @@ export function calibrateCommand(): Command {
 }
 
 async function calibrate(flags: CalibrateFlags, command: Command): Promise<void> {
+  // Whatever can be wrong with what was asked for is said before the long work.
+  if (flags.report !== undefined) await checkWritable(flags.report);
   const dataset = await openLimited(flags);
   const inFlight = 4 * flags.maxBatch * flags.workers;
   const pair = await openPair({ ...flags, maxQueue: inFlight });
@@ -54,6 +56,11 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
   }
   const { fitted, overlap } = await fit({ flags, command, pair, embedded });
   const { index, encoder } = pair;
+  const { answers, relabelled, losses } = fitted;
+  const figures = {
+    before: measureConfidence(answers.before, flags.seed),
+    after: measureConfidence(answers.after, flags.seed),
+  };
   const calibration = describeCalibration(fitted, {
     index: { name: index.name, version: index.version },
     encoder: { name: encoder.name, sha256: encoder.sha256 },
@@ -61,11 +68,14 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
     dataset: dataset.name,
     seed: flags.seed,
     overlap: overlap.images,
+    figures,
+    fingerprints: fingerprintsOf(embedded.keys),
   });
   const root = resolveShipped(flags.index);
   await writeCalibration(root, calibration);
-  const { figures, relabelled, losses } = fitted;
-  if (flags.report !== undefined) await writePage(flags.report, calibrationPage({ calibration, figures }));
+  if (flags.report !== undefined) {
+    await writeOutput(flags.report, renderPage(calibrationPage({ calibration, figures })));
+  }
   const report: CalibrateReport = {
     calibration,
     figures,
@@ -77,14 +87,9 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
   console.log(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
 }
 
-/** @throws NearvoteError `output_unwritable` */
-async function writePage(file: string, page: ReportPage): Promise<void> {
-  await writing(dirname(file), () => writeFile(file, renderPage(page)));
-}
-
 /** Thousands of numbers that are in the file. */
 function briefly(key: string, value: unknown): unknown {
-  return key === 'familiarities' ? undefined : value;
+  return ['familiarities', 'fingerprints'].includes(key) ? undefined : value;
 }
 
 async function openLimited({

@@ -15,10 +15,10 @@ import type { MapSection, ReportPage } from '../report/section.js';
 import { compareOptions, type CompareFlags } from './compare-options.js';
 import { openSides } from './compare-side.js';
 import { embedSides, type EmbeddedSides } from './embed-sides.js';
-import { tableOf } from './evaluate-summary.js';
 import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { thumbnailsOf } from './report-thumbnails.js';
+import { tableOf } from './text-table.js';
 
 /** Of those that only A gets right, and of those that only B does. */
 const picturesShown = 12;

@@ -1,27 +1,27 @@
 import Table from 'cli-table3';
+import type { CalibratedReport } from '../evaluate/calibrated-report.js';
 import type { EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import type { FullReport } from '../evaluate/full-report.js';
-import type { TableSection } from '../report/section.js';
-import { accuracyTable, figuresTable, unknownTable } from '../evaluate/page/tables.js';
+import { accuracyTable, calibratedTable, figuresTable } from '../evaluate/page/tables.js';
+import { measuredOn, unknownTable } from '../evaluate/page/tables.js';
 import { percent } from '../evaluate/page/words.js';
 import type { UnknownReport } from '../evaluate/unknown-report.js';
+import { noRules, tableOf } from './text-table.js';
 
 export interface EvaluateSummaryParts {
   readonly report: FullReport;
   readonly unknown: UnknownReport | undefined;
+  readonly calibrated: CalibratedReport | undefined;
   readonly embedded: EmbeddedDataset;
   readonly dataset: string;
-  /** How the neighbours voted. */
+  /** How the neighbours voted, in words. */
   readonly vote: string;
   readonly warnings: readonly string[];
 }
 
-/** No line between rows. */
-const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
-
 /** An evaluation in words, for a terminal. */
 export function evaluateSummary(parts: EvaluateSummaryParts): string {
-  const { report, unknown, embedded, dataset, vote, warnings } = parts;
+  const { report, unknown, calibrated, embedded, dataset, vote, warnings } = parts;
   const classes = new Table({
     head: ['label', 'images', 'precision', 'recall', 'F1'],
     style: { head: [], border: [] },
@@ -32,9 +32,12 @@ export function evaluateSummary(parts: EvaluateSummaryParts): string {
   }
   const { searchMsPerQuery: ms } = report;
   return [
-    `${report.queries} images of ${dataset} against ${report.examples} examples, ${vote} vote`,
+    `${report.queries} images of ${dataset} against ${report.examples} examples, ${vote}`,
     tableOf(accuracyTable(report)),
     tableOf(figuresTable(report)),
+    ...(calibrated === undefined
+      ? []
+      : [`calibrated confidence. ${measuredOn(calibrated)}`, tableOf(calibratedTable(calibrated))]),
     `at the served k = ${report.served.k}: ${percent(report.served.accuracy)}, per class`,
     classes.toString(),
     ...report.confusions.map(
@@ -49,16 +52,4 @@ export function evaluateSummary(parts: EvaluateSummaryParts): string {
       `exact ${ms.exact.toFixed(3)}`,
     ...warnings.map((warning) => `Warning: ${warning}`),
   ].join('\n');
-}
-
-/** A table of a page, with the same figures. */
-export function tableOf({ columns, rows }: TableSection): string {
-  const table = new Table({
-    head: columns.map(({ name }) => name),
-    colAligns: columns.map(({ align }) => align ?? 'left'),
-    style: { head: [], border: [] },
-    chars: noRules,
-  });
-  for (const row of rows) table.push([...row]);
-  return table.toString();
 }

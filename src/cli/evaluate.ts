@@ -1,24 +1,19 @@
 import type { Command } from 'commander';
-import { checkUnknown } from '../evaluate/check-unknown.js';
 import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
-import { fullReport, type FullReport } from '../evaluate/full-report.js';
+import type { FullReport } from '../evaluate/full-report.js';
 import { evaluateWarnings } from '../evaluate/warnings.js';
-import { unknownReport, type UnknownReport } from '../evaluate/unknown-report.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
-import { openSearcher } from '../neighbours/open-searcher.js';
 import { checkK } from '../neighbours/searcher.js';
-import { labelSharesOf } from '../vote/prior.js';
 import { renderPage } from '../report/render-page.js';
 import { evaluateOptions, type EvaluateFlags } from './evaluate-options.js';
 import { evaluateReport } from './evaluate-report.js';
 import { evaluateSummary } from './evaluate-summary.js';
-import { openPair, type OpenPair } from './open-pair.js';
+import { measureIndex } from './measure-index.js';
+import { openPair } from './open-pair.js';
 import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
-
-/** The k's of the table, as DINO's eval_knn has them and the article's k = 1. */
-const ks = [1, 5, 10, 20, 50, 200];
+import { applyCalibration, isSet, voteChoice, voteWords } from './vote-choice.js';
 
 export function evaluateCommand(): Command {
   return evaluateOptions().action(evaluateIndex);
@@ -39,7 +34,7 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
   let unknown: EmbeddedDataset | undefined;
   try {
     // The default is clamped; a k that was asked for is not.
-    if (command.getOptionValueSource('k') !== 'default') checkK(flags.k, pair.index.examples.length);
+    if (isSet(command, 'k')) checkK(flags.k, pair.index.examples.length);
     const embed = (one: Dataset): Promise<EmbeddedDataset> =>
       embedDataset({ ...pair, dataset: one, inFlight, progress: createProgress() });
     embedded = await embed(dataset);
@@ -47,64 +42,35 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
   } finally {
     await pair.inference.close();
   }
-  const measured = await measure({ pair, flags, embedded, unknown });
-  const warnings = evaluateWarnings({
-    ...{ known: embedded, unknown, examples: pair.index.examples },
-    duplicates: measured.report.duplicates,
-  });
+  const choice = voteChoice(flags, command);
+  const { calibration, warning } = applyCalibration(pair.calibration, choice);
+  const settings = calibration?.vote ?? choice.settings;
+  const measured = await measureIndex({ pair, flags, embedded, unknown, settings, calibration });
+  const { report, calibrated } = measured;
+  const warnings = [
+    ...evaluateWarnings({
+      ...{ known: embedded, unknown, examples: pair.index.examples },
+      ...{ duplicates: report.duplicates, calibrated },
+    }),
+    ...(warning === undefined ? [] : [warning]),
+  ];
 
-  const { report } = measured;
   const parts = { ...measured, embedded };
   if (flags.predictions !== undefined) await writeOutput(flags.predictions, predictions(embedded, report));
   if (flags.report !== undefined) {
     const { index } = pair;
-    const page = await evaluateReport({ ...parts, dataset, index, examples, warnings, flags });
+    const page = await evaluateReport({ ...parts, dataset, index, examples, settings, warnings, flags });
     await writeOutput(flags.report, renderPage(page));
   }
   if (flags.json) {
     const { imagesPerSecond, rejected } = embedded;
     // A label an image is a file of its own: --predictions.
     const figures = { ...report, answers: undefined, found: undefined };
-    const all = { dataset: dataset.name, imagesPerSecond, rejected, ...figures };
-    console.log(JSON.stringify({ ...all, unknown: measured.unknown, seed: flags.seed, warnings }, null, 2));
+    const others = { unknown: measured.unknown && { ...measured.unknown, answers: undefined }, calibrated };
+    const all = { dataset: dataset.name, imagesPerSecond, rejected, vote: settings, ...figures, ...others };
+    console.log(JSON.stringify({ ...all, seed: flags.seed, warnings }, null, 2));
   } else {
-    console.log(evaluateSummary({ ...parts, dataset: dataset.name, vote: flags.vote, warnings }));
-  }
-}
-
-async function measure(parts: {
-  pair: OpenPair;
-  flags: EvaluateFlags;
-  embedded: EmbeddedDataset;
-  unknown: EmbeddedDataset | undefined;
-}): Promise<{ report: FullReport; unknown: UnknownReport | undefined }> {
-  const { pair, flags, embedded, unknown } = parts;
-  const { examples } = pair.index;
-  // The workers are gone: search may have every core.
-  const threads = flags.workers * flags.threads;
-  const open = { dir: pair.index.dir, threads };
-  const served = await openSearcher({ ...open, mode: flags.search });
-  const exact = served.kind === 'exact' ? served : await openSearcher({ ...open, mode: 'exact' });
-  const vote = {
-    rule: flags.vote,
-    temperature: flags.temperature,
-    priors: flags.priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined,
-  };
-  try {
-    if (unknown !== undefined) await checkUnknown({ unknown, known: embedded, examples, exact, threads });
-    const report = await fullReport({
-      queries: embedded.embeddings,
-      truths: embedded.images.map(({ label }) => label),
-      ...{ examples, exact, vote, ks, k: flags.k, seed: flags.seed },
-      hnsw: served.kind === 'hnsw' ? served : undefined,
-      progress: createProgress(),
-    });
-    if (unknown === undefined) return { report, unknown };
-    const { answers: known, served: at } = report;
-    const among = { known, unknown: unknown.embeddings, examples, served, vote };
-    return { report, unknown: await unknownReport({ ...among, k: at.k, seed: flags.seed }) };
-  } finally {
-    for (const searcher of new Set([served, exact])) await searcher.close();
+    console.log(evaluateSummary({ ...parts, dataset: dataset.name, vote: voteWords(settings), warnings }));
   }
 }
 

@@ -1,5 +1,5 @@
 import { NearvoteError } from '../domain/errors.js';
-import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
+import type { LabelledImage } from '../image/dataset/dataset.js';
 import { makeThumbnail } from '../image/thumbnail.js';
 
 /** In pixels: 32 x 32 images thrice as large. */
@@ -17,11 +17,4 @@ export async function thumbnailsOf(images: Iterable<LabelledImage>): Promise<Map
     }
   }
   return thumbnails;
-}
-
-/** The images of a dataset that have one of these ids. */
-export async function imagesById(dataset: Dataset, ids: ReadonlySet<string>): Promise<LabelledImage[]> {
-  const found: LabelledImage[] = [];
-  for await (const image of dataset.images()) if (ids.has(image.id)) found.push(image);
-  return found;
 }

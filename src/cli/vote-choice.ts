@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import type { CalibrationFile } from '../calibrate/calibration-schema.js';
 import type { ServedCalibration } from '../calibrate/served-calibration.js';
-import type { Calibration, VoteSettings } from '../vote/calibration.js';
+import type { VoteSettings } from '../vote/calibration.js';
 import type { VoteOptions } from './options.js';
 
 /** How whoever started a command wants votes counted. */
@@ -23,6 +24,11 @@ export function settingsOf({ k, vote, temperature, priorCorrection }: VoteOption
   return { rule: vote, temperature, k, priorCorrection };
 }
 
+/** `softmax vote, T = 0.07`. */
+export function voteWords({ rule, temperature, priorCorrection }: Omit<VoteSettings, 'k'>): string {
+  return `${rule} vote${rule === 'softmax' ? `, T = ${temperature}` : ''}${priorCorrection ? ', prior correction' : ''}`;
+}
+
 /** Whether an option was given, on the command line or in the environment. */
 export function isSet(command: Command, name: (typeof flagNames)[number]): boolean {
   return !['default', undefined].includes(command.getOptionValueSource(name));
@@ -32,7 +38,7 @@ export function isSet(command: Command, name: (typeof flagNames)[number]): boole
 export function applyCalibration(
   served: ServedCalibration,
   { isExplicit }: VoteChoice,
-): { readonly calibration?: Calibration; readonly warning?: string } {
+): { readonly calibration?: CalibrationFile; readonly warning?: string } {
   if (served.kind === 'absent') return {};
   if (served.kind === 'ignored') return { warning: `calibration.json is not used: ${served.reason}` };
   if (isExplicit) {

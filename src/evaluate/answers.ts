@@ -1,5 +1,6 @@
 import type { Example, LabelScore } from '../domain/decision.js';
 import type { NearestRows } from '../neighbours/searcher.js';
+import type { Confident } from './metrics/probability.js';
 import { vote, type Ballot, type VoteOptions } from '../vote/vote.js';
 
 /** What the neighbours said of one image. */
@@ -31,6 +32,11 @@ export function answersOf({ found, examples }: Neighbourhoods, k: number, option
       kthSimilarity: ballots.at(-1)?.similarity ?? NaN,
     };
   });
+}
+
+/** The share of the vote of each answer, and whether it is the true label. */
+export function confidentOf(answers: readonly Answer[], truths: readonly string[]): Confident[] {
+  return answers.map(({ label, confidence }, i) => ({ confidence, correct: label === truths[i] }));
 }
 
 function ballotsOf({ found, examples }: Neighbourhoods, query: number, k: number): Ballot[] {

@@ -20,6 +20,8 @@ export interface EmbeddedDataset {
   readonly images: readonly LabelledImage[];
   /** Of `images`, in order. */
   readonly embeddings: Embeddings;
+  /** Of `images`, in order: the same for the same pixels. */
+  readonly keys: readonly Uint8Array[];
   readonly rejected: readonly { readonly id: string; readonly message: string }[];
   readonly imagesPerSecond: number;
 }
@@ -34,6 +36,7 @@ export async function embedDataset(options: EmbedDatasetOptions): Promise<Embedd
   const { dataset, encoder, decoder, inference, inFlight, progress } = options;
   const images: LabelledImage[] = [];
   const rows: Float32Array[] = [];
+  const keys: Uint8Array[] = [];
   const rejected: { id: string; message: string }[] = [];
   const started = performance.now();
   progress.start({ name: 'embed', total: dataset.size, unit: 'images' });
@@ -52,6 +55,7 @@ export async function embedDataset(options: EmbedDatasetOptions): Promise<Embedd
     } else {
       images.push(one.image);
       rows.push(one.embedding);
+      keys.push(one.key);
     }
   }
   progress.finish();
@@ -64,6 +68,7 @@ export async function embedDataset(options: EmbedDatasetOptions): Promise<Embedd
   return {
     images,
     embeddings: asEmbeddings(values, dimension),
+    keys,
     rejected,
     imagesPerSecond: (1_000 * images.length) / (performance.now() - started),
   };

@@ -94,7 +94,10 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
     served: { k: servedK, accuracy: accuracyOf(judged) },
     perClass: accuracyPerClass(judged),
     confusions: mostConfused(judged, 5),
-    indexRecall: byHnsw && { k: servedK, value: indexRecall(byHnsw.found, byExact.found, servedK) },
+    indexRecall: byHnsw && {
+      k: servedK,
+      value: meanOf(indexRecalls(byHnsw.found, byExact.found, servedK)),
+    },
     duplicates: countDuplicates(byExact.found),
     answers,
     found: { served, exact: byExact.found },
@@ -102,16 +105,17 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport
   };
 }
 
-/** The mean share of the k found whose similarity reaches the exact k-th, within the tie tolerance. */
-function indexRecall(found: NearestRows, exact: NearestRows, k: number): number {
-  let hits = 0;
-  for (let query = 0; query < found.count; query++) {
+/** Of each query, the share of the k found whose similarity reaches the exact k-th, within the tie tolerance. */
+export function indexRecalls(found: NearestRows, exact: NearestRows, k: number): Float64Array {
+  return Float64Array.from({ length: found.count }, (_, query) => {
     const bar = (exact.similarities[query * exact.k + k - 1] ?? NaN) - tieTolerance;
-    for (let i = 0; i < k; i++) {
-      if ((found.similarities[query * found.k + i] ?? NaN) >= bar) hits++;
-    }
-  }
-  return hits / (found.count * k);
+    const reached = found.similarities.subarray(query * found.k, query * found.k + k);
+    return reached.filter((similarity) => similarity >= bar).length / k;
+  });
+}
+
+function meanOf(values: Float64Array): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function countDuplicates(found: NearestRows): number {

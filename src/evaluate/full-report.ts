@@ -1,12 +1,14 @@
 import type { Progress } from '../build/progress.js';
-import { evaluate, type EvaluateOptions, type EvaluateReport } from './evaluate.js';
-import type { Answer } from './answers.js';
+import { seededRandom } from '../domain/seeded-random.js';
+import { confidentOf } from './answers.js';
+import { evaluate, indexRecalls, type EvaluateOptions, type EvaluateReport } from './evaluate.js';
 import { topAccuracy, type Judged } from './metrics/accuracy.js';
 import { classScores, confusionMatrix, macroScores } from './metrics/confusion.js';
 import type { ClassScores, ConfusionMatrix, PrecisionRecall } from './metrics/confusion.js';
-import type { Interval } from './metrics/bootstrap.js';
+import { bootstrapMean, type Interval } from './metrics/bootstrap.js';
 import { expectedCalibrationError, reliabilityBins, type ReliabilityBin } from './metrics/probability.js';
 import { brierScore, negativeLogLikelihood } from './metrics/probability.js';
+import type { Confident, Scored } from './metrics/probability.js';
 import { averageRetrieval, retrievalRecall, type Retrieval } from './metrics/retrieval.js';
 import { intervalsOf, type Headline } from './intervals.js';
 import { measureClusters, type MeasuredClusters } from './measure-clusters.js';
@@ -22,7 +24,7 @@ export interface FullReportOptions extends EvaluateOptions {
 interface RetrievalReport extends Retrieval {
   /** Queries left out: no example has their label. */
   readonly lone: number;
-  readonly recall: readonly { readonly k: number; readonly value: number }[];
+  readonly recall: readonly { readonly k: number; readonly value: number; readonly interval: Interval }[];
 }
 
 interface ProbabilityReport {
@@ -47,6 +49,7 @@ export interface FullReport extends EvaluateReport {
   readonly probability: ProbabilityReport;
   /** 95 %, by bootstrap over the images. */
   readonly intervals: Readonly<Record<Headline, Interval>>;
+  readonly indexRecallInterval: Interval | undefined;
 }
 
 const recallKs = [1, 5, 10];
@@ -58,6 +61,9 @@ export async function fullReport(options: FullReportOptions): Promise<FullReport
   const { answers, found } = core;
   const judged: Judged[] = truths.map((truth, i) => ({ truth, predicted: answers[i]?.label }));
   const scored = answers.map(({ scores }, i) => ({ truth: truths[i] ?? '', scores }));
+  const confident = confidentOf(answers, truths);
+  const ofMean = (values: ArrayLike<number>): Interval =>
+    bootstrapMean(values, { random: seededRandom(seed) });
   const { scores: retrieved, lone } = await measureRetrieval({
     ...{ queries, truths, examples, exact, progress },
     mostRecall: Math.max(...recallKs),
@@ -80,19 +86,22 @@ export async function fullReport(options: FullReportOptions): Promise<FullReport
     retrieval: {
       ...averageRetrieval(retrieved),
       lone,
-      recall: recallKs.map((k) => ({ k, value: retrievalRecall(retrieved, k) })),
+      recall: recallKs.map((k) => ({
+        k,
+        value: retrievalRecall(retrieved, k),
+        interval: ofMean(retrieved.map(({ firstHit }) => (firstHit <= k ? 1 : 0))),
+      })),
     },
     clusters: measureClusters({ embeddings: queries, labels: truths, seed }),
-    probability: probabilityOf(answers, truths),
-    intervals: intervalsOf({ judged, scored, retrieved, seed }),
+    probability: probabilityOf(confident, scored),
+    intervals: intervalsOf({ judged, scored, confident, retrieved, seed }),
+    indexRecallInterval:
+      core.indexRecall && ofMean(indexRecalls(found.served, found.exact, core.indexRecall.k)),
   };
 }
 
-function probabilityOf(answers: readonly Answer[], truths: readonly string[]): ProbabilityReport {
-  const scored = answers.map(({ scores }, i) => ({ truth: truths[i] ?? '', scores }));
-  const bins = reliabilityBins(
-    answers.map(({ label, confidence }, i) => ({ confidence, correct: label === truths[i] })),
-  );
+function probabilityOf(confident: readonly Confident[], scored: readonly Scored[]): ProbabilityReport {
+  const bins = reliabilityBins(confident);
   return {
     ece: expectedCalibrationError(bins),
     brier: brierScore(scored),

@@ -1,8 +1,9 @@
 import { seededRandom } from '../domain/seeded-random.js';
 import type { Answer } from './answers.js';
-import { bootstrap, drawAgain, type Interval } from './metrics/bootstrap.js';
+import { bootstrapEach, type Interval } from './metrics/bootstrap.js';
 import { auprc, auroc, falsePositivesAt, rocCurve, thinCurve } from './metrics/detection.js';
 import type { DetectionScores, OperatingPoint, RocPoint } from './metrics/detection.js';
+import { detectionDraws, type DetectionDraw } from './metrics/detection-draws.js';
 
 /** How well a score, higher for known images, tells them from unknown ones; known is the positive class. */
 export interface UnknownRuleFigures {
@@ -12,10 +13,11 @@ export interface UnknownRuleFigures {
    */
   readonly rule: 'similarity' | 'vote';
   readonly auroc: number;
-  readonly aurocInterval: Interval;
   readonly aupr: number;
   /** FPR at 95 % TPR, and its threshold. */
   readonly at95: OperatingPoint;
+  /** 95 %, known and unknown images drawn anew, each among themselves. */
+  readonly intervals: Readonly<Record<keyof DetectionDraw, Interval>>;
   /** The ROC, thinned for drawing. */
   readonly roc: readonly RocPoint[];
 }
@@ -31,22 +33,23 @@ const scoreOf = {
   vote: ({ confidence }: Answer) => confidence,
 };
 
-/** Measures both rules on the same answers; the intervals draw known and unknown images anew, each among themselves. */
+/** Measures both rules on the same answers. */
 export function measureUnknown({ known, unknown, seed }: MeasureUnknownOptions): UnknownRuleFigures[] {
   return (['similarity', 'vote'] as const).map((rule) => {
     const scores: DetectionScores = {
       known: known.map(scoreOf[rule]),
       unknown: unknown.map(scoreOf[rule]),
     };
-    const random = seededRandom(seed);
-    const again = (): number =>
-      auroc({ known: drawAgain(scores.known, random), unknown: drawAgain(scores.unknown, random) });
     return {
       rule,
       auroc: auroc(scores),
-      aurocInterval: bootstrap(again, {}),
       aupr: auprc(scores),
       at95: falsePositivesAt(scores),
+      intervals: bootstrapEach(
+        ['auroc', 'aupr', 'falsePositives'],
+        detectionDraws(scores, seededRandom(seed)),
+        {},
+      ),
       roc: thinCurve(rocCurve(scores)),
     };
   });

@@ -11,6 +11,8 @@ export interface UnknownReport {
   /** The k of the similarity to the k-th neighbour, and of the vote. */
   readonly k: number;
   readonly rules: readonly UnknownRuleFigures[];
+  /** What is served for each, in order. */
+  readonly answers: readonly Answer[];
 }
 
 export interface UnknownReportOptions {
@@ -32,5 +34,5 @@ export async function unknownReport(options: UnknownReportOptions): Promise<Unkn
   const { known, unknown, examples, served, k, vote, seed } = options;
   const found = await served.search(unknown, k);
   const answers = answersOf({ found, examples }, k, vote);
-  return { images: unknown.count, k, rules: measureUnknown({ known, unknown: answers, seed }) };
+  return { images: unknown.count, k, rules: measureUnknown({ known, unknown: answers, seed }), answers };
 }

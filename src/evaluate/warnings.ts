@@ -1,4 +1,5 @@
 import type { Example } from '../domain/decision.js';
+import type { CalibratedReport } from './calibrated-report.js';
 import type { EmbeddedDataset } from './embed-dataset.js';
 
 export interface EvaluateWarningsOptions {
@@ -7,6 +8,8 @@ export interface EvaluateWarningsOptions {
   readonly examples: readonly Example[];
   /** Images that are all but identical to an example. */
   readonly duplicates: number;
+  /** Where a calibration is served. */
+  readonly calibrated?: Pick<CalibratedReport, 'of' | 'fittedOn'> | undefined;
 }
 
 const named = 10;
@@ -17,6 +20,7 @@ export function evaluateWarnings({
   unknown,
   examples,
   duplicates,
+  calibrated,
 }: EvaluateWarningsOptions): string[] {
   const inIndex = new Set(examples.map(({ label }) => label));
   const labelsOf = (images: EmbeddedDataset['images']): string[] =>
@@ -33,6 +37,13 @@ export function evaluateWarnings({
     ...(duplicates === 0
       ? []
       : [`${duplicates} images are all but identical to an example: these figures are optimistic`]),
+    ...(calibrated === undefined || calibrated.fittedOn === 0
+      ? []
+      : [
+          calibrated.fittedOn === calibrated.of
+            ? 'the calibration was fitted on all of these images: calibrated figures are optimistic'
+            : `the calibration was fitted on ${calibrated.fittedOn} of these images: calibrated figures leave them out`,
+        ]),
     ...(familiar.length === 0
       ? []
       : [`the index has examples of ${list(familiar)}, which are to be unknown: are they?`]),

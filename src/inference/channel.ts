@@ -26,7 +26,7 @@ export interface WorkerChannelOptions {
 /** HTTP is little work and must be prompt; inference takes what it leaves. By docs/decisions/005. */
 const workerNice = 5;
 /** Of workers that are not needed yet. */
-const yieldingNice = 10;
+const yieldingNice = 19;
 
 /** Tensors and vectors live outside the JavaScript heap; a worker that needs more than this is running away. */
 const heapMegabytes = 512;

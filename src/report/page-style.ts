@@ -36,7 +36,7 @@ svg .value{fill:var(--soft)}
 .frame{fill:none;stroke:var(--line)}
 .diagonal{stroke:var(--soft);stroke-dasharray:5 4;fill:none}
 svg .right{fill:var(--c0)}svg .wrong{fill:var(--c1)}svg .deep{fill:var(--on-deep)}
-.gap{fill:var(--c1);fill-opacity:.3;stroke:var(--c1);stroke-width:1}.count{fill:var(--soft)}
+.gap{fill:var(--c1);fill-opacity:.3;stroke:var(--c1);stroke-width:1}.reached{stroke-width:3}.count{fill:var(--soft)}
 .points{opacity:.78}
 .beside{display:flex;flex-wrap:wrap;gap:0 2rem}.beside>figure{flex:0 1 auto}
 .legend{display:flex;flex-wrap:wrap;gap:.25rem 1.3rem;list-style:none;margin:.9rem 0 0;padding:0;font-size:.9rem}
@@ -44,7 +44,8 @@ svg .right{fill:var(--c0)}svg .wrong{fill:var(--c1)}svg .deep{fill:var(--on-deep
 .legend svg{flex:none}.legend .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap;max-width:34ch}
 .legend .more{color:var(--soft);font-variant-numeric:tabular-nums}
 .scroll{overflow:auto;max-width:100%}
-div.scroll{max-height:40rem;margin-top:1.1rem;border:1px solid var(--faint);border-radius:8px}
+div.tall{max-height:40rem}
+div.scroll{margin-top:1.1rem;border:1px solid var(--faint);border-radius:8px}
 figure.scroll{width:max-content;max-width:min(100%,calc(100vw - 3rem))}
 figure.scroll svg{max-width:none}
 @media (min-width:1240px){figure.scroll{max-width:calc(50vw + 510px)}}
@@ -70,6 +71,6 @@ ${colourClasses}
 body{font-size:11px}main{max-width:none;padding:0}nav{display:none}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 section,figure,.row,.facts div{break-inside:avoid}h2{break-after:avoid}
-div.scroll{max-height:none;overflow:visible}figure.scroll svg{max-width:100%}
+div.tall{max-height:none}div.scroll{overflow:visible}figure.scroll svg{max-width:100%}
 }
 `;

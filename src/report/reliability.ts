@@ -53,8 +53,11 @@ function drawBin(
   if (count === 0 || !Number.isFinite(accuracy)) return '';
   const x = short(at.x + 1);
   const width = short(Math.max(1, at.width - 2));
-  const bar = `<rect class="f0" x="${x}" y="${short(toY(axes, accuracy))}" width="${width}" height="${short(axes.side * accuracy)}"/>`;
+  // The bar ends where the gap begins, whichever way that goes: one colour over the other would be a third.
+  const low = Number.isFinite(confidence) ? Math.min(accuracy, confidence) : accuracy;
   const high = Math.max(accuracy, confidence);
+  const bar = `<rect class="f0" x="${x}" y="${short(toY(axes, low))}" width="${width}" height="${short(axes.side * low)}"/>`;
+  const reached = `<path class="s0 reached" d="M${x} ${short(toY(axes, accuracy))}h${width}"/>`;
   const gap = Number.isFinite(confidence)
     ? `<rect class="gap" x="${x}" y="${short(toY(axes, high))}" width="${width}" height="${short(axes.side * Math.abs(accuracy - confidence))}"/>`
     : '';
@@ -63,5 +66,5 @@ function drawBin(
   const title = escapeText(
     `${count} images (${percent(count / at.total)}): accuracy ${percent(accuracy)}, mean confidence ${percent(confidence)}`,
   );
-  return `<g><title>${title}</title>${bar}${gap}${share}</g>`;
+  return `<g><title>${title}</title>${bar}${gap}${reached}${share}</g>`;
 }

@@ -15,6 +15,8 @@ export interface Admission {
   readonly bytes: number;
   /** Whole seconds, 1 to 60, in which what is inside now has drained at the rate of late. */
   readonly retryAfterSeconds: number;
+  /** What `enter` would throw now, if it would: refusing what there is most of under overload must cost least. */
+  readonly refusal: NearvoteError | undefined;
   /** Takes the place of one image. @throws NearvoteError `overloaded` */
   enter(): Admitted;
 }
@@ -41,6 +43,11 @@ export function createAdmission({ maxImages, maxBytes, now }: AdmissionOptions):
   let windowStart = now();
   let doneInWindow = 0;
   let drainedPerSecond = 0;
+  // Made once: a stack for each refusal is a tenth of its cost, and nobody reads it.
+  const full = new NearvoteError(
+    'overloaded',
+    `Expected at most ${maxImages} images in the server at once; try again later`,
+  );
 
   function freeImages(count: number): void {
     images -= count;
@@ -53,12 +60,7 @@ export function createAdmission({ maxImages, maxBytes, now }: AdmissionOptions):
   }
 
   function takeImages(count: number): void {
-    if (images + count > maxImages) {
-      throw new NearvoteError(
-        'overloaded',
-        `Expected at most ${maxImages} images in the server at once; try again later`,
-      );
-    }
+    if (images + count > maxImages) throw full;
     images += count;
   }
 
@@ -82,6 +84,9 @@ export function createAdmission({ maxImages, maxBytes, now }: AdmissionOptions):
     get retryAfterSeconds() {
       const seconds = drainedPerSecond === 0 ? 1 : Math.ceil(images / drainedPerSecond);
       return Math.min(longestRetrySeconds, Math.max(1, seconds));
+    },
+    get refusal() {
+      return images < maxImages ? undefined : full;
     },
     enter() {
       takeImages(1);

@@ -19,7 +19,11 @@ export function whenAnswered(res: ServerResponse): number {
 }
 
 /** Answers with a problem document; an answer already begun is cut off instead, so that nobody takes it for whole. */
-export function answerProblem(req: IncomingMessage, res: ServerResponse, error: unknown): void {
+export function answerProblem(
+  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
+  error: unknown,
+  retryAfterSeconds = 1,
+): void {
   if (res.headersSent) {
     if (!res.writableEnded) res.destroy();
     return;
@@ -28,7 +32,9 @@ export function answerProblem(req: IncomingMessage, res: ServerResponse, error: 
   const text = JSON.stringify(problem);
   const headers = standardHeaders(res);
   headers.push('Content-Type', problemMediaType, 'Content-Length', String(Buffer.byteLength(text)));
-  if (mayRetry.has(problem.status) && !res.hasHeader('Retry-After')) headers.push('Retry-After', '1');
+  if (mayRetry.has(problem.status) && !res.hasHeader('Retry-After')) {
+    headers.push('Retry-After', String(retryAfterSeconds));
+  }
   const lingers = req.method !== 'HEAD' && !req.complete && hasBody(req) && !isCheap(req);
   if (lingers) headers.push('Connection', 'close');
   res.writeHead(problem.status, headers);

@@ -70,6 +70,14 @@ export function createApp(options: AppOptions): Express {
     metrics.rejected(code);
     if (problemKinds[code].detail === 'hidden') logger.error({ err: error, requestId }, 'request failed');
   };
+  const answerError: ErrorRequestHandler = (thrown: unknown, req, res, next) => {
+    const error = asNearvoteError(thrown);
+    report(error, requestIdOf(res));
+    if (res.writableEnded) next();
+    else answerProblem({ req, res }, error, retryAfter(error));
+  };
+  const retryAfter = (error: unknown): number | undefined =>
+    codeOf(error) === 'overloaded' ? admission.retryAfterSeconds : undefined;
   const { classify, embed } = createImageRoutes({
     serving,
     metrics,
@@ -92,7 +100,9 @@ export function createApp(options: AppOptions): Express {
   app.use((req, res, next) => {
     record(req, res);
     requireHost(req);
-    next();
+    if (asksForInference(req) && admission.refusal !== undefined)
+      answerError(admission.refusal, req, res, next);
+    else next();
   });
   const keyring = options.apiKeys === undefined ? undefined : createKeyring(options.apiKeys);
   // Wrong keys count too, by address: guessing is limited like anything else.
@@ -133,14 +143,12 @@ export function createApp(options: AppOptions): Express {
   app.use((req) => {
     throw new NearvoteError('not_found', `Expected a known route but received ${quoted(req.path)}`);
   });
-  const answerError: ErrorRequestHandler = (thrown: unknown, req, res, next) => {
-    const error = asNearvoteError(thrown);
-    report(error, requestIdOf(res));
-    if (res.writableEnded) next();
-    else answerProblem(req, res, error);
-  };
   app.use(answerError);
   return app;
+}
+
+function asksForInference({ method, path }: Request): boolean {
+  return method === 'POST' && (path === routes.classify.path || path === routes.embed.path);
 }
 
 /** RFC 9112, 3.2. */

@@ -6,7 +6,7 @@ import { NearvoteError } from '../domain/errors.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Metrics } from './metrics.js';
 import type { Admission } from './admission.js';
-import { codeOf, toProblem } from './problems.js';
+import { toProblem } from './problems.js';
 import { parseClassifyQuery, parseEmptyQuery } from './query.js';
 import type { DecisionBody, EmbeddingBody, Problem } from './schemas.js';
 import { holdClassifier, type Serving } from './serving.js';
@@ -72,54 +72,49 @@ async function answer<Body>(
   answerImage: AnswerImage<Body>,
 ): Promise<void> {
   const { serving, metrics, admission, report } = parts;
+  const admitted = admission.enter();
   const signal = abandonSignal(res, parts.requestTimeoutMs);
-  try {
-    const admitted = admission.enter();
-    const answerOne = async (image: UploadedImage): Promise<Answered<Body>> => {
-      try {
-        if (image instanceof NearvoteError) throw image;
-        const answered = await answerImage(image, signal);
-        metrics.stages(answered.timings);
-        return answered;
-      } finally {
-        admitted.imageDone();
+  const answerOne = async (image: UploadedImage): Promise<Answered<Body>> => {
+    try {
+      if (image instanceof NearvoteError) throw image;
+      const answered = await answerImage(image, signal);
+      metrics.stages(answered.timings);
+      return answered;
+    } finally {
+      admitted.imageDone();
+    }
+  };
+  const work = async (): Promise<{ body: unknown; timings: readonly StageTimings[] }> => {
+    try {
+      const upload = await parts.readUpload(
+        { req, res },
+        { signal, holdBytes: (total) => admitted.holdBytes(total) },
+      );
+      if (upload.kind === 'one') {
+        const { body, timings } = await answerOne(upload.image);
+        return { body, timings: [timings] };
       }
-    };
-    const work = async (): Promise<{ body: unknown; timings: readonly StageTimings[] }> => {
-      try {
-        const upload = await parts.readUpload(
-          { req, res },
-          { signal, holdBytes: (total) => admitted.holdBytes(total) },
-        );
-        if (upload.kind === 'one') {
-          const { body, timings } = await answerOne(upload.image);
-          return { body, timings: [timings] };
-        }
-        admitted.holdImages(upload.images.length);
-        const settled = await Promise.allSettled(upload.images.map(answerOne));
-        // Nobody reads these results; the request counts once, with its own reason.
-        signal.throwIfAborted();
-        return resultsOf(settled, (error) => {
-          report(error, requestIdOf(res));
-          return toProblem(error, requestIdOf(res));
-        });
-      } finally {
-        admitted.leave();
-      }
-    };
-    const { body, timings } = await unlessAbandoned(work(), signal);
-    const text = JSON.stringify(body);
-    const headers = standardHeaders(res);
-    headers.push('Content-Type', 'application/json; charset=utf-8');
-    headers.push('Content-Length', String(Buffer.byteLength(text)));
-    headers.push('Server-Timing', serverTiming(timings));
-    if (serving.stopping) headers.push('Connection', 'close');
-    res.writeHead(200, headers);
-    res.end(text);
-  } catch (error) {
-    if (codeOf(error) === 'overloaded') res.setHeader('Retry-After', admission.retryAfterSeconds);
-    throw error;
-  }
+      admitted.holdImages(upload.images.length);
+      const settled = await Promise.allSettled(upload.images.map(answerOne));
+      // Nobody reads these results; the request counts once, with its own reason.
+      signal.throwIfAborted();
+      return resultsOf(settled, (error) => {
+        report(error, requestIdOf(res));
+        return toProblem(error, requestIdOf(res));
+      });
+    } finally {
+      admitted.leave();
+    }
+  };
+  const { body, timings } = await unlessAbandoned(work(), signal);
+  const text = JSON.stringify(body);
+  const headers = standardHeaders(res);
+  headers.push('Content-Type', 'application/json; charset=utf-8');
+  headers.push('Content-Length', String(Buffer.byteLength(text)));
+  headers.push('Server-Timing', serverTiming(timings));
+  if (serving.stopping) headers.push('Connection', 'close');
+  res.writeHead(200, headers);
+  res.end(text);
 }
 
 function resultsOf<Body>(

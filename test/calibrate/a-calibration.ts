@@ -24,6 +24,8 @@ export function aCalibration(changes: Partial<CalibrationFile> = {}): Calibratio
     },
     topSimilarity: { edges: [0.5], counts: [4, 5] },
     figures: { before: figures, after: figures },
+    // One image, whose key begins with six bytes of 1.
+    fingerprints: 'AQEBAQEB',
     ...changes,
   };
 }

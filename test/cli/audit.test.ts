@@ -1,29 +1,11 @@
-import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/audit/finding.js';
 import { seededBytes } from '../image/drawing.js';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const cli = join(root, 'dist/cli/main.js');
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function nearvote(...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [cli, ...args], { cwd: root, maxBuffer: 1e8 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
-    });
-  });
-}
+import { colours, nearvote } from './nearvote.js';
 
 /** Blotches of a colour, each picture with its own: 6 x 5 of them, so that they survive a thumbnail. */
 function draw(colour: readonly number[], seed: number): Promise<Buffer> {
@@ -39,8 +21,6 @@ function draw(colour: readonly number[], seed: number): Promise<Buffer> {
     .toBuffer();
 }
 
-const colours = { red: [210, 40, 30], green: [40, 180, 60], blue: [30, 60, 200] } as const;
-
 describe('nearvote audit, on drawn pictures with planted faults', () => {
   let base = '';
   let index = '';
@@ -52,7 +32,7 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     for (const [label, colour] of Object.entries(colours)) {
       await mkdir(join(photos, label), { recursive: true });
       await mkdir(join(test, label), { recursive: true });
-      const first = 1000 * colour[0];
+      const first = 1000 * (colour[0] ?? 0);
       for (let i = 0; i < 20; i++)
         await writeFile(join(photos, label, `${i}.png`), await draw(colour, first + i));
       for (let i = 0; i < 4; i++)

@@ -1,39 +1,20 @@
-import { execFile, type ChildProcess } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { calibrationSchema, type CalibrationFile } from '../../src/calibrate/calibration-schema.js';
 import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
+import { colours, drawFolders, drawSpeckled, nearvote, root } from './nearvote.js';
+import type { DrawFoldersOptions, Ran } from './nearvote.js';
 import { startServed, type Served } from './served.js';
 import { writeSmallIndex } from './small-index.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const colours: Readonly<Record<string, readonly number[]>> = {
-  red: [210, 40, 30],
-  green: [40, 180, 60],
-  blue: [30, 60, 200],
-};
 const children: ChildProcess[] = [];
 let base = '';
 let index = '';
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function nearvote(...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const file = join(root, 'dist/cli/main.js');
-    execFile(process.execPath, [file, ...args], { cwd: root }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
-    });
-  });
-}
 
 const calibrate = (data: string, ...more: string[]): Promise<Ran> =>
   nearvote('calibrate', '--data', join(base, data), '--index', index, '--workers', '1', ...more);
@@ -41,30 +22,12 @@ const calibrate = (data: string, ...more: string[]): Promise<Ran> =>
 const stored = async (): Promise<CalibrationFile> =>
   calibrationSchema.parse(JSON.parse(await readFile(join(index, 'calibration.json'), 'utf8')));
 
-/** A picture of a colour with a seeded speckle, so that no two are alike. */
-function draw(colour: readonly number[], seed: number): Promise<Buffer> {
-  let state = seed + 1;
-  const pixels = Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.max(0, Math.min(255, (colour[i % 3] ?? 0) + (state >>> 26) - 32));
-  });
-  return sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } })
-    .png()
-    .toBuffer();
-}
+const draw = (colour: readonly number[], seed: number): Promise<Buffer> =>
+  drawSpeckled(colour, seed).png().toBuffer();
 
-async function drawFolder(
-  folder: string,
-  { labels, count, seed }: { labels: readonly string[]; count: number; seed: number },
-): Promise<void> {
-  for (const label of labels) {
-    await mkdir(join(base, folder, label), { recursive: true });
-    const colour = colours[label] ?? [9, 9, 9];
-    for (let i = 0; i < count; i++) {
-      await writeFile(join(base, folder, label, `${folder}-${i}.png`), await draw(colour, seed + i));
-    }
-  }
-}
+/** Pictures of a folder have its name: their ids are those of no other. */
+const drawFolder = (folder: string, drawn: Omit<DrawFoldersOptions, 'nameOf'>): Promise<void> =>
+  drawFolders(join(base, folder), { ...drawn, nameOf: (i) => `${folder}-${i}.png` });
 
 /** Black and white squares: like no colour. */
 function drawBoard(): Promise<Buffer> {
@@ -80,18 +43,18 @@ function drawBoard(): Promise<Buffer> {
 beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'nearvote-calibrate-'));
   index = join(base, 'index', 'colours');
-  const labels = Object.keys(colours);
   const images = [];
   for (const [label, colour] of Object.entries(colours)) {
     for (let i = 0; i < 10; i++) images.push({ label, bytes: await draw(colour, i) });
   }
   await writeSmallIndex({ root: index, encoderDir: join(root, 'models/cifar10-compact'), images });
-  await drawFolder('held-out', { labels, count: 20, seed: 1_000 });
-  await drawFolder('few', { labels, count: 2, seed: 1_000 });
-  await drawFolder('stranger', { labels: [...labels, 'yellow'], count: 10, seed: 1_000 });
-  await drawFolder('one', { labels: ['red'], count: 30, seed: 1_000 });
+  await drawFolder('held-out', { count: 20, firstSeed: 1_000 });
+  await drawFolder('few', { count: 2, firstSeed: 1_000 });
+  await drawFolder('stranger', { labels: { ...colours, yellow: [9, 9, 9] }, count: 10, firstSeed: 1_000 });
+  await drawFolder('one', { labels: { red: colours.red }, count: 30, firstSeed: 1_000 });
+  await drawFolder('later', { count: 8, firstSeed: 4_000 });
   // The very pictures of the index.
-  await drawFolder('again', { labels, count: 10, seed: 0 });
+  await drawFolder('again', { count: 10, firstSeed: 0 });
   await mkdir(join(base, 'empty', 'red'), { recursive: true });
 });
 afterAll(async () => {
@@ -122,6 +85,13 @@ describe('nearvote calibrate', () => {
       expect(stderr).toContain('Expected a number above 0');
     }
     expect(await calibrate('held-out', '--epsilon', '1')).toMatchObject({ code: 2 });
+  });
+
+  it('refuses a page that cannot be written before it fits anything', async () => {
+    const { code, stderr } = await calibrate('held-out', '--report', join(base, 'no-such', 'page.html'));
+    expect(code).toBe(1);
+    expect(stderr).toContain('[output_unwritable]');
+    expect(existsSync(join(index, 'calibration.json'))).toBe(false);
   });
 
   it('is done all the same with --force, and the file says on how much of the index', async () => {
@@ -192,7 +162,46 @@ describe('nearvote calibrate', () => {
     expect(own.stderr).toContain('calibration.json is not used');
     expect(JSON.parse(own.stdout)).toMatchObject({ decision: { calibrated: false } });
   });
+
+  it('is what evaluate measures, as a server would use it, and on images that it was not fitted on', async () => {
+    expect(await calibrate('held-out', '--k', '7', '--temperature', '0.1')).toMatchObject({ code: 0 });
+    const evaluated = async (data: string, ...more: string[]): Promise<Evaluated> => {
+      const ran = await nearvote(
+        ...['evaluate', '--data', join(base, data), '--index', index, '--workers', '1', '--json', ...more],
+      );
+      return JSON.parse(ran.stdout) as Evaluated;
+    };
+    const report = join(base, 'evaluation.html');
+    const fresh = await evaluated('later', '--report', report);
+    expect(fresh).toMatchObject({ vote: { k: 7, temperature: 0.1 }, served: { k: 7 }, warnings: [] });
+    expect(fresh.calibrated).toMatchObject({
+      ...{ of: 24, fittedOn: 0, images: 24, epsilon: 0.05 },
+      confidence: { accuracy: 1, intervals: { brier: {} } },
+    });
+    const page = await readFile(report, 'utf8');
+    expect(page).toContain('calibrated confidence: ECE');
+
+    const same = await evaluated('held-out');
+    expect(same.calibrated).toMatchObject({ of: 60, fittedOn: 60, images: 60 });
+    expect(same.warnings).toContainEqual(expect.stringContaining('fitted on all of these images'));
+    // One folder more of what it has not seen.
+    await cp(join(base, 'later'), join(base, 'mixed'), { recursive: true });
+    await cp(join(base, 'held-out', 'red'), join(base, 'mixed', 'red'), { recursive: true });
+    const mixed = await evaluated('mixed');
+    expect(mixed.calibrated).toMatchObject({ of: 44, fittedOn: 20, images: 24 });
+    expect(mixed.warnings).toContainEqual(expect.stringContaining('fitted on 20 of these images'));
+
+    const other = await evaluated('later', '--k', '3');
+    expect(other).toMatchObject({ served: { k: 3 } });
+    expect(other.calibrated).toBeUndefined();
+    expect(other.warnings).toContainEqual(expect.stringContaining('calibration.json is not used'));
+  });
 });
+
+interface Evaluated {
+  readonly calibrated?: object;
+  readonly warnings: readonly string[];
+}
 
 async function reload(served: Served): Promise<void> {
   const before = await served.metric('nearvote_index_reloads_total{result="ok"}');

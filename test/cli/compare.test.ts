@@ -1,29 +1,13 @@
-import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeDrawnEncoder } from './drawn-encoder.js';
+import { nearvote, type Ran } from './nearvote.js';
 import { writeSmallIndex } from './small-index.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function compare(...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const command = [join(root, 'dist/cli/main.js'), 'compare', ...args];
-    execFile(process.execPath, command, { cwd: root, maxBuffer: 1e8 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
-    });
-  });
-}
+const compare = (...args: string[]): Promise<Ran> => nearvote('compare', ...args);
 
 /** Red and blue are as green as one another. */
 const colours = { red: [200, 60, 40], green: [60, 200, 60], blue: [40, 60, 200] } as const;

@@ -1,53 +1,13 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { appendFile, cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cli, colours, drawFolders, drawSpeckled, nearvote, root } from './nearvote.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const cli = join(root, 'dist/cli/main.js');
 const cifar = join(root, '../shared/data/cifar10');
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function nearvote(...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [cli, ...args], { cwd: root, maxBuffer: 1e8 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
-    });
-  });
-}
-
-const colours = { red: [210, 40, 30], green: [40, 180, 60], blue: [30, 60, 200] } as const;
-
-/** A picture of a colour with a seeded speckle, so that no two are alike. */
-function draw(colour: readonly number[], seed: number): Promise<Buffer> {
-  let state = seed + 1;
-  const pixels = Uint8Array.from({ length: 48 * 40 * 3 }, (_, i) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.max(0, Math.min(255, (colour[i % 3] ?? 0) + (state >>> 26) - 32));
-  });
-  return sharp(pixels, { raw: { width: 48, height: 40, channels: 3 } })
-    .jpeg()
-    .toBuffer();
-}
-
-async function drawPhotos(dir: string, count: number, firstSeed: number): Promise<void> {
-  for (const [label, colour] of Object.entries(colours)) {
-    await mkdir(join(dir, label), { recursive: true });
-    for (let i = 0; i < count; i++) {
-      await writeFile(join(dir, label, `${i}.JPG`), await draw(colour, firstSeed + i));
-    }
-  }
-}
 
 describe('the commands, one after another, as a user has them', () => {
   let base = '';
@@ -55,9 +15,10 @@ describe('the commands, one after another, as a user has them', () => {
   beforeAll(async () => {
     base = await mkdtemp(join(tmpdir(), 'nearvote-journey-'));
     index = join(base, 'index', 'colours');
-    await drawPhotos(join(base, 'train'), 10, 0);
-    await drawPhotos(join(base, 'validation'), 4, 500);
-    await writeFile(join(base, 'train', 'red', 'broken.jpg'), (await draw(colours.red, 99)).subarray(0, 400));
+    await drawFolders(join(base, 'train'), { count: 10, firstSeed: 0 });
+    await drawFolders(join(base, 'validation'), { count: 4, firstSeed: 500 });
+    const broken = (await drawSpeckled(colours.red, 99).jpeg().toBuffer()).subarray(0, 400);
+    await writeFile(join(base, 'train', 'red', 'broken.jpg'), broken);
     const built = await nearvote(
       ...['build', '--data', join(base, 'train'), '--encoder', 'models/cifar10-compact', '--out', index],
     );
@@ -141,10 +102,7 @@ describe('the commands, one after another, as a user has them', () => {
   it('tells unknown images from known ones, and refuses such as are known', async () => {
     const evaluation = ['evaluate', '--data', join(base, 'validation'), '--index', index, '--json'];
     const strangers = join(base, 'strangers');
-    await mkdir(join(strangers, 'grey'), { recursive: true });
-    for (let i = 0; i < 3; i++) {
-      await writeFile(join(strangers, 'grey', `${i}.JPG`), await draw([128, 128, 128], 900 + i));
-    }
+    await drawFolders(strangers, { labels: { grey: [128, 128, 128] }, count: 3, firstSeed: 900 });
     const { code, stdout } = await nearvote(...evaluation, '--ood', strangers);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({

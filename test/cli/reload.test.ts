@@ -1,6 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { request, type ClientRequest, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -124,5 +126,42 @@ describe('a reload by SIGHUP', () => {
     served.child.kill('SIGHUP');
     served.child.kill('SIGTERM');
     expect(await served.exited).toEqual([0, null]);
+  }, 90_000);
+});
+
+describe('a reload by POST /admin/reload', () => {
+  it('answers what it swapped in, for the admin key alone; a bad index is a problem and changes nothing', async () => {
+    const key = 'a-key-of-the-admin-alone';
+    const keyFile = join(workplace.folder, 'admin-key');
+    await writeFile(keyFile, `${key}\n`);
+    const served = await serve('--admin-key-file', keyFile);
+    const reload = (presented: string): Promise<Response> =>
+      fetch(`${served.url}/admin/reload`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${presented}` },
+      });
+
+    await workplace.publish('v2');
+    expect((await reload('some-other-long-key')).status).toBe(401);
+    expect(await versionOf(await served.classify())).toBe('v1');
+
+    const swapped = await reload(key);
+    expect(swapped.status).toBe(200);
+    expect(await swapped.json()).toMatchObject({ index: { name: 'colours', version: 'v2' } });
+    expect(await versionOf(await served.classify())).toBe('v2');
+
+    await workplace.publish('v9');
+    const failed = await reload(key);
+    expect(failed.status).toBe(409);
+    const problem = await failed.text();
+    expect(problem).toContain('"reload_failed"');
+    expect(problem).not.toContain(workplace.folder);
+    expect(await versionOf(await served.classify())).toBe('v2');
+    expect([await served.metric(reloads('ok')), await served.metric(reloads('failed'))]).toEqual([1, 1]);
+  }, 90_000);
+
+  it('does not exist without an admin key', async () => {
+    const served = await serve();
+    expect((await fetch(`${served.url}/admin/reload`, { method: 'POST' })).status).toBe(404);
   }, 90_000);
 });

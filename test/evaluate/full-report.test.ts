@@ -28,6 +28,7 @@ async function report(queries: readonly number[], truths: readonly string[]): Pr
   });
 }
 
+const certain = { low: 1, high: 1 };
 const near = (value: number): number => expect.closeTo(value, 9) as number;
 
 describe('the full report, on a circle', () => {
@@ -42,9 +43,9 @@ describe('the full report, on a circle', () => {
       rPrecision: near((2 / 3 + 2 / 3 + 2 / 3 + 1 / 3) / 4),
       mapAtR: near(((1 + 2 / 3) / 3 + (1 / 2 + 2 / 3) / 3 + (1 + 1) / 3 + 1 / 3 / 3) / 4),
       recall: [
-        { k: 1, value: 0.5 },
-        { k: 5, value: 1 },
-        { k: 10, value: 1 },
+        { k: 1, value: 0.5, interval: { low: 0, high: 1 } },
+        { k: 5, value: 1, interval: certain },
+        { k: 10, value: 1, interval: certain },
       ],
     });
   });
@@ -96,7 +97,17 @@ describe('the full report, on a circle', () => {
     expect(again.intervals).toEqual(first.intervals);
     expect(first.intervals.accuracy.low).toBeLessThan(0.75);
     expect(first.intervals.accuracy.high).toBe(1);
-    expect(first.intervals.top5).toEqual({ low: 1, high: 1 });
+    expect(first.intervals.top5).toEqual(certain);
+    const { ece, macroPrecision, macroRecall } = first.intervals;
+    for (const [{ low, high }, figure] of [
+      [ece, first.probability.ece],
+      [macroPrecision, first.macro.precision],
+      [macroRecall, first.macro.recall],
+      [first.clusters.intervals.nmi, first.clusters.nmi],
+    ] as const) {
+      expect(low).toBeLessThanOrEqual(figure);
+      expect(high).toBeGreaterThanOrEqual(figure);
+    }
   });
 
   it('leaves an image whose label no example has out of retrieval, and counts it as a mistake', async () => {

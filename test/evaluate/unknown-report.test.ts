@@ -48,10 +48,19 @@ describe('telling unknown images', () => {
     expect(threshold).toBeCloseTo(Math.cos((5 * Math.PI) / 180), 6);
   });
 
-  it('has an interval around its AUROC', async () => {
+  it('has intervals around its figures', async () => {
     const found = await report([1, 5, 85, 20], [45, 30, 12]);
     const rule = ruleOf(found, 'similarity');
-    expect(rule?.aurocInterval.low).toBeLessThanOrEqual(rule?.auroc ?? NaN);
-    expect(rule?.aurocInterval.high).toBeGreaterThanOrEqual(rule?.auroc ?? NaN);
+    const { auroc = NaN, aupr = NaN, at95, intervals } = rule ?? {};
+    for (const [name, value] of Object.entries({
+      auroc,
+      aupr,
+      falsePositives: at95?.falsePositives ?? NaN,
+    })) {
+      const { low, high } = intervals?.[name as 'auroc'] ?? { low: NaN, high: NaN };
+      expect(low).toBeLessThanOrEqual(value);
+      expect(high).toBeGreaterThanOrEqual(value);
+      expect(high).toBeGreaterThan(low);
+    }
   });
 });

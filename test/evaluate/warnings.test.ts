@@ -28,6 +28,18 @@ describe('warnings of an evaluation', () => {
     expect(warning).toContain('label 19 and 2 more:');
   });
 
+  it('say what the calibration was fitted on', () => {
+    const known = { images: [labelled('cat')], rejected: [] };
+    const warningsOf = (fittedOn: number): string[] =>
+      evaluateWarnings({
+        ...{ known, unknown: undefined, examples, duplicates: 0 },
+        calibrated: { of: 9, fittedOn },
+      });
+    expect(warningsOf(0)).toEqual([]);
+    expect(warningsOf(4)).toEqual([expect.stringContaining('fitted on 4 of these images')]);
+    expect(warningsOf(9)).toEqual([expect.stringContaining('fitted on all of these images')]);
+  });
+
   it('say what could not be decoded, what is in the index already, and unknown labels that are known', () => {
     const known = { images: [labelled('cat')], rejected: [{ id: 'cat/9', message: 'cut off' }] };
     const unknown = { images: [labelled('dog'), labelled('moss')], rejected: [] };

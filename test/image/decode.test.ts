@@ -1,5 +1,8 @@
+import { availableParallelism } from 'node:os';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { createCancellation } from '../../src/domain/cancellation.js';
+import { NearvoteError } from '../../src/domain/errors.js';
 import { createDecoder } from '../../src/image/decode.js';
 import type { DecoderOptions } from '../../src/image/decode.js';
 import { farthestFrom, pixelAt, quarters, scene, scenePixels, solid } from './drawing.js';
@@ -252,6 +255,21 @@ describe('many images at once', () => {
       Array.from({ length: 64 }, (_, i) => shared.decode(i % 2 ? bad : good)),
     );
     for (const [i, result] of results.entries()) expect(result.status).toBe(i % 2 ? 'rejected' : 'fulfilled');
+  });
+
+  it('are not all begun: those still waiting when nobody wants them any more never are', async () => {
+    const photo = await scene({ width: 1200, height: 900 }).jpeg().toBuffer();
+    const { signal, cancel } = createCancellation();
+    const shared = decoder();
+    const some = 2 * availableParallelism();
+    const all = Array.from({ length: some + 40 }, () => shared.decode(photo, signal));
+    const settled = Promise.allSettled(all);
+    await all[0];
+    cancel(new NearvoteError('client_gone', 'nobody waits'));
+    const rejected = (await settled).filter(({ status }) => status === 'rejected');
+    // Each that ends lets one more begin; all of the first may have ended by now.
+    expect(rejected.length).toBeGreaterThanOrEqual(40 - some);
+    expect(rejected[0]).toMatchObject({ reason: { code: 'client_gone' } });
   });
 });
 

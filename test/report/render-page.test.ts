@@ -172,3 +172,27 @@ test('a ROC is drawn from corner to corner', () => {
   const [x, y, length] = [Number(left), Number(bottom), Number(side)];
   expect(pageOf(page)).toContain(`d="M${x} ${y}L${x} ${y - length}L${x + length} ${y - length}"`);
 });
+
+test('a table of some rows is shown whole, and one of many scrolls', () => {
+  const table = (rows: number): string =>
+    pageOf({
+      kind: 'table',
+      title: 'Table',
+      columns: [{ name: 'row' }],
+      rows: Array.from({ length: rows }, (_, i) => [`${i}`]),
+    });
+  expect(table(17)).not.toContain('class="scroll tall"');
+  expect(table(200)).toContain('class="scroll tall"');
+});
+
+test('a reliability bar ends where its gap begins, and a line says how often answers were right', () => {
+  const html = pageOf({
+    kind: 'reliability',
+    title: 'Reliability',
+    series: [{ name: 'one', bins: [{ count: 5, confidence: 0.25, accuracy: 0.5 }] }],
+  });
+  // 340 pixels high from 12: 0.25 is at 267 and 0.5 at 182.
+  expect(html).toMatch(/class="f0" x="67" y="267" width="338" height="85"/);
+  expect(html).toMatch(/class="gap" x="67" y="182" width="338" height="85"/);
+  expect(html).toContain('class="s0 reached" d="M67 182h338"');
+});

@@ -29,6 +29,15 @@ describe('admission', () => {
     expect(admission.images).toBe(4);
   });
 
+  it('tells beforehand what the next request would be refused with', () => {
+    const { admission } = createTimed({ maxImages: 1 });
+    expect(admission.refusal).toBeUndefined();
+    const only = admission.enter();
+    expect(admission.refusal).toEqual(overloaded);
+    only.leave();
+    expect(admission.refusal).toBeUndefined();
+  });
+
   it('holds bytes to the last one, announced or grown, and a refused byte is not held', () => {
     const { admission } = createTimed({ maxBytes: 100 });
     const grown = admission.enter();

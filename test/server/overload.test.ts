@@ -91,6 +91,28 @@ describe('past --max-queue', () => {
     expect(await gauge(images)).toBe(0);
   });
 
+  it('either image route is refused before its key is looked at, and nothing else is', async () => {
+    const gated = createGated();
+    const load = { ...testLoad, maxQueue: 1 };
+    server = await startTestServer({ classifier: gated.classifier, load, apiKeys: ['k'.repeat(32)] });
+    const keyed = { ...png, 'x-api-key': 'k'.repeat(32) };
+    const held = server.ask('/classify', { method: 'POST', headers: keyed, body: red });
+    await untilGauge(images, 1);
+    for (const path of ['/classify', '/embed', '/classify?k=bad']) {
+      const refused = await server.ask(path, { method: 'POST', headers: png, body: red });
+      expectProblem(refused, 429, 'overloaded');
+      // Joined with a comma if it were there twice.
+      expect(refused.headers.get('retry-after')).toBe('1');
+    }
+    expectProblem(await server.ask('/classify'), 405, 'method_not_allowed');
+    expectProblem(await server.ask('/Classify', { method: 'POST', body: red }), 404, 'not_found');
+    gated.open();
+    expect((await held).status).toBe(200);
+    const unkeyed = await server.ask('/embed', { method: 'POST', headers: png, body: red });
+    expectProblem(unkeyed, 401, 'unauthorized');
+    expect(await gauge('nearvote_rejected_total{reason="overloaded"}')).toBe(3);
+  });
+
   it('more images than there are places at all are too_many_images', async () => {
     server = await startTestServer({ load: { ...testLoad, maxQueue: 2 } });
     const body = JSON.stringify({ images: [1, 2, 3].map(() => red.toString('base64')) });

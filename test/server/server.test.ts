@@ -64,6 +64,28 @@ describe('an address', () => {
   });
 });
 
+describe('past --max-connections', () => {
+  it('one more is closed at once, and has its place when another has gone', async () => {
+    const small = await startServer({
+      app: (_req, res) => res.end('ok'),
+      host: '127.0.0.1',
+      port: 0,
+      maxConnections: 1,
+    });
+    const head = 'GET / HTTP/1.1\r\nHost: t\r\n\r\n';
+    const first = connect(small.port, '127.0.0.1');
+    first.write(head);
+    await once(first, 'data');
+    const second = connect(small.port, '127.0.0.1').on('error', () => undefined);
+    await once(second, 'close');
+    first.write(head);
+    await once(first, 'data');
+    first.destroy();
+    await expect.poll(async () => (await fetch(small.url).catch(() => undefined))?.status).toBe(200);
+    await small.close();
+  });
+});
+
 describe('bytes that never become a request', () => {
   it('are answered with a problem, and the server goes on', async () => {
     server = await startTestServer();

@@ -19,11 +19,19 @@ export interface ReliabilityBin {
   readonly accuracy: number;
 }
 
-/** Answers by confidence in bins of equal width, each ((i - 1) / bins, i / bins]; 0 falls into the first. */
-export function reliabilityBins(answers: readonly Confident[], bins = 15): ReliabilityBin[] {
+/** As many as Guo et al. have. */
+export const usualBins = 15;
+
+/** Which of bins of equal width, each ((i - 1) / bins, i / bins], a confidence is in, from 0; 0 falls into the first. */
+export function reliabilityBinOf(confidence: number, bins = usualBins): number {
+  return Math.min(Math.max(Math.ceil(confidence * bins) - 1, 0), bins - 1);
+}
+
+/** Answers by confidence in bins of equal width. */
+export function reliabilityBins(answers: readonly Confident[], bins = usualBins): ReliabilityBin[] {
   const sums = Array.from({ length: bins }, () => ({ count: 0, confidence: 0, correct: 0 }));
   for (const { confidence, correct } of answers) {
-    const sum = sums[Math.min(Math.max(Math.ceil(confidence * bins) - 1, 0), bins - 1)];
+    const sum = sums[reliabilityBinOf(confidence, bins)];
     if (sum === undefined) continue;
     sum.count++;
     sum.confidence += confidence;

@@ -1,12 +1,7 @@
-import type {
-  BarsSection,
-  MapSection,
-  PicturesSection,
-  ReportPage,
-  TableSection,
-} from '../../report/section.js';
+import type { BarsSection, MapSection, PicturesSection, ReportPage } from '../../report/section.js';
 import type { CompareReport } from '../compare.js';
 import { classesTable, differenceWords, mcnemarTable, pairedTable, pValue } from './compare-tables.js';
+import { warningsSections } from './warnings-section.js';
 import { percent } from './words.js';
 
 /** What the two are called. */
@@ -42,7 +37,7 @@ export function comparePage(parts: ComparePageParts): ReportPage {
       { name: 'images', value: String(report.queries) },
     ],
     sections: [
-      ...(warnings.length === 0 ? [] : [warningsTable(warnings)]),
+      ...warningsSections(warnings),
       pairedTable(report),
       mcnemarTable(report),
       recallBars(report, names),
@@ -63,14 +58,5 @@ function recallBars({ classes }: CompareReport, names: SideNames): BarsSection {
     note: all ? undefined : `The ${mostLabels} of ${classes.length} labels that differ most.`,
     series: [`A: ${names.a}`, `B: ${names.b}`],
     groups: shown.map(({ label, recall }) => ({ label, values: [recall.a, recall.b] })),
-  };
-}
-
-function warningsTable(warnings: readonly string[]): TableSection {
-  return {
-    kind: 'table',
-    title: 'Warnings',
-    columns: [{ name: 'what makes the figures other than they look' }],
-    rows: warnings.map((warning) => [warning]),
   };
 }

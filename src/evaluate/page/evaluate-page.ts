@@ -1,8 +1,12 @@
-import type { CurveSection, MapSection, PicturesSection, ReportPage, Section } from '../../report/section.js';
+import type { CurveSection, MapSection, PicturesSection, ReliabilitySection } from '../../report/section.js';
+import type { ReportPage } from '../../report/section.js';
+import type { CalibratedReport } from '../calibrated-report.js';
 import type { FullReport } from '../full-report.js';
 import type { UnknownReport } from '../unknown-report.js';
 import { barsSection, confusionSection } from './labels-shown.js';
-import { accuracyTable, figuresTable, unknownRuleNames, unknownTable } from './tables.js';
+import { accuracyTable, calibratedTable, figuresTable, measuredOn } from './tables.js';
+import { unknownRuleNames, unknownTable } from './tables.js';
+import { warningsSections } from './warnings-section.js';
 import { decimal, withInterval } from './words.js';
 
 export interface EvaluatePageParts {
@@ -10,6 +14,8 @@ export interface EvaluatePageParts {
   readonly subtitle: string;
   readonly report: FullReport;
   readonly unknown: UnknownReport | undefined;
+  /** Where a calibration is served. */
+  readonly calibrated: CalibratedReport | undefined;
   readonly mistakes: PicturesSection;
   readonly map: MapSection;
   readonly warnings: readonly string[];
@@ -17,21 +23,17 @@ export interface EvaluatePageParts {
 
 /** The report of `nearvote evaluate` as a page. */
 export function evaluatePage(parts: EvaluatePageParts): ReportPage {
-  const { title, subtitle, report, unknown, mistakes, map, warnings } = parts;
+  const { title, subtitle, report, unknown, calibrated, mistakes, map, warnings } = parts;
   return {
     title,
     subtitle,
-    facts: factsOf(report, unknown),
+    facts: factsOf(parts),
     sections: [
-      ...(warnings.length === 0 ? [] : [warningsSection(warnings)]),
+      ...warningsSections(warnings),
       figuresTable(report),
       confusionSection(report.confusion),
-      {
-        kind: 'reliability',
-        title: 'Reliability',
-        note: `Accuracy in each of 15 bins of the label's share of the vote; on the diagonal it could be read as a probability. ECE ${decimal(report.probability.ece)}.`,
-        series: [{ name: 'share of the vote', bins: report.probability.bins }],
-      },
+      ...(calibrated === undefined ? [] : [calibratedTable(calibrated)]),
+      reliabilitySection(report, calibrated),
       ...(unknown === undefined ? [] : [rocSection(unknown), unknownTable(unknown)]),
       barsSection(report.classes),
       accuracyTable(report),
@@ -41,21 +43,62 @@ export function evaluatePage(parts: EvaluatePageParts): ReportPage {
   };
 }
 
-function factsOf(report: FullReport, unknown: UnknownReport | undefined): ReportPage['facts'] {
+function reliabilitySection(
+  { probability }: FullReport,
+  calibrated: CalibratedReport | undefined,
+): ReliabilitySection {
+  return {
+    kind: 'reliability',
+    title: 'Reliability',
+    note:
+      'Accuracy in each of 15 bins of confidence: on the diagonal it can be read as a probability.' +
+      (calibrated === undefined ? '' : ` ${measuredOn(calibrated)}`),
+    series: (calibrated === undefined
+      ? [{ name: 'share of the vote', ...probability }]
+      : [
+          { name: 'share of the vote', ...calibrated.share },
+          { name: 'calibrated confidence', ...calibrated.confidence },
+        ]
+    ).map(({ name, ece, bins }) => ({ name: `${name}: ECE ${decimal(ece)}`, bins })),
+  };
+}
+
+function factsOf({
+  report,
+  unknown,
+  calibrated,
+}: Pick<EvaluatePageParts, 'report' | 'unknown' | 'calibrated'>): ReportPage['facts'] {
   const { retrieval, intervals, served, clusters, probability } = report;
   return [
     { name: `accuracy, k = ${served.k}`, value: withInterval(served.accuracy, intervals.accuracy) },
     { name: 'macro F1', value: withInterval(report.macro.f1, intervals.macroF1) },
     { name: 'precision@1', value: withInterval(retrieval.precisionAt1, intervals.precisionAt1) },
     { name: 'MAP@R', value: withInterval(retrieval.mapAtR, intervals.mapAtR) },
-    { name: 'AMI', value: decimal(clusters.ami) },
-    { name: 'ECE', value: decimal(probability.ece) },
-    ...(report.indexRecall === undefined
+    { name: 'AMI', value: withInterval(clusters.ami, clusters.intervals.ami, decimal) },
+    { name: 'ECE of the vote', value: withInterval(probability.ece, intervals.ece, decimal) },
+    ...(calibrated === undefined
       ? []
-      : [{ name: `index recall@${report.indexRecall.k}`, value: decimal(report.indexRecall.value) }]),
-    ...(unknown?.rules ?? []).map(({ rule, auroc, aurocInterval }) => ({
+      : [
+          {
+            name: 'ECE, calibrated',
+            value: withInterval(calibrated.confidence.ece, calibrated.confidence.intervals.ece, decimal),
+          },
+          {
+            name: 'called unknown',
+            value: withInterval(calibrated.unknown.value, calibrated.unknown.interval),
+          },
+        ]),
+    ...(report.indexRecall === undefined || report.indexRecallInterval === undefined
+      ? []
+      : [
+          {
+            name: `index recall@${report.indexRecall.k}`,
+            value: withInterval(report.indexRecall.value, report.indexRecallInterval, decimal),
+          },
+        ]),
+    ...(unknown?.rules ?? []).map(({ rule, auroc, intervals: of }) => ({
       name: `AUROC of unknowns by ${unknownRuleNames[rule]}`,
-      value: withInterval(auroc, aurocInterval, decimal),
+      value: withInterval(auroc, of.auroc, decimal),
     })),
     { name: 'images', value: String(report.queries) },
     { name: 'examples', value: String(report.examples) },
@@ -74,14 +117,5 @@ function rocSection({ images, rules }: UnknownReport): CurveSection {
       name: `${unknownRuleNames[rule]}: ${auroc.toFixed(3)}`,
       points: roc.map(({ falsePositives, truePositives }) => [falsePositives, truePositives] as const),
     })),
-  };
-}
-
-function warningsSection(warnings: readonly string[]): Section {
-  return {
-    kind: 'table',
-    title: 'Warnings',
-    columns: [{ name: 'what' }],
-    rows: warnings.map((warning) => [warning]),
   };
 }

@@ -1,7 +1,10 @@
 import { voteRules } from '../../vote/rules.js';
 import type { TableSection } from '../../report/section.js';
+import type { CalibratedReport, Rate } from '../calibrated-report.js';
 import type { FullReport } from '../full-report.js';
 import type { UnknownReport } from '../unknown-report.js';
+import type { Interval } from '../metrics/bootstrap.js';
+import { confidenceRows } from './confidence-rows.js';
 import { decimal, percent, withInterval } from './words.js';
 
 const right = (name: string): { name: string; align: 'right' } => ({ name, align: 'right' });
@@ -25,42 +28,44 @@ export function accuracyTable({ accuracy, rules }: FullReport): TableSection {
 /** Every figure of the whole with its interval. */
 export function figuresTable(report: FullReport): TableSection {
   const { retrieval, clusters, probability, macro, intervals, served } = report;
-  const share = (name: string, value: number, interval?: { low: number; high: number }): string[] => [
+  const row = (name: string, value: number, interval: Interval, form: typeof decimal): string[] => [
     name,
-    percent(value),
-    interval === undefined ? '' : `${percent(interval.low)} to ${percent(interval.high)}`,
+    form(value),
+    `${form(interval.low)} to ${form(interval.high)}`,
   ];
+  const share = (name: string, value: number, interval: Interval): string[] =>
+    row(name, value, interval, percent);
+  const plain = (name: string, value: number, interval: Interval): string[] =>
+    row(name, value, interval, decimal);
   return {
     kind: 'table',
     title: 'Figures',
-    note: `At the served k = ${served.k}; retrieval by exact search over ${retrieval.queries} images. Intervals are 95 %, by bootstrap over the images.`,
+    note: `At the served k = ${served.k}; retrieval by exact search over ${retrieval.queries} images. Intervals are 95 %, by bootstrap over the images. Brier score and likelihood are of the shares of all labels.`,
     columns: [{ name: 'figure' }, right('value'), right('95 % interval')],
     rows: [
       share('accuracy', served.accuracy, intervals.accuracy),
       share('top-5 accuracy', report.top5, intervals.top5),
-      share('macro precision', macro.precision),
-      share('macro recall', macro.recall),
+      share('macro precision', macro.precision, intervals.macroPrecision),
+      share('macro recall', macro.recall, intervals.macroRecall),
       share('macro F1', macro.f1, intervals.macroF1),
       share('precision@1', retrieval.precisionAt1, intervals.precisionAt1),
       share('R-precision', retrieval.rPrecision, intervals.rPrecision),
       share('MAP@R', retrieval.mapAtR, intervals.mapAtR),
-      ...retrieval.recall.map(({ k, value }) => share(`retrieval recall@${k}`, value)),
-      [`AMI of ${clusters.clusters} clusters`, decimal(clusters.ami), ''],
-      [`NMI of ${clusters.clusters} clusters`, decimal(clusters.nmi), ''],
-      ['ECE, 15 bins', decimal(probability.ece), ''],
-      [
-        'Brier score',
-        decimal(probability.brier),
-        `${decimal(intervals.brier.low)} to ${decimal(intervals.brier.high)}`,
-      ],
-      [
-        'negative log-likelihood',
-        decimal(probability.nll),
-        `${decimal(intervals.nll.low)} to ${decimal(intervals.nll.high)}`,
-      ],
-      ...(report.indexRecall === undefined
+      ...retrieval.recall.map(({ k, value, interval }) => share(`retrieval recall@${k}`, value, interval)),
+      plain(`AMI of ${clusters.clusters} clusters`, clusters.ami, clusters.intervals.ami),
+      plain(`NMI of ${clusters.clusters} clusters`, clusters.nmi, clusters.intervals.nmi),
+      plain('ECE of the vote, 15 bins', probability.ece, intervals.ece),
+      plain('Brier score of the vote', probability.brier, intervals.brier),
+      plain('negative log-likelihood of the vote', probability.nll, intervals.nll),
+      ...(report.indexRecall === undefined || report.indexRecallInterval === undefined
         ? []
-        : [[`index recall@${report.indexRecall.k}`, decimal(report.indexRecall.value), '']]),
+        : [
+            plain(
+              `index recall@${report.indexRecall.k}`,
+              report.indexRecall.value,
+              report.indexRecallInterval,
+            ),
+          ]),
     ],
   };
 }
@@ -74,12 +79,41 @@ export function unknownTable({ images, k, rules }: UnknownReport): TableSection 
     title: 'Unknown images',
     note: `${images} images of no label of the index against those of the data, told by the similarity to the k-th neighbour (Sun et al. 2022), k = ${k}, or by the highest vote score. Known is the positive class, so AUPR rises with the share of known images.`,
     columns: [{ name: 'rule' }, right('AUROC'), right('AUPR'), right('FPR at 95 % TPR'), right('threshold')],
-    rows: rules.map(({ rule, auroc, aurocInterval, aupr, at95 }) => [
+    rows: rules.map(({ rule, auroc, aupr, at95, intervals }) => [
       unknownRuleNames[rule],
-      withInterval(auroc, aurocInterval, decimal),
-      decimal(aupr),
-      percent(at95.falsePositives),
+      withInterval(auroc, intervals.auroc, decimal),
+      withInterval(aupr, intervals.aupr, decimal),
+      withInterval(at95.falsePositives, intervals.falsePositives),
       decimal(at95.threshold),
     ]),
+  };
+}
+
+/** Which images the calibration was measured on. */
+export function measuredOn({ images, of, fittedOn }: CalibratedReport): string {
+  if (fittedOn === 0) return `On all ${images} images, none of which it was fitted on.`;
+  return images === of
+    ? `It was fitted on all ${images} images, so it looks better here than it is.`
+    : `On the ${images} of ${of} images that it was not fitted on.`;
+}
+
+/** What the calibration makes of the shares of the vote. */
+export function calibratedTable(calibrated: CalibratedReport): TableSection {
+  const { share, confidence, epsilon, unknown, strangers } = calibrated;
+  const rate = (name: string, { value, interval }: Rate): string[] => [
+    name,
+    '',
+    withInterval(value, interval),
+  ];
+  return {
+    kind: 'table',
+    title: 'Calibrated confidence',
+    note: `What is served as confidence, beside the share of the vote, as the probability that the label is right. ${measuredOn(calibrated)} Intervals are 95 %. Unknown is what has a p-value below ${epsilon}.`,
+    columns: [{ name: 'figure' }, right('share of the vote'), right('calibrated')],
+    rows: [
+      ...confidenceRows(share, confidence),
+      rate('of these images called unknown', unknown),
+      ...(strangers === undefined ? [] : [rate('of unknown images called unknown', strangers)]),
+    ],
   };
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/domain/seeded-random.js';
 import {
+  basicInterval,
   bootstrap,
   bootstrapDifference,
+  bootstrapEach,
   bootstrapMean,
   drawAgain,
 } from '../../../src/evaluate/metrics/bootstrap.js';
@@ -50,6 +52,21 @@ describe('bootstrap', () => {
     const { low, high } = bootstrap(() => next++, { resamples: 10, level: 0.8 });
     expect(low).toBeCloseTo(0.9, 12);
     expect(high).toBeCloseTo(8.1, 12);
+  });
+
+  it('has an interval for each of several figures of the same draws', () => {
+    // np.quantile([0, 1, ..., 9], [0.1, 0.9]) = [0.9, 8.1]; the other falls from 0 to -9.
+    let next = 0;
+    const draw = () => ({ up: next, down: -next++ });
+    const { up, down } = bootstrapEach(['up', 'down'], draw, { resamples: 10, level: 0.8 });
+    expect([up.low, up.high, down.low, down.high]).toEqual(
+      [0.9, 8.1, -8.1, -0.9].map((value) => expect.closeTo(value, 12) as number),
+    );
+  });
+
+  it('turns draws around where drawing lifts the figure, never past the figure', () => {
+    expect(basicInterval(5, { low: 4, high: 7 })).toEqual({ low: 3, high: 6 });
+    expect(basicInterval(1, { low: 1.5, high: 4 })).toEqual({ low: -2, high: 1 });
   });
 
   it('draws as many as there are, some twice and some not at all', () => {

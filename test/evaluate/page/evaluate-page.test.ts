@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { calibratedReport } from '../../../src/evaluate/calibrated-report.js';
 import { fullReport } from '../../../src/evaluate/full-report.js';
 import { evaluatePage } from '../../../src/evaluate/page/evaluate-page.js';
 import { mapSection } from '../../../src/evaluate/page/map.js';
@@ -23,7 +24,17 @@ const images = truths.map((label, i) => ({
   read: () => Promise.reject(new Error('not to be read')),
 }));
 
-async function page(withUnknown: boolean, warnings: readonly string[] = []): Promise<ReportPage> {
+/** Sure in proportion to the vote, and nothing is unknown that lies within 60 degrees of its second neighbour. */
+const calibration = {
+  confidence: { kind: 'isotonic', shares: [0.5, 1], probabilities: [0.4, 0.9] },
+  unknown: { rule: 'similarity', epsilon: 0.5, familiarities: [0.5, 0.5, 0.5] },
+} as const;
+
+async function page(
+  withUnknown: boolean,
+  warnings: readonly string[] = [],
+  fitted?: readonly boolean[],
+): Promise<ReportPage> {
   const exact = await createExactSearcher({ embeddings: onCircle([0, 10, 80, 90]), threads: 1 });
   const vote = { rule: 'majority', temperature: 1 } as const;
   const report = await fullReport({
@@ -31,11 +42,18 @@ async function page(withUnknown: boolean, warnings: readonly string[] = []): Pro
     ...{ k: 2, ks: [1, 2], seed: 0, progress: silent },
   });
   const among = { known: report.answers, unknown: onCircle([200]), examples, served: exact, vote };
+  const unknown = withUnknown ? await unknownReport({ ...among, k: 2, seed: 0 }) : undefined;
   return evaluatePage({
     title: 'title',
     subtitle: 'subtitle',
     report,
-    unknown: withUnknown ? await unknownReport({ ...among, k: 2, seed: 0 }) : undefined,
+    unknown,
+    calibrated:
+      fitted &&
+      calibratedReport({
+        ...{ calibration, answers: report.answers, truths, fitted, seed: 0 },
+        strangers: unknown?.answers,
+      }),
     mistakes: mistakesSection({ mistakes: [], images: new Map(), examples: new Map() }),
     map: await mapSection({ embedded: { embeddings: queries, images }, name: 'data', most: 4, seed: 1 }),
     warnings,
@@ -63,6 +81,25 @@ describe('the page of an evaluation', () => {
       series: [{ name: 'k-th similarity: 1.000' }, {}],
     });
     expect(facts.some(({ name }) => name.startsWith('AUROC of unknowns'))).toBe(true);
+  });
+
+  it('has the calibrated confidence beside the share of the vote, on images it was not fitted on', async () => {
+    const { facts, sections } = await page(true, [], [true, false, false, false, false]);
+    const table = sections.find(({ title }) => title === 'Calibrated confidence');
+    expect(table?.note).toContain('On the 4 of 5 images that it was not fitted on.');
+    const rows = table?.kind === 'table' ? table.rows : [];
+    // All four votes are unanimous, three of them right: shares of 1, confidences of 0.9.
+    expect(rows.find(([name]) => name === 'ECE (15 bins)')).toEqual([
+      'ECE (15 bins)',
+      expect.stringMatching(/^0\.2500 \(/),
+      expect.stringMatching(/^0\.1500 \(/),
+    ]);
+    expect(rows.at(-1)).toEqual(['of unknown images called unknown', '', '100.00 % (100.00 to 100.00)']);
+    const reliability = sections.find(({ kind }) => kind === 'reliability');
+    expect(reliability).toMatchObject({
+      series: [{ name: 'share of the vote: ECE 0.2500' }, { name: 'calibrated confidence: ECE 0.1500' }],
+    });
+    expect(facts).toContainEqual({ name: 'called unknown', value: '0.00 % (0.00 to 0.00)' });
   });
 
   it('maps a seeded sample, each point with the label of its image', async () => {

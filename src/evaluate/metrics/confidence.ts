@@ -1,11 +1,11 @@
-import { auroc } from '../evaluate/metrics/detection.js';
+import { auroc, type DetectionScores } from './detection.js';
 import {
   expectedCalibrationError,
-  negativeLogLikelihood,
+  negativeLogLikelihoodOf,
   reliabilityBins,
   type Confident,
   type ReliabilityBin,
-} from '../evaluate/metrics/probability.js';
+} from './probability.js';
 
 /**
  * What a confidence is worth as the probability that the answer is right: figures of a forecast of one event, not of
@@ -27,25 +27,38 @@ export interface ConfidenceFigures {
 /** The figures of some answers; at least one. */
 export function figuresOf(answers: readonly Confident[]): ConfidenceFigures {
   const bins = reliabilityBins(answers);
-  const of = (wanted: boolean): number[] =>
-    answers.filter(({ correct }) => correct === wanted).map(({ confidence }) => confidence);
-  const [known, unknown] = [of(true), of(false)];
+  const { known, unknown } = byCorrectness(answers);
   return {
     accuracy: known.length / answers.length,
     ece: expectedCalibrationError(bins),
-    brier: mean(answers.map(({ confidence, correct }) => (confidence - (correct ? 1 : 0)) ** 2)),
-    nll: negativeLogLikelihood(
-      answers.map(({ confidence, correct }) => ({
-        truth: correct ? 'right' : 'wrong',
-        scores: [
-          { label: 'right', score: confidence },
-          { label: 'wrong', score: 1 - confidence },
-        ],
-      })),
-    ),
+    brier: mean(answers.map(squaredErrorOf)),
+    nll: mean(answers.map(lossOf)),
     auroc: known.length === 0 || unknown.length === 0 ? null : auroc({ known, unknown }),
     bins,
   };
+}
+
+/** The confidences of right answers and of wrong ones, as what is to be told apart. */
+export function byCorrectness(answers: readonly Confident[]): DetectionScores {
+  const of = (wanted: boolean): number[] =>
+    answers.filter(({ correct }) => correct === wanted).map(({ confidence }) => confidence);
+  return { known: of(true), unknown: of(false) };
+}
+
+/** (confidence - 1 if right, else 0) squared, 0 to 1. */
+export function squaredErrorOf({ confidence, correct }: Confident): number {
+  return (confidence - (correct ? 1 : 0)) ** 2;
+}
+
+/** Negative log-likelihood in nats that the answer is as right as it is. */
+export function lossOf({ confidence, correct }: Confident): number {
+  return negativeLogLikelihoodOf({
+    truth: correct ? 'right' : 'wrong',
+    scores: [
+      { label: 'right', score: confidence },
+      { label: 'wrong', score: 1 - confidence },
+    ],
+  });
 }
 
 function mean(values: readonly number[]): number {
