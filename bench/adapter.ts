@@ -56,7 +56,16 @@ async function train(base: string, seed: number): Promise<Trained> {
   const out = join(base, 'models', String(seed));
   await writeFile(config, text.replace(/^seed: .*$/m, `seed: ${seed}`));
   const started = performance.now();
-  const args = ['train', '--backbone', backbone, config, '--out', out, '--run', join(base, 'runs', String(seed))];
+  const args = [
+    'train',
+    '--backbone',
+    backbone,
+    config,
+    '--out',
+    out,
+    '--run',
+    join(base, 'runs', String(seed)),
+  ];
   const command = [join(root, 'dist/cli/main.js'), ...args, '--threads', '2', '--json'];
   const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: base, maxBuffer: 1e8 });
   const seconds = (performance.now() - started) / 1000;
@@ -77,7 +86,10 @@ function gainInterval(alone: readonly boolean[], adapted: readonly (readonly boo
     () => {
       const drawnSeeds = drawAgain(gains, random);
       const drawn = drawAgain(images, random);
-      const sum = drawn.reduce((all, image) => all + drawnSeeds.reduce((own, gain) => own + (gain[image] ?? NaN), 0), 0);
+      const sum = drawn.reduce(
+        (all, image) => all + drawnSeeds.reduce((own, gain) => own + (gain[image] ?? NaN), 0),
+        0,
+      );
       return sum / drawn.length / drawnSeeds.length;
     },
     { resamples: 5_000 },

@@ -121,8 +121,8 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
       },
       validate: queries === undefined ? undefined : (state) => validation.of(frozen(state)),
       from: last,
-      saveLast: folder.saveLast,
-      saveBest: folder.saveBest,
+      saveLast: (checkpoint) => folder.saveLast(checkpoint),
+      saveBest: (checkpoint) => folder.saveBest(checkpoint),
       onStep: (step) => {
         fraction = step.fraction;
       },

@@ -126,8 +126,8 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
       nextBatch: () => views.next(),
       validate: validation === undefined ? undefined : (state) => measure(state, mostWhileTraining),
       from: last,
-      saveLast: folder.saveLast,
-      saveBest: folder.saveBest,
+      saveLast: (checkpoint) => folder.saveLast(checkpoint),
+      saveBest: (checkpoint) => folder.saveBest(checkpoint),
       onStep: (step) => {
         fraction = step.fraction;
       },

@@ -39,7 +39,7 @@ export interface LoopOptions<Batch extends object = ViewBatch> {
   readonly stopping: () => boolean;
 }
 
-export interface StepDone extends StepResult {
+interface StepDone extends StepResult {
   readonly step: number;
   readonly totalSteps: number;
   readonly learningRate: number;

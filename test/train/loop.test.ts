@@ -120,8 +120,7 @@ describe('the loop', () => {
     const whole = createRun();
     await runLoop(whole.options);
 
-    let first: Run | undefined;
-    first = createRun({ stopping: () => (first?.losses.length ?? 0) >= steps });
+    const first: Run = createRun({ stopping: () => first.losses.length >= steps });
     const stopped = await runLoop(first.options);
     expect(stopped.ended).toBe('stopped');
     expect(stopped.last.step).toBe(steps);
@@ -169,11 +168,10 @@ describe('the loop', () => {
     expect((await runLoop(run.options)).ended).toBe('early-stopping');
     expect(run.losses).toHaveLength(15);
 
-    let first: Run | undefined;
-    first = createRun({
+    const first: Run = createRun({
       config,
       validate: scripted([0.5, 0.4]),
-      stopping: () => (first?.losses.length ?? 0) >= 11,
+      stopping: () => first.losses.length >= 11,
     });
     const { last } = await runLoop(first.options);
     const second = createRun({ config, from: last, validate: scripted([0.3, 0.9]) });

@@ -8,7 +8,7 @@ type Aside = Partial<Pick<TrainConfig, 'threads' | 'workers' | 'checkpoint'>>;
  * only decides how fast it goes or how often it is saved (`threads`, `workers`, `checkpoint`) is left out, so that a
  * checkpoint can go on elsewhere.
  */
-export function hashConfig<Config extends Aside>(config: Config): string {
+export function hashConfig(config: Aside & Readonly<Record<string, unknown>>): string {
   const rest: Aside = { ...config };
   delete rest.threads;
   delete rest.workers;

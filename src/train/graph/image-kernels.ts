@@ -21,7 +21,7 @@ interface PerChannel {
 
 /**
  * The nodes that know how an image `[n, channels, height, width]` lies in memory. Everything else (sums, products,
- * ReLU) takes the numbers as they come. Docs: docs/decisions/006-the-training-step.md.
+ * ReLU) takes the numbers as they come. Docs: docs/decisions/007-the-training-step.md.
  */
 export interface ImageKernels {
   /** Channels come in multiples of this; the three of an image before its first convolution need not. */

@@ -17,7 +17,7 @@ export interface TinyBackboneOptions {
 export const features = 4;
 
 /** An encoder that sees an image's mean colour alone: red, green, blue (0 to 1) and 0.5, at unit length. */
-export function tinyBackbone(options: TinyBackboneOptions = {}): Uint8Array {
+function tinyBackbone(options: TinyBackboneOptions = {}): Uint8Array {
   const { opset = 17, input = 'pixels', output = 'embeddings', inner = 'features', size = 8 } = options;
   const float = (name: string, dims: number[], data: number[]) =>
     initializer({ name, elementType: 'float32', dims, data });
