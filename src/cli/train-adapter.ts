@@ -53,9 +53,7 @@ export async function trainAdapter(file: string, flags: TrainFlags): Promise<voi
       progress,
     });
     if (trained.ended === 'stopped') {
-      console.error(`nearvote: stopped at step ${trained.step}: ${endings.stopped}`);
-      process.exitCode = 1;
-      return;
+      throw new NearvoteError('shutting_down', `stopped at step ${trained.step}: ${endings.stopped}`);
     }
     const text = await readFile(file, 'utf8');
     const files = await filesOf({ config, hash, text, backbone, data, trained });
@@ -84,7 +82,8 @@ async function filesOf(options: FilesOptions): Promise<Readonly<Record<string, U
   const { adapter } = trained;
   const model = attachAdapter({ model: backbone.model, manifest, adapter });
   const count = Math.min(imagesToProve, data.plain.count);
-  const pixels = new Uint8Array(data.plain.pixels, 0, count * size * size * 3);
+  // A copy: the runtime takes no memory that threads share.
+  const pixels = new Uint8Array(data.plain.pixels, 0, count * size * size * 3).slice();
   await proveAttached({ backbone, adapter, model, pixels, count });
   const { kind, features, dimension, hidden } = adapter.shape;
   return encoderFiles({

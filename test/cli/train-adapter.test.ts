@@ -178,6 +178,6 @@ describe('nearvote train --backbone', () => {
     const ran = await train(...backbone, file, '--out', join('models', name), '--run', join('runs', name));
     expect(ran.stderr).toMatch(message);
     expect(ran.code).toBe(code);
-    expect(await readdir(join(base, 'models'))).not.toContain(name);
+    await expect(readdir(join(base, 'models', name))).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });
