@@ -10,17 +10,21 @@ import { plainKernels } from '../src/train/graph/plain-kernels.js';
 import { gradientOf, relativeError } from '../test/train/whole-gradient.js';
 
 /**
- * npx tsx bench/train-gradient.ts: the gradient of the full-size compact network, 64 views of 32 x 32, against
- * PyTorch's, whole and by parameter. Python is NEARVOTE_PYTHON or python3.
+ * npx tsx bench/train-gradient.ts VIEWS: the gradient of the full-size compact network on noise of 32 x 32, against
+ * PyTorch's in float32 and float64, whole and by parameter. Python is NEARVOTE_PYTHON or python3.
  */
-const [views, size, classes] = [64, 32, 3];
+const views = Number(process.argv[2] ?? 64);
+const [size, classes] = [32, 3];
 const dir = mkdtempSync(join(tmpdir(), 'nearvote-gradient-'));
 const file = join(dir, 'gradient.f32');
 const script = 'test/train/reference/make_reference.py';
-spawnSync(process.env['NEARVOTE_PYTHON'] ?? 'python3', [script, file], { stdio: 'inherit' });
+spawnSync(process.env['NEARVOTE_PYTHON'] ?? 'python3', [script, file, String(views)], { stdio: 'inherit' });
 const bytes = readFileSync(file);
 rmSync(dir, { recursive: true });
-const expected = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+const both = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+const [single, double] = [both.subarray(0, both.length / 2), both.subarray(both.length / 2)];
+console.log(`${views} views; relative errors`);
+console.log(`PyTorch float32 against float64: ${relativeError(single, double).toExponential(2)}`);
 
 const { parameters: specs } = parameterLayout(architectureOf({ name: 'compact' }));
 const draw = seededRandom(7);
@@ -54,14 +58,16 @@ for (const kernels of [await chooseKernels(), plainKernels]) {
     pixels,
     labels,
   });
-  console.log(
-    `blocks of ${kernels.block}: relative error ${relativeError(gradient, expected).toExponential(2)}`,
-  );
+  const errors = [single, double].map((expected) => relativeError(gradient, expected).toExponential(2));
+  console.log(`blocks of ${kernels.block} against float32 ${errors.join(', against float64 ')}`);
+  if (kernels.block === 1) continue;
   let offset = 0;
   for (const spec of specs) {
-    const end = offset + sizeOfSpec(spec);
-    const error = relativeError(gradient.subarray(offset, end), expected.subarray(offset, end));
-    console.log(`  ${spec.name} ${error.toExponential(2)}`);
-    offset = end;
+    const own = [offset, offset + sizeOfSpec(spec)] as const;
+    const [ours, theirs, exact] = [gradient, single, double].map((all) => all.subarray(...own));
+    if (ours === undefined || theirs === undefined || exact === undefined) continue;
+    const each = [relativeError(ours, exact), relativeError(theirs, exact)].map((e) => e.toExponential(2));
+    console.log(`  ${spec.name}: ours against float64 ${each.join(', PyTorch float32 against float64 ')}`);
+    offset += sizeOfSpec(spec);
   }
 }
