@@ -195,7 +195,7 @@ describe('nearvote calibrate', () => {
     expect(other).toMatchObject({ served: { k: 3 } });
     expect(other.calibrated).toBeUndefined();
     expect(other.warnings).toContainEqual(expect.stringContaining('calibration.json is not used'));
-  });
+  }, 120_000);
 });
 
 interface Evaluated {
