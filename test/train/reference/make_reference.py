@@ -57,13 +57,14 @@ def start(build, views, size):
     encoder, dim = build()
     head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 128))
     params = parts(encoder, head)
-    values = torch.tensor(draw(sum(p.numel() for p in params), 7))
+    # In float64 until the last, as in JavaScript: float32 would round a number in 100,000 to another pixel.
+    values = torch.tensor(draw(sum(p.numel() for p in params), 7), dtype=torch.float64)
     offset = 0
     for p in params:
         # weights within 0.5, norms and biases within 0.5 of 1
-        p.data = (values[offset:offset + p.numel()] - .5 + (0 if p.dim() > 1 else 1)).reshape(p.shape)
+        p.data = (values[offset:offset + p.numel()] - .5 + (0 if p.dim() > 1 else 1)).float().reshape(p.shape)
         offset += p.numel()
-    pixels = (torch.tensor(draw(views * size * size * 3, 8)) * 256).floor().reshape(views, size, size, 3)
+    pixels = torch.tensor([int(v * 256) for v in draw(views * size * size * 3, 8)]).float().reshape(views, size, size, 3)
     return encoder, head, params, ((pixels / 255 - MEAN) / STD).permute(0, 3, 1, 2)
 
 
