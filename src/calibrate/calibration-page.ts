@@ -55,7 +55,7 @@ function mapSection({ confidence }: CalibrationFile): CurveSection {
     note: 'From the share of the vote that the top label has to the probability that it is right. It never falls.',
     x: 'share of the vote',
     y: 'confidence',
-    diagonal: true,
+    diagonal: 'the share of the vote itself',
     series: [
       {
         name: confidence.kind === 'isotonic' ? 'isotonic regression' : 'temperature scaling',

@@ -15,15 +15,15 @@ export function drawCurve(section: CurveSection): string {
   });
   const picture = drawing({ width: 482, height: 456, title }, [
     drawAxes(axes),
-    diagonal ? drawDiagonal(axes) : '',
+    diagonal === '' ? '' : drawDiagonal(axes),
     ...lines,
   ]);
   const entries = series.map(({ name }, i) => ({
     name,
     swatch: `<path class="s${colourOf(i)} line curve" stroke-dasharray="${dashOf(i) || 'none'}" d="M0 6h24"/>`,
   }));
-  const chance = { name: 'chance', swatch: '<path class="diagonal" d="M0 6h24"/>' };
-  return `<figure>${picture}${legend(diagonal ? [...entries, chance] : entries)}</figure>`;
+  const along = { name: diagonal, swatch: '<path class="diagonal" d="M0 6h24"/>' };
+  return `<figure>${picture}${legend(diagonal === '' ? entries : [...entries, along])}</figure>`;
 }
 
 /** To a tenth of a pixel, which leaves few of a ROC's ten thousand points; a point that is no number breaks the line. */

@@ -37,8 +37,8 @@ export interface CurveSection extends Titled {
   readonly kind: 'curve';
   readonly x: string;
   readonly y: string;
-  /** Draws what chance would give, for a ROC. */
-  readonly diagonal: boolean;
+  /** What the diagonal is, such as chance in a ROC; '' draws none. */
+  readonly diagonal: string;
   /** Both axes run over [0, 1]. */
   readonly series: readonly {
     readonly name: string;

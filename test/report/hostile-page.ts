@@ -43,7 +43,7 @@ const drawn: readonly Section[] = [
     title: hostile,
     x: hostile,
     y: hostile,
-    diagonal: true,
+    diagonal: hostile,
     series: [{ name: hostile, points: figures.map((figure) => [figure, 0.5] as const) }],
   },
   {
@@ -72,7 +72,7 @@ const empty: readonly Section[] = [
   { kind: 'confusion', title: '', labels: [], counts: [] },
   { kind: 'reliability', title: '', series: [] },
   { kind: 'reliability', title: '', series: [{ name: '', bins: [] }] },
-  { kind: 'curve', title: '', x: '', y: '', diagonal: false, series: [] },
+  { kind: 'curve', title: '', x: '', y: '', diagonal: '', series: [] },
   { kind: 'bars', title: '', series: [], groups: [] },
   { kind: 'map', title: '', maps: [] },
   { kind: 'map', title: '', maps: [{ name: '', points: [] }] },

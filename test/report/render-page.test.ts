@@ -155,7 +155,7 @@ test('a ROC is drawn from corner to corner', () => {
     title: 'ROC',
     x: 'false positive rate',
     y: 'true positive rate',
-    diagonal: true,
+    diagonal: 'chance',
     series: [
       {
         name: 'distance',

@@ -112,7 +112,7 @@ function rocSection({ images, rules }: UnknownReport): CurveSection {
     note: `${images} images of no label of the index. Each point is a threshold: what share of known images it keeps, and what share of unknown ones slip through. The area under each curve is named.`,
     x: 'unknown images kept (false positives)',
     y: 'known images kept (true positives)',
-    diagonal: true,
+    diagonal: 'chance',
     series: rules.map(({ rule, auroc, roc }) => ({
       name: `${unknownRuleNames[rule]}: ${auroc.toFixed(3)}`,
       points: roc.map(({ falsePositives, truePositives }) => [falsePositives, truePositives] as const),

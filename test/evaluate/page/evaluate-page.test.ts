@@ -77,7 +77,7 @@ describe('the page of an evaluation', () => {
     const { facts, sections } = await page(true, ['mind the gap']);
     expect(sections[0]).toMatchObject({ title: 'Warnings', rows: [['mind the gap']] });
     expect(sections.find(({ kind }) => kind === 'curve')).toMatchObject({
-      diagonal: true,
+      diagonal: 'chance',
       series: [{ name: 'k-th similarity: 1.000' }, {}],
     });
     expect(facts.some(({ name }) => name.startsWith('AUROC of unknowns'))).toBe(true);
