@@ -9,14 +9,13 @@ import { createAdapterValidation } from '../train/adapter/validate-adapter.js';
 import { servedWeights, type FrozenAdapter } from '../train/adapter/weights.js';
 import type { AdapterConfig } from '../train/config/adapter-schema.js';
 import { optimizerIn } from '../train/config/optimizer-in.js';
-import { epochLine, inTime } from '../train/describe-run.js';
 import type { DecodedImages } from '../train/images.js';
 import type { TrainingState } from '../train/learner.js';
-import { runLoop, type EndReason, type Figures } from '../train/loop.js';
+import type { EndReason, Figures } from '../train/loop.js';
 import { openRunFolder } from '../train/run-folder.js';
 import { createSampler, placeAfter } from '../train/sampler.js';
 import type { AdapterData } from './adapter-data.js';
-import { watchSignals } from './stop-signals.js';
+import { createSay, driveTraining } from './drive-training.js';
 
 export interface AdapterTrainingOptions {
   readonly config: AdapterConfig & { readonly threads: number };
@@ -92,22 +91,11 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
       weights: servedWeights(vectors),
     });
 
-    const say = async (line: string): Promise<void> => {
-      console.error(line);
-      await folder.log(line);
-    };
+    const say = createSay(folder);
     const alone = await validation.alone();
     for (const [figure, value] of Object.entries(alone)) await say(`backbone: ${figure} ${value.toFixed(4)}`);
-    await say(
-      last === undefined
-        ? `training ${name}: ${plain.count} images, ${sampler.batchesPerEpoch} steps an epoch, ${threads} threads`
-        : `going on with ${name} from step ${last.step}, after ${inTime(last.elapsedSeconds)}`,
-    );
-    const stop = watchSignals();
-    closing.push(() => Promise.resolve(stop.unwatch()));
     let place = last?.place ?? { epoch: 0, step: 0 };
-    let fraction = 0;
-    const result = await runLoop({
+    const result = await driveTraining({
       config,
       hash,
       learner,
@@ -120,17 +108,12 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
         return made;
       },
       validate: queries === undefined ? undefined : (state) => validation.of(frozen(state)),
-      from: last,
-      saveLast: (checkpoint) => folder.saveLast(checkpoint),
-      saveBest: (checkpoint) => folder.saveBest(checkpoint),
-      onStep: (step) => {
-        fraction = step.fraction;
-      },
-      onEpoch: (figures) => say(epochLine({ figures, epochs: config.epochs, fraction })),
-      now: () => performance.now() / 1000,
-      stopping: stop.asked,
+      folder,
+      images: plain.count,
+      threads,
+      say,
     });
-    const best = (await folder.readBest()) ?? result.last;
+    const { best } = result;
     const adapter = frozen({ vectors: best.tensors });
     const figures = await validation.of(adapter);
     const { metric } = config.validation;

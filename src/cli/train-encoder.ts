@@ -2,17 +2,16 @@ import type { Progress } from '../build/progress.js';
 import { optimizerIn } from '../train/config/optimizer-in.js';
 import type { TrainConfig } from '../train/config/schema.js';
 import type { ArchitectureOptions } from '../train/architectures/architecture.js';
-import { epochLine, inTime } from '../train/describe-run.js';
 import { freeze, type FrozenEncoder } from '../train/freeze.js';
 import { openFrozen } from '../train/frozen.js';
 import type { TrainingState } from '../train/learner.js';
-import { runLoop, type EndReason, type Figures } from '../train/loop.js';
+import type { EndReason, Figures } from '../train/loop.js';
 import { openRunFolder } from '../train/run-folder.js';
 import { createSampler } from '../train/sampler.js';
 import { createTrainingStep } from '../train/step.js';
 import { validate } from '../train/validate.js';
 import { createViewPool } from '../train/views.js';
-import { watchSignals } from './stop-signals.js';
+import { createSay, driveTraining } from './drive-training.js';
 import { viewOptions, type TrainingData } from './train-data.js';
 
 export interface TrainEncoderOptions {
@@ -106,36 +105,19 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
       }
     };
 
-    const stop = watchSignals();
-    closing.push(() => Promise.resolve(stop.unwatch()));
-    const say = async (line: string): Promise<void> => {
-      console.error(line);
-      await folder.log(line);
-    };
-    await say(
-      last === undefined
-        ? `training ${name}: ${images.count} images, ${sampler.batchesPerEpoch} steps an epoch, ${threads} threads`
-        : `going on with ${name} from step ${last.step}, after ${inTime(last.elapsedSeconds)}`,
-    );
-    let fraction = 0;
-    const result = await runLoop({
+    const result = await driveTraining({
       config,
       hash,
       learner,
       batchesPerEpoch: sampler.batchesPerEpoch,
       nextBatch: () => views.next(),
       validate: validation === undefined ? undefined : (state) => measure(state, mostWhileTraining),
-      from: last,
-      saveLast: (checkpoint) => folder.saveLast(checkpoint),
-      saveBest: (checkpoint) => folder.saveBest(checkpoint),
-      onStep: (step) => {
-        fraction = step.fraction;
-      },
-      onEpoch: (figures) => say(epochLine({ figures, epochs: config.epochs, fraction })),
-      now: () => performance.now() / 1000,
-      stopping: () => stop.asked(),
+      folder,
+      images: images.count,
+      threads,
+      say: createSay(folder),
     });
-    const best = (await folder.readBest()) ?? result.last;
+    const { best } = result;
     const state: TrainingState = { steps: best.step, vectors: best.tensors };
     const { bytes, dimension } = frozenAt(state, false);
     const metrics = result.ended === 'stopped' ? {} : await measure(state, {});

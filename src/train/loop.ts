@@ -76,8 +76,14 @@ export async function runLoop<Batch extends object = ViewBatch>(
   let savedAt = now();
   let saved = from;
 
+  const patience = config.earlyStopping?.patience ?? Infinity;
+
   const checkpoint = (): Checkpoint => {
     const { steps, vectors } = learner.state();
+    // A finite gradient times a large rate can still overflow: nothing broken is ever saved.
+    if (!Object.values(vectors).every((vector) => vector.every(Number.isFinite))) {
+      throw diverged('weights that are not finite', step, saved);
+    }
     const elapsedSeconds = now() - startedAt;
     const kept = { config: { name: config.name, hash }, best, history: [...history], losses, place };
     return { ...kept, step: steps, elapsedSeconds, tensors: vectors };
@@ -111,10 +117,10 @@ export async function runLoop<Batch extends object = ViewBatch>(
       await options.saveBest(checkpoint());
     } else withoutBetter++;
     await save();
-    return withoutBetter >= (config.earlyStopping?.patience ?? Infinity);
+    return withoutBetter >= patience;
   }
 
-  let ended: EndReason | undefined;
+  let ended: EndReason | undefined = withoutBetter >= patience ? 'early-stopping' : undefined;
   while (ended === undefined) {
     const elapsedSeconds = now() - startedAt;
     const fraction = fractionDone({ step, totalSteps, elapsedSeconds, budgetSeconds: config.budget });
@@ -129,10 +135,10 @@ export async function runLoop<Batch extends object = ViewBatch>(
     const learningRate = config.optimizer.learningRate * rateFactor(config.schedule, fraction);
     const batch = await options.nextBatch();
     const result = await learner.step({ ...batch, learningRate });
-    // A finite gradient of a finite loss gives finite weights: nothing broken is ever saved.
-    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm))
-      throw diverged(result, step, saved);
     step++;
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.gradientNorm)) {
+      throw diverged(`loss ${result.loss} and a gradient of length ${result.gradientNorm}`, step, saved);
+    }
     place = placeAfter(place, batchesPerEpoch);
     losses = { sum: losses.sum + result.loss, count: losses.count + 1 };
     options.onStep({
@@ -159,12 +165,12 @@ function validationsSinceBest({ best, history }: Checkpoint): number {
   return history.filter((figures) => best.metric in figures && (figures.step ?? 0) > best.step).length;
 }
 
-function diverged(result: StepResult, step: number, saved: Checkpoint | undefined): NearvoteError {
+function diverged(what: string, step: number, saved: Checkpoint | undefined): NearvoteError {
   const kept =
     saved === undefined ? 'no checkpoint had been written' : `the checkpoint of step ${saved.step} is kept`;
   return new NearvoteError(
     'training_diverged',
-    `Expected a finite loss but step ${step + 1} gave loss ${result.loss} and a gradient of length ` +
-      `${result.gradientNorm}; ${kept}. Try a lower optimizer.learningRate, a longer schedule.warmUp, or clip: 1`,
+    `Expected a finite loss but step ${step} gave ${what}; ${kept}. Try a lower optimizer.learningRate, ` +
+      'a longer schedule.warmUp, or clip: 1',
   );
 }

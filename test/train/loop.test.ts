@@ -177,6 +177,23 @@ describe('the loop', () => {
     const second = createRun({ config, from: last, validate: scripted([0.3, 0.9]) });
     expect((await runLoop(second.options)).ended).toBe('early-stopping');
     expect(second.losses).toHaveLength(4);
+    // Killed before its encoder was written: it ends where it had ended.
+    const third = createRun({ config, from: second.saved.last.at(-1) });
+    expect((await runLoop(third.options)).ended).toBe('early-stopping');
+    expect(third.losses).toEqual([]);
+  });
+
+  it('saves no weights that are not finite, though loss and gradient were', async () => {
+    const config = configOf('checkpoint: { everyMinutes: 0.05 }');
+    const run = createRun({ config });
+    const state = run.learner.state.bind(run.learner);
+    run.learner.state = () =>
+      run.losses.length < 6 ? state() : { steps: 6, vectors: { parameters: Float32Array.of(Infinity) } };
+    await expect(runLoop(run.options)).rejects.toMatchObject({
+      code: 'training_diverged',
+      message: expect.stringContaining('the checkpoint of step 3 is kept') as string,
+    });
+    expect(run.saved.last.map(({ step }) => step)).toEqual([3]);
   });
 
   it('gives up on a loss that is not finite, and keeps the last good checkpoint', async () => {
