@@ -135,7 +135,7 @@ describe('nearvote calibrate', () => {
     expect(JSON.parse(stdout)).toMatchObject({ relabelled: expect.any(Number) as number });
     expect(await stored()).toMatchObject({ index: { version: 'v1' }, images: { vote: 15, calibration: 45 } });
     await reload(served);
-    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 30_000 }).toBe(1);
+    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 60_000 }).toBe(1);
     expect(await classify(red)).toMatchObject({ label: 'red', outcome: 'known', calibrated: true });
     const board = await classify(await drawBoard());
     expect(board).toMatchObject({ outcome: 'unknown', calibrated: true });
@@ -144,11 +144,11 @@ describe('nearvote calibrate', () => {
     const stale = { ...(await stored()), index: { name: 'colours', version: 'v0' } };
     await writeFile(join(index, 'calibration.json'), JSON.stringify(stale));
     await reload(served);
-    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 30_000 }).toBe(0);
+    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 60_000 }).toBe(0);
     expect(await classify(red)).toMatchObject({ calibrated: false });
     // The log is written in blocks.
     await expect.poll(() => served.stderr()).toContain('for index version v1 but it is for v0');
-  });
+  }, 120_000);
 
   it('does not apply to a k or vote that the operator chose, and classify says so', async () => {
     expect(await calibrate('held-out')).toMatchObject({ code: 0 });
@@ -207,6 +207,6 @@ async function reload(served: Served): Promise<void> {
   const before = await served.metric('nearvote_index_reloads_total{result="ok"}');
   served.child.kill('SIGHUP');
   await expect
-    .poll(() => served.metric('nearvote_index_reloads_total{result="ok"}'), { timeout: 30_000 })
+    .poll(() => served.metric('nearvote_index_reloads_total{result="ok"}'), { timeout: 60_000 })
     .toBe(before + 1);
 }
