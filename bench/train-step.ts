@@ -19,10 +19,16 @@ interface Reply {
 function start(command: string, args: readonly string[]) {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
+  const died = once(child, 'exit').then(([code]) => {
+    throw new Error(`${command} ended with ${String(code)} before it had answered`);
+  });
+  died.catch(() => undefined);
+  // What cannot be written because it died is told by that.
+  child.stdin.on('error', () => undefined);
   return {
     ask: async (question: string): Promise<Reply> => {
       child.stdin.write(`${question}\n`);
-      const [line] = (await once(lines, 'line')) as [string];
+      const [line] = (await Promise.race([once(lines, 'line'), died])) as [string];
       return JSON.parse(line) as Reply;
     },
     end: async () => {

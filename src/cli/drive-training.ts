@@ -2,6 +2,7 @@ import type { Checkpoint } from '../train/checkpoint.js';
 import { epochLine, inTime } from '../train/describe-run.js';
 import { runLoop, type LoopOptions, type LoopResult } from '../train/loop.js';
 import type { RunFolder } from '../train/run-folder.js';
+import { createStepReport } from './step-report.js';
 import { watchSignals } from './stop-signals.js';
 
 /** What the command line brings to the loop itself is left out. */
@@ -11,6 +12,8 @@ export interface DriveOptions<Batch extends object> extends Pick<
 > {
   readonly folder: RunFolder;
   readonly images: number;
+  /** Images a step. */
+  readonly batch: number;
   readonly threads: number;
   /** On stderr and in the log. */
   readonly say: (line: string) => Promise<void>;
@@ -33,7 +36,7 @@ export function createSay(folder: RunFolder): DriveOptions<object>['say'] {
 export async function driveTraining<Batch extends object>(
   options: DriveOptions<Batch>,
 ): Promise<DrivenResult> {
-  const { folder, config, batchesPerEpoch, images, threads, say } = options;
+  const { folder, config, batchesPerEpoch, images, batch, threads, say } = options;
   const { last } = folder;
   const stop = watchSignals();
   try {
@@ -43,6 +46,7 @@ export async function driveTraining<Batch extends object>(
         : `going on with ${config.name} from step ${last.step}, after ${inTime(last.elapsedSeconds)}`,
     );
     let fraction = 0;
+    const report = createStepReport({ batch, elapsedSeconds: last?.elapsedSeconds ?? 0, say });
     const result = await runLoop({
       ...options,
       from: last,
@@ -50,8 +54,12 @@ export async function driveTraining<Batch extends object>(
       saveBest: (checkpoint) => folder.saveBest(checkpoint),
       onStep: (step) => {
         fraction = step.fraction;
+        return report.step(step);
       },
-      onEpoch: (figures) => say(epochLine({ figures, epochs: config.epochs, fraction })),
+      onEpoch: (figures) => {
+        report.clear();
+        return say(epochLine({ figures, epochs: config.epochs, fraction }));
+      },
       now: () => performance.now() / 1000,
       stopping: () => stop.asked(),
     });

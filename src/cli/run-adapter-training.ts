@@ -110,6 +110,7 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
       validate: queries === undefined ? undefined : (state) => validation.of(frozen(state)),
       folder,
       images: plain.count,
+      batch,
       threads,
       say,
     });

@@ -114,6 +114,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
       validate: validation === undefined ? undefined : (state) => measure(state, mostWhileTraining),
       folder,
       images: images.count,
+      batch: config.batch,
       threads,
       say: createSay(folder),
     });

@@ -1,5 +1,4 @@
-import type { EndReason } from './loop.js';
-import type { Figures } from './loop.js';
+import type { EndReason, Figures, StepDone } from './loop.js';
 
 /** A duration to read: `1 h 05 min`, `3 min 20 s`, `8 s`. */
 export function inTime(seconds: number): string {
@@ -7,6 +6,25 @@ export function inTime(seconds: number): string {
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
   if (hours > 0) return `${hours} h ${String(minutes).padStart(2, '0')} min`;
   return minutes > 0 ? `${minutes} min ${String(whole % 60).padStart(2, '0')} s` : `${whole} s`;
+}
+
+export interface StepLineOptions extends StepDone {
+  readonly imagesPerSecond: number;
+}
+
+/** Where a training is, as a line of the log. */
+export function stepLine(step: StepLineOptions): string {
+  return [
+    `step ${step.step}/${step.totalSteps}`,
+    `loss ${step.loss.toFixed(4)}`,
+    `rate ${step.learningRate.toPrecision(3)}`,
+    `${step.imagesPerSecond.toPrecision(3)} images/s`,
+    timeLeft(step.elapsedSeconds, step.fraction),
+  ].join('  ');
+}
+
+function timeLeft(seconds: number, fraction: number): string {
+  return fraction > 0 ? `${inTime((seconds / fraction) * (1 - fraction))} left` : '';
 }
 
 export interface EpochLineOptions {
@@ -19,7 +37,6 @@ export interface EpochLineOptions {
 /** One epoch as a line of the log. */
 export function epochLine({ figures, epochs, fraction }: EpochLineOptions): string {
   const { epoch = 0, loss = NaN, learningRate = NaN, seconds = 0, ...others } = figures;
-  const left = fraction > 0 ? ` ${inTime((seconds / fraction) * (1 - fraction))} left` : '';
   const validated = Object.entries(others)
     .filter(([name]) => name !== 'step')
     .map(([name, value]) => `${name} ${value.toFixed(4)}`);
@@ -28,7 +45,7 @@ export function epochLine({ figures, epochs, fraction }: EpochLineOptions): stri
     `loss ${loss.toFixed(4)}`,
     `rate ${learningRate.toPrecision(3)}`,
     ...validated,
-    `after ${inTime(seconds)},${left}`,
+    `after ${inTime(seconds)}, ${timeLeft(seconds, fraction)}`,
   ].join('  ');
 }
 

@@ -30,7 +30,7 @@ export interface LoopOptions<Batch extends object = ViewBatch> {
   readonly from?: Checkpoint | undefined;
   readonly saveLast: (checkpoint: Checkpoint) => Promise<void>;
   readonly saveBest: (checkpoint: Checkpoint) => Promise<void>;
-  readonly onStep: (step: StepDone) => void;
+  readonly onStep: (step: StepDone) => Promise<void>;
   /** Called at the end of each epoch, with what was validated then. */
   readonly onEpoch: (record: Figures) => Promise<void>;
   /** Seconds on a clock that never goes back. */
@@ -39,7 +39,7 @@ export interface LoopOptions<Batch extends object = ViewBatch> {
   readonly stopping: () => boolean;
 }
 
-interface StepDone extends StepResult {
+export interface StepDone extends StepResult {
   readonly step: number;
   readonly totalSteps: number;
   readonly learningRate: number;
@@ -141,7 +141,7 @@ export async function runLoop<Batch extends object = ViewBatch>(
     }
     place = placeAfter(place, batchesPerEpoch);
     losses = { sum: losses.sum + result.loss, count: losses.count + 1 };
-    options.onStep({
+    await options.onStep({
       ...result,
       step,
       totalSteps,

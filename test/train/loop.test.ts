@@ -81,6 +81,7 @@ function createRun(more: Partial<LoopOptions> & { secondsPerStep?: number } = {}
       onStep: ({ loss }) => {
         run.losses.push(loss);
         run.clock += secondsPerStep;
+        return Promise.resolve();
       },
       onEpoch: (figures) => Promise.resolve(void run.epochs.push(figures)),
       now: () => run.clock,

@@ -72,7 +72,7 @@ async function train(
       from,
       saveLast: () => Promise.resolve(),
       saveBest: () => Promise.resolve(),
-      onStep: ({ loss }) => void losses.push(loss),
+      onStep: ({ loss }) => Promise.resolve(void losses.push(loss)),
       onEpoch: () => Promise.resolve(),
       now: () => 0,
       stopping: () => losses.length >= most,

@@ -1,7 +1,8 @@
 /*
- * What an adapter adds to a frozen encoder: configs/adapter.yml, trained as the command does it with five seeds, against
- * the encoder alone, by the vote of the nearest training photos on photos that neither has seen.
- *   npm run build && npx tsx bench/adapter.ts [CLOTHING_FOLDER] [ENCODER_FOLDER] [CONFIG]
+ * What training on one's own photos is worth: configs/adapter.yml (an adapter behind a frozen encoder) or
+ * configs/photos.yml (an encoder from scratch), trained as the command does it with several seeds, against the encoder
+ * alone, by the vote of the nearest training photos on photos that nothing has seen.
+ *   npm run build && npx tsx bench/photos.ts adapter|photos [CLOTHING_FOLDER] [ENCODER_FOLDER] [CONFIG]
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -18,10 +19,13 @@ import { embedAll } from './embed-all.js';
 import { markdownTable } from './markdown-table.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const [, , clothing = '../shared/data/clothing', encoder, configFile] = process.argv;
+const [, , kind = 'adapter', clothing = '../shared/data/clothing', encoder, configFile] = process.argv;
+if (kind !== 'adapter' && kind !== 'photos')
+  throw new Error(`Expected adapter or photos but received ${kind}`);
+const isAdapter = kind === 'adapter';
 const photos = resolve(clothing);
-const backbone = resolve(encoder ?? join(root, 'models/cifar10-compact'));
-const seeds = [1, 2, 3, 4, 5];
+const alreadyThere = resolve(encoder ?? join(root, 'models/cifar10-compact'));
+const seeds = isAdapter ? [1, 2, 3, 4, 5] : [1, 2, 3];
 const [k, temperature] = [20, 0.07];
 
 /** Which validation photos were labelled right. */
@@ -51,22 +55,14 @@ interface Trained extends Right {
 }
 
 async function train(base: string, seed: number): Promise<Trained> {
-  const text = await readFile(configFile ?? join(root, 'configs/adapter.yml'), 'utf8');
+  const text = await readFile(configFile ?? join(root, `configs/${kind}.yml`), 'utf8');
   const config = join(base, `seed-${seed}.yml`);
   const out = join(base, 'models', String(seed));
   await writeFile(config, text.replace(/^seed: .*$/m, `seed: ${seed}`));
   const started = performance.now();
-  const args = [
-    'train',
-    '--backbone',
-    backbone,
-    config,
-    '--out',
-    out,
-    '--run',
-    join(base, 'runs', String(seed)),
-  ];
-  const command = [join(root, 'dist/cli/main.js'), ...args, '--threads', '2', '--json'];
+  const args = [config, '--out', out, '--run', join(base, 'runs', String(seed)), '--threads', '2', '--json'];
+  if (isAdapter) args.push('--backbone', alreadyThere);
+  const command = [join(root, 'dist/cli/main.js'), 'train', ...args];
   const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: base, maxBuffer: 1e8 });
   const seconds = (performance.now() - started) / 1000;
   console.log(`seed ${seed}: ${seconds.toFixed(1)} s ${stdout.trim()}`);
@@ -96,27 +92,33 @@ function gainInterval(alone: readonly boolean[], adapted: readonly (readonly boo
   );
 }
 
-const base = await mkdtemp(join(tmpdir(), 'nearvote-adapter-'));
+const base = await mkdtemp(join(tmpdir(), 'nearvote-photos-'));
 try {
   await symlink(photos, join(base, 'photos'));
-  const alone = await rightOf(backbone);
+  const alone = await rightOf(alreadyThere);
   const runs: Trained[] = [];
   for (const seed of seeds) runs.push(await train(base, seed));
   const rows = runs.map(({ seed, seconds, vote, first }) => {
     const { onlyFirstRight, onlySecondRight, exactP } = mcnemar(disagreement(vote, alone.vote));
     const test = `${onlyFirstRight} to ${onlySecondRight}, p = ${exactP.toPrecision(2)}`;
-    return [`adapter, seed ${seed}`, percent(share(vote)), percent(share(first)), test, seconds.toFixed(1)];
+    return [`${kind}, seed ${seed}`, percent(share(vote)), percent(share(first)), test, seconds.toFixed(1)];
   });
   const mean = (of: (run: Trained) => number): number =>
     runs.reduce((sum, run) => sum + of(run), 0) / runs.length;
   console.log(
     markdownTable(
-      ['', `vote, k = ${k}`, 'precision@1', 'only it right to only the encoder (vote), McNemar', 'seconds'],
+      [
+        '',
+        `vote, k = ${k}`,
+        'precision@1',
+        'only it right to only the encoder alone (vote), McNemar',
+        'seconds',
+      ],
       [
         ['encoder alone', percent(share(alone.vote)), percent(share(alone.first)), '', ''],
         ...rows,
         [
-          'adapter, mean',
+          `${kind}, mean`,
           percent(mean(({ vote }) => share(vote))),
           percent(mean(({ first }) => share(first))),
           '',
