@@ -6,60 +6,13 @@ Builds the network, then answers every line on standard input with one line of J
 whole step (forward, loss, backward, SGD) and the loss, `peak` with the kB of VmHWM. Architectures and loss are those of
 the training recipe; the layout is PyTorch's fastest here, channels last if "channels_last" is a fifth argument.
 """
-import json, sys, time
+import json, pathlib, sys, time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-
-class BasicBlock(nn.Module):
-    def __init__(self, cin, cout, stride):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(cin, cout, 3, stride, 1, bias=False), nn.BatchNorm2d(cout)
-        self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, 1, 1, bias=False), nn.BatchNorm2d(cout)
-        self.shortcut = nn.Identity() if stride == 1 and cin == cout else nn.Sequential(
-            nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
-
-    def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x), inplace=True)
-
-
-def resnet(width, depths):
-    layers, cin = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
-    for stage, depth in enumerate(depths):
-        cout = width * 2 ** stage
-        for i in range(depth):
-            layers.append(BasicBlock(cin, cout, 2 if stage and i == 0 else 1))
-            cin = cout
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), cin
-
-
-class PooledPair(nn.Module):
-    def __init__(self, cin, cout):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(cin, cout, 3, padding=1, bias=False), nn.BatchNorm2d(cout)
-        self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, padding=1, bias=False), nn.BatchNorm2d(cout)
-
-    def forward(self, x):
-        x = F.relu(self.bn1(F.max_pool2d(self.conv1(x), 2)), inplace=True)
-        return F.relu(self.bn2(self.conv2(x)), inplace=True)
-
-
-def compact(widths):
-    cin, layers = 24, [nn.Conv2d(3, 24, 2), nn.ReLU()]
-    for cout in widths:
-        layers.append(PooledPair(cin, cout))
-        cin = cout
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), cin
-
-
-def supcon_loss(z, labels, temperature):
-    self_mask = torch.eye(len(z), dtype=torch.bool)
-    logits = (z @ z.t() / temperature).masked_fill(self_mask, float("-inf"))
-    log_prob = logits - torch.logsumexp(logits, 1, keepdim=True)
-    positive = (labels[:, None] == labels[None]) & ~self_mask
-    return -(log_prob.masked_fill(~positive, 0).sum(1) / positive.sum(1).clamp(min=1)).mean()
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "recipes"))
+from train_supcon_torch import ARCHS, supcon_loss  # noqa: E402
 
 
 def main():
@@ -67,8 +20,7 @@ def main():
     layout = torch.channels_last if "channels_last" in sys.argv else torch.contiguous_format
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    encoder, dim = {"compact": lambda: compact((64, 256, 256)), "resnet20": lambda: resnet(16, (3, 3, 3)),
-                    "resnet18": lambda: resnet(64, (2, 2, 2, 2)), "resnet34": lambda: resnet(64, (3, 4, 6, 3))}[arch]()
+    encoder, dim = ARCHS[arch]()
     encoder = encoder.to(memory_format=layout)
     head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 128))
     params = list(encoder.parameters()) + list(head.parameters())

@@ -40,8 +40,8 @@ class BasicBlock(nn.Module):
             nn.Conv2d(cin, cout, 1, stride, bias=False), nn.BatchNorm2d(cout))
 
     def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(y)) + self.shortcut(x), inplace=True)
 
 
 def resnet(width, depths):
@@ -62,8 +62,8 @@ class PooledPair(nn.Module):
         self.conv2, self.bn2 = nn.Conv2d(cout, cout, 3, padding=1, bias=False), nn.BatchNorm2d(cout)
 
     def forward(self, x):
-        x = F.relu(self.bn1(F.max_pool2d(self.conv1(x), 2)))
-        return F.relu(self.bn2(self.conv2(x)))
+        x = F.relu(self.bn1(F.max_pool2d(self.conv1(x), 2)), inplace=True)
+        return F.relu(self.bn2(self.conv2(x)), inplace=True)
 
 
 def compact(widths):
