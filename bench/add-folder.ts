@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , shared = '../shared/data'] = process.argv;
 const root = fileURLToPath(new URL('..', import.meta.url));

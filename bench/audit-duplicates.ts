@@ -10,7 +10,7 @@ import { searchOthers } from '../src/audit/search-others.js';
 import { createDecoder } from '../src/image/decode.js';
 import { seededRandom } from './drawn-images.js';
 import { embedCifar } from './embed-cifar.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , folder = '../shared/data/cifar10'] = process.argv;
 const quiet = { start: () => undefined, advance: () => undefined, finish: () => undefined };

@@ -14,7 +14,7 @@ import { defaultVote } from '../src/vote/rules.js';
 import { vote } from '../src/vote/vote.js';
 import { seededRandom } from './drawn-images.js';
 import { embedCifar } from './embed-cifar.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , folder = '../shared/data/cifar10'] = process.argv;
 const seeds = [0, 1, 2, 3, 4];

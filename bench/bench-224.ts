@@ -9,7 +9,7 @@ import { decodeAlone, encoderAlone, fastest } from './alone.js';
 import { drawImages } from './drawn-images.js';
 import { figure, medians, type Figures } from './figures.js';
 import { startLoad } from './load.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { startRealServer } from './real-server.js';
 import { machine, writeRun } from './report.js';
 import { writeResnet18 } from './resnet18.js';

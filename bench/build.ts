@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const local = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const encoder = local('models/cifar10-compact');

@@ -21,7 +21,7 @@ import { defaultVote } from '../src/vote/rules.js';
 import { pValueOf, unknownRules, type UnknownRule } from '../src/vote/unknown.js';
 import { embedAll } from './embed-all.js';
 import { median } from './figures.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , cifar = '../shared/data/cifar10', textures = '../shared/data/textures'] = process.argv;
 const root = fileURLToPath(new URL('..', import.meta.url));

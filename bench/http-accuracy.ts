@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import pLimit from 'p-limit';
 import sharp from 'sharp';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { startRealServer } from './real-server.js';
 
 const [, , folder = '../shared/data/cifar10'] = process.argv;

@@ -11,7 +11,7 @@ import { createInferencePool } from '../src/inference/pool.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import { createProgress } from '../src/cli/progress.js';
 import { defaultVote } from '../src/vote/rules.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , folder = '../shared/data/cifar10'] = process.argv;
 const seeds = [1, 2, 3, 4, 5];

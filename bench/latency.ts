@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { loadEncoder } from '../src/encoder/load.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { openRawConnection, rawPost } from './raw-connection.js';
 import { startRealServer } from './real-server.js';
 

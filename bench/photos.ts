@@ -16,7 +16,7 @@ import { bootstrap, drawAgain, type Interval } from '../src/evaluate/metrics/boo
 import { disagreement, mcnemar } from '../src/evaluate/metrics/mcnemar.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import { embedAll } from './embed-all.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [, , kind = 'adapter', clothing = '../shared/data/clothing', encoder, configFile] = process.argv;
@@ -60,8 +60,8 @@ async function train(base: string, seed: number): Promise<Trained> {
   const out = join(base, 'models', String(seed));
   await writeFile(config, text.replace(/^seed: .*$/m, `seed: ${seed}`));
   const started = performance.now();
-  const args = [config, '--out', out, '--run', join(base, 'runs', String(seed)), '--threads', '2', '--json'];
-  if (isAdapter) args.push('--backbone', alreadyThere);
+  const args = [config, '--out', out, '--run', join(base, 'runs', String(seed)), '--json'];
+  args.push(...(isAdapter ? ['--backbone', alreadyThere, '--threads', '2'] : ['--threads', '1']));
   const command = [join(root, 'dist/cli/main.js'), 'train', ...args];
   const { stdout } = await promisify(execFile)(process.execPath, command, { cwd: base, maxBuffer: 1e8 });
   const seconds = (performance.now() - started) / 1000;
@@ -97,7 +97,9 @@ try {
   await symlink(photos, join(base, 'photos'));
   const alone = await rightOf(alreadyThere);
   const runs: Trained[] = [];
-  for (const seed of seeds) runs.push(await train(base, seed));
+  if (isAdapter) for (const seed of seeds) runs.push(await train(base, seed));
+  // One thread each uses the cores better than one training on all of them.
+  else runs.push(...(await Promise.all(seeds.map((seed) => train(base, seed)))));
   const rows = runs.map(({ seed, seconds, vote, first }) => {
     const { onlyFirstRight, onlySecondRight, exactP } = mcnemar(disagreement(vote, alone.vote));
     const test = `${onlyFirstRight} to ${onlySecondRight}, p = ${exactP.toPrecision(2)}`;

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { drawImages } from './drawn-images.js';
 import { figure, medians, type Figures } from './figures.js';
 import { startLoad, summarise, type Load } from './load.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { startRealServer, type RealServer } from './real-server.js';
 import { machine } from './report.js';
 import { sendReload } from './send-reload.js';

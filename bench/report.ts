@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { z } from 'zod';
 import { serverOwnCoreMs, type Bar } from './bars.js';
 import { figure, type Figures } from './figures.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { connectionCounts, openPercents } from './round.js';
 
 /** The machine in a line, without its name. */

@@ -1,7 +1,7 @@
 /* Search alone: HNSW, exact search as a matrix product, and plain loops, ms a query.  npx tsx bench/search.ts */
 import { asEmbeddings, dot, type Embeddings } from '../src/domain/embeddings.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const dimension = 256;
 const k = 20;

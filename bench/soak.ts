@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { startChild, type Child } from './child.js';
 import { percentile } from './figures.js';
 import type { Posted, PostRequest } from './image-poster.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { processTree } from './process-tree.js';
 import { startRealServer, type RealServer } from './real-server.js';
 import { machine } from './report.js';

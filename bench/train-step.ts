@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 /**
  * npx tsx bench/train-step.ts [STEPS]: one training step of 256 images (512 views) of 32 x 32 on 2 threads, ours and

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { WorkerKind } from '../src/inference/channel.js';
 import { createInferencePool } from '../src/inference/pool.js';
-import { markdownTable } from './markdown-table.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 
 const rounds = 3;
 const imagesPerRound = 2_000;

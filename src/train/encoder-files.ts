@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { markdownTable } from '../domain/markdown-table.js';
 import { encoderManifestSchema, type EncoderManifest } from '../encoder/manifest.js';
 import type { Figures } from './loop.js';
 
@@ -53,9 +54,20 @@ export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<stri
 }
 
 function modelCard(options: EncoderFilesOptions): string {
-  const { name, version, licence, trainedOn, architecture, images, metrics, config, input, dimension } =
-    options;
-  const rows = Object.entries(metrics).map(([figure, value]) => `| ${figure} | ${figureText(value)} |`);
+  const {
+    name,
+    version,
+    licence,
+    trainedOn,
+    architecture,
+    images,
+    metrics,
+    config,
+    input,
+    dimension,
+    history,
+  } = options;
+  const rows = Object.entries(metrics).map(([figure, value]) => [figure, figureText(value)]);
   return `# ${name} ${version}
 
 An image encoder trained by nearvote with supervised contrastive loss (Khosla et al. 2020, arXiv:2004.11362). It turns a
@@ -67,13 +79,34 @@ it shows. It names nothing by itself.
 - licence: ${licence}
 - config: config.yml, sha256 of its content ${config.hash}; every epoch's figures: history.jsonl
 
-| figure | value |
-| --- | --- |
-${rows.join('\n')}
+${markdownTable(['figure', 'value'], rows)}
 
 ${options.figures} What the images it was trained on do not show, it has not learned to tell apart: evaluate it on your
 own.
+
+## While it was trained
+
+${curve(history)}
 `;
+}
+
+const mostRows = 20;
+
+/** Loss and validation, at the epochs that were validated, or at all where none was; no more rows than can be read. */
+function curve(history: readonly Figures[]): string {
+  const validated = history.filter((figures) => 'precision@1' in figures);
+  const epochs = validated.length > 0 ? validated : history;
+  const every = Math.ceil(epochs.length / mostRows);
+  const shown = epochs.filter((_, i) => (epochs.length - 1 - i) % every === 0);
+  const names = ['epoch', 'seconds', 'loss', 'precision@1', 'head: precision@1'].filter((name) =>
+    shown.some((figures) => name in figures),
+  );
+  const cell = (name: string, value: number): string =>
+    name === 'seconds' ? value.toFixed(0) : figureText(value);
+  return markdownTable(
+    names,
+    shown.map((figures) => names.map((name) => cell(name, figures[name] ?? NaN))),
+  );
 }
 
 function figureText(value: number): string {

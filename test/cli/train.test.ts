@@ -99,7 +99,11 @@ describe('nearvote train', () => {
     );
     expect(manifest).toMatchObject({ name: 'whole', licence: 'CC0-1.0', metrics: report.metrics });
     expect(manifest.configHash).toMatch(/^[0-9a-f]{64}$/);
-    expect(await readFile(join(out, 'README.md'), 'utf8')).toContain('96 images of 2 labels');
+    const card = await readFile(join(out, 'README.md'), 'utf8');
+    expect(card).toContain('96 images of 2 labels');
+    expect(card.split('| epoch | seconds | loss | precision@1 | head: precision@1 |')[1]).toMatch(
+      /^\n\| --- .*(\n\| [123]0 \| \d+ \| \d+\.\d{4} \| [01](\.\d{4})? \| [01](\.\d{4})? \|){3}\n$/,
+    );
     expect(await readFile(join(out, 'config.yml'), 'utf8')).toBe(configText({ name: 'whole' }));
     const history = (await readFile(join(out, 'history.jsonl'), 'utf8')).trim().split('\n');
     expect(history).toHaveLength(30);

@@ -46,18 +46,19 @@ describe('the example configs', () => {
     const { config } = await readTrainConfig(join(examples, file));
     expect(config.optimizer.learningRate).toBeGreaterThan(0);
     expect(config.augment[0]?.kind).toBe('randomResizedCrop');
-    expect(config.schedule).toEqual({ kind: 'cosine', warmUp: 0.05, final: 0 });
+    expect(config.schedule).toMatchObject({ kind: 'cosine', final: 0 });
+    expect(config.schedule.warmUp).toBeOneOf([0.05, 0.08]);
   });
 
   it('say what they seem to say', async () => {
     const { config } = await readTrainConfig(join(examples, 'cifar10-compact.yml'));
-    expect(config.budget).toBe(3 * 3600);
+    expect(config.budget).toBe(80 * 60);
     expect(config.optimizer).toEqual({
       kind: 'sgd',
       learningRate: 0.3,
       momentum: 0.9,
       nesterov: true,
-      weightDecay: 0.0005,
+      weightDecay: 0.001,
     });
     expect(config.augment[0]).toEqual({ kind: 'randomResizedCrop', scale: [0.25, 1], ratio: [3 / 4, 4 / 3] });
     expect(config.data.validation).toEqual({ holdOut: 0.02 });

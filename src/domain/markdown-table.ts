@@ -1,4 +1,4 @@
-/** A table as docs/benchmarks.md holds it. */
+/** A table as documentation holds it; cells are taken as they are. */
 export function markdownTable(
   head: readonly string[],
   rows: readonly (readonly (string | number)[])[],
