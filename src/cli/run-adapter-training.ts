@@ -8,7 +8,7 @@ import { createAdapterStep } from '../train/adapter/step.js';
 import { createAdapterValidation } from '../train/adapter/validate-adapter.js';
 import { servedWeights, type FrozenAdapter } from '../train/adapter/weights.js';
 import type { AdapterConfig } from '../train/config/adapter-schema.js';
-import { optimizerIn } from '../train/config/optimizer-in.js';
+import { stepOptionsIn } from '../train/config/step-options.js';
 import type { DecodedImages } from '../train/images.js';
 import type { TrainingState } from '../train/learner.js';
 import type { EndReason, Figures } from '../train/loop.js';
@@ -66,12 +66,7 @@ export async function runAdapterTraining(options: AdapterTrainingOptions): Promi
       centre,
       views: 2 * batch,
       classes,
-      temperature: config.temperature,
-      optimizer: optimizerIn(config.optimizer),
-      clipNorm: config.clip,
-      emaDecay: config.ema?.decay,
-      threads,
-      seed,
+      ...stepOptionsIn(config),
     });
     closing.push(() => learner.release());
     const { last } = folder;

@@ -1,26 +1,30 @@
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
-import { checkPlace, publishFolder } from '../encoder/add/publish.js';
+import { checkPlace } from '../encoder/add/publish.js';
 import { openBackbone, type Backbone } from '../train/adapter/backbone.js';
 import { attachAdapter } from '../train/adapter/attach.js';
 import { proveAttached } from '../train/adapter/prove.js';
 import type { AdapterConfig } from '../train/config/adapter-schema.js';
 import { hashConfig } from '../train/config/config-hash.js';
-import { readAdapterConfig } from '../train/config/read-config.js';
-import { endings } from '../train/describe-run.js';
+import { parseAdapterConfig } from '../train/config/read-config.js';
 import { encoderFiles } from '../train/encoder-files.js';
 import { loadAdapterData, type AdapterData } from './adapter-data.js';
 import { createProgress } from './progress.js';
 import { runAdapterTraining, type TrainedAdapter } from './run-adapter-training.js';
 import { writePreview } from './train-preview.js';
 import type { TrainFlags } from './train-options.js';
-import { printTrained } from './train-report.js';
+import { publishTrained } from './publish-trained.js';
+
+interface ConfigText {
+  readonly text: string;
+  /** Where it came from. */
+  readonly file: string;
+}
 
 /** `nearvote train` of an adapter. */
-export async function trainAdapter(file: string, flags: TrainFlags): Promise<void> {
-  const written = await readAdapterConfig(file);
+export async function trainAdapter({ text, file }: ConfigText, flags: TrainFlags): Promise<void> {
+  const written = parseAdapterConfig(text, file);
   const threads = flags.threads ?? written.threads ?? availableParallelism();
   const config = { ...written, budget: flags.budget ?? written.budget, threads };
   const folder = flags.backbone ?? written.backbone;
@@ -31,8 +35,7 @@ export async function trainAdapter(file: string, flags: TrainFlags): Promise<voi
     );
   }
   const out = flags.out ?? join('models', config.name);
-  const force = flags.force ?? false;
-  if (flags.preview === undefined) await checkPlace(out, force);
+  if (flags.preview === undefined) await checkPlace(out, flags.force ?? false);
   const backbone = await openBackbone(folder, { threads });
   try {
     const progress = createProgress();
@@ -52,13 +55,9 @@ export async function trainAdapter(file: string, flags: TrainFlags): Promise<voi
       fresh: flags.fresh ?? false,
       progress,
     });
-    if (trained.ended === 'stopped') {
-      throw new NearvoteError('shutting_down', `stopped at step ${trained.step}: ${endings.stopped}`);
-    }
-    const text = await readFile(file, 'utf8');
-    const files = await filesOf({ config, hash, text, backbone, data, trained });
-    await publishFolder({ dir: out, files, force });
-    printTrained({ out, ended: trained.ended, metrics: trained.metrics }, flags.json);
+    await publishTrained(trained, { ...flags, out }, () =>
+      filesOf({ config, hash, text, backbone, data, trained }),
+    );
   } finally {
     await backbone.encoder.close();
   }

@@ -1,5 +1,5 @@
 import type { Progress } from '../build/progress.js';
-import { optimizerIn } from '../train/config/optimizer-in.js';
+import { stepOptionsIn } from '../train/config/step-options.js';
 import type { TrainConfig } from '../train/config/schema.js';
 import type { ArchitectureOptions } from '../train/architectures/architecture.js';
 import { freeze, type FrozenEncoder } from '../train/freeze.js';
@@ -53,12 +53,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<Traine
       ...network,
       views: 2 * config.batch,
       classes: images.labelNames.length,
-      temperature: config.temperature,
-      optimizer: optimizerIn(config.optimizer),
-      clipNorm: config.clip,
-      emaDecay: config.ema?.decay,
-      threads,
-      seed,
+      ...stepOptionsIn(config),
     });
     closing.push(() => learner.release());
     const { last } = folder;

@@ -1,18 +1,16 @@
-import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { checkPlace, publishFolder } from '../encoder/add/publish.js';
-import { NearvoteError } from '../domain/errors.js';
-import { isAdapterConfig, readTrainConfig } from '../train/config/read-config.js';
+import { checkPlace } from '../encoder/add/publish.js';
+import { hashConfig } from '../train/config/config-hash.js';
+import { isAdapterConfig, parseTrainConfig, readConfig } from '../train/config/read-config.js';
 import type { TrainConfig } from '../train/config/schema.js';
-import { endings } from '../train/describe-run.js';
 import { encoderFiles } from '../train/encoder-files.js';
 import { createProgress } from './progress.js';
 import { loadTrainingData } from './train-data.js';
 import { trainOptions, type TrainFlags } from './train-options.js';
 import { writePreview } from './train-preview.js';
-import { printTrained } from './train-report.js';
+import { publishTrained } from './publish-trained.js';
 
 const example = `
 Data paths in the config are taken from where the command runs. A training that was stopped or killed goes on from its
@@ -37,19 +35,20 @@ export function trainCommand(): Command {
 }
 
 async function train(file: string, flags: TrainFlags): Promise<void> {
-  if (flags.backbone !== undefined || (await isAdapterConfig(file))) {
+  const text = await readConfig(file);
+  if (flags.backbone !== undefined || isAdapterConfig(text)) {
     const { trainAdapter } = await import('./train-adapter.js');
-    return trainAdapter(file, flags);
+    return trainAdapter({ text, file }, flags);
   }
-  const { config: written, hash } = await readTrainConfig(file);
+  const written = parseTrainConfig(text, file);
+  const hash = hashConfig(written);
   const config: TrainConfig = {
     ...written,
     budget: flags.budget ?? written.budget,
     threads: flags.threads ?? written.threads ?? availableParallelism(),
   };
   const out = flags.out ?? join('models', config.name);
-  const force = flags.force ?? false;
-  if (flags.preview === undefined) await checkPlace(out, force);
+  if (flags.preview === undefined) await checkPlace(out, flags.force ?? false);
   const progress = createProgress();
   const data = await loadTrainingData(config, progress);
   if (flags.preview !== undefined) {
@@ -66,28 +65,26 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
     fresh: flags.fresh ?? false,
     progress,
   });
-  if (trained.ended === 'stopped') {
-    throw new NearvoteError('shutting_down', `stopped at step ${trained.step}: ${endings.stopped}`);
-  }
   const { name, version, licence, model } = config;
-  const files = encoderFiles({
-    name,
-    version,
-    licence,
-    trainedOn: [data.name],
-    model: trained.model,
-    input: { size: model.inputSize, fit: model.fit, kernel: model.kernel },
-    dimension: trained.dimension,
-    metrics: trained.metrics,
-    config: { text: await readFile(file, 'utf8'), hash },
-    architecture: [model.architecture, ...(model.widths === undefined ? [] : [model.widths.join(', ')])].join(
-      ' ',
-    ),
-    images: `${data.images.count} images of ${data.images.labelNames.length} labels`,
-    figures:
-      'Figures after "head: " are those of the projections that the loss compared; the head is not part of this encoder.',
-    history: trained.history,
-  });
-  await publishFolder({ dir: out, files, force });
-  printTrained({ out, ended: trained.ended, metrics: trained.metrics }, flags.json);
+  await publishTrained(trained, { ...flags, out }, () =>
+    encoderFiles({
+      name,
+      version,
+      licence,
+      trainedOn: [data.name],
+      model: trained.model,
+      input: { size: model.inputSize, fit: model.fit, kernel: model.kernel },
+      dimension: trained.dimension,
+      metrics: trained.metrics,
+      config: { text, hash },
+      architecture: [
+        model.architecture,
+        ...(model.widths === undefined ? [] : [model.widths.join(', ')]),
+      ].join(' '),
+      images: `${data.images.count} images of ${data.images.labelNames.length} labels`,
+      figures:
+        'Figures after "head: " are those of the projections that the loss compared; the head is not part of this encoder.',
+      history: trained.history,
+    }),
+  );
 }

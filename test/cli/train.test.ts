@@ -162,6 +162,20 @@ describe('nearvote train', () => {
     expect(budget.stdout).toContain('the budget is spent');
   }, 120_000);
 
+  it('keeps the config it was trained by, though the file is gone by then', async () => {
+    const config = await writeConfig('gone.yml', { name: 'gone', epochs: '5' });
+    const child = spawn(process.execPath, [main, 'train', config], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    children.push(child);
+    await once(child.stderr, 'data');
+    await rm(join(folder, config));
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    const kept = await readFile(join(folder, 'models/gone/config.yml'), 'utf8');
+    expect(kept).toBe(configText({ name: 'gone', epochs: '5' }));
+  }, 60_000);
+
   it('draws a contact sheet and trains nothing with --preview', async () => {
     const config = await writeConfig('seen.yml', { name: 'seen' });
     expect(run(config, '--preview', 'views.png')).toMatchObject({ status: 0 });

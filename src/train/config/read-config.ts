@@ -3,47 +3,33 @@ import { LineCounter, isMap, isNode, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { NearvoteError } from '../../domain/errors.js';
 import { adapterConfigSchema, type AdapterConfig } from './adapter-schema.js';
-import { hashConfig } from './config-hash.js';
 import { explainIssue, pathOf } from './explain-issue.js';
 import { trainConfigSchema, type TrainConfig } from './schema.js';
 
-export interface ReadConfig {
-  readonly config: TrainConfig;
-  /** See `hashConfig`. */
-  readonly hash: string;
-}
-
 /**
- * Reads a training config.
+ * The training config in a text that came from `file`.
  * @throws NearvoteError `config_invalid` naming the file, the line, the key, what was expected and what came
  */
-export async function readTrainConfig(path: string): Promise<ReadConfig> {
-  const config = parseTrainConfig(await readText(path), path);
-  return { config, hash: hashConfig(config) };
-}
-
-/** The same of a text that came from `file`. */
 export function parseTrainConfig(text: string, file: string): TrainConfig {
   return parseConfig(text, file, trainConfigSchema);
 }
 
-/** Reads the config of an adapter; throws what `readTrainConfig` throws. */
-export async function readAdapterConfig(path: string): Promise<AdapterConfig> {
-  return parseAdapterConfig(await readText(path), path);
-}
-
-/** The same of a text that came from `file`. */
+/** The same of an adapter's. */
 export function parseAdapterConfig(text: string, file: string): AdapterConfig {
   return parseConfig(text, file, adapterConfigSchema);
 }
 
 /** Whether a config says that an adapter is to be trained, whatever else is wrong with it. */
-export async function isAdapterConfig(path: string): Promise<boolean> {
-  const { contents } = parseDocument(await readText(path));
+export function isAdapterConfig(text: string): boolean {
+  const { contents } = parseDocument(text);
   return isMap(contents) && (contents.has('adapter') || contents.has('backbone'));
 }
 
-async function readText(path: string): Promise<string> {
+/**
+ * The text of a config, read once: what is kept beside an encoder is what it was trained by.
+ * @throws NearvoteError `config_invalid`
+ */
+export async function readConfig(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
