@@ -98,7 +98,7 @@ try {
   const alone = await rightOf(alreadyThere);
   const runs: Trained[] = [];
   if (isAdapter) for (const seed of seeds) runs.push(await train(base, seed));
-  // One thread each uses the cores better than one training on all of them.
+  // A thread each: as many images a second as one after another on two threads.
   else runs.push(...(await Promise.all(seeds.map((seed) => train(base, seed)))));
   const rows = runs.map(({ seed, seconds, vote, first }) => {
     const { onlyFirstRight, onlySecondRight, exactP } = mcnemar(disagreement(vote, alone.vote));
