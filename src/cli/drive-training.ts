@@ -39,6 +39,7 @@ export async function driveTraining<Batch extends object>(
   const { folder, config, batchesPerEpoch, images, batch, threads, say } = options;
   const { last } = folder;
   const stop = watchSignals();
+  const report = createStepReport({ batch, elapsedSeconds: last?.elapsedSeconds ?? 0, say });
   try {
     await say(
       last === undefined
@@ -46,7 +47,6 @@ export async function driveTraining<Batch extends object>(
         : `going on with ${config.name} from step ${last.step}, after ${inTime(last.elapsedSeconds)}`,
     );
     let fraction = 0;
-    const report = createStepReport({ batch, elapsedSeconds: last?.elapsedSeconds ?? 0, say });
     const result = await runLoop({
       ...options,
       from: last,
@@ -65,6 +65,7 @@ export async function driveTraining<Batch extends object>(
     });
     return { ...result, best: (await folder.readBest()) ?? result.last };
   } finally {
+    report.clear();
     stop.unwatch();
   }
 }

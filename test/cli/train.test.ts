@@ -71,6 +71,16 @@ function run(...args: string[]) {
   return { status: done.status, stdout: done.stdout, stderr: done.stderr };
 }
 
+/** A training that goes on while the test does; it ends with the tests at the latest. */
+function begin(config: string) {
+  const child = spawn(process.execPath, [main, 'train', config], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  children.push(child);
+  return child;
+}
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nearvote-train-'));
   await drawStripes(join(folder, 'data/train'), { across: 48, along: 48 }, 1);
@@ -115,8 +125,8 @@ describe('nearvote train', () => {
   it('killed with -9 and begun again ends with the very same encoder', async () => {
     const config = await writeConfig('killed.yml', { name: 'killed', checkpoint: '{ everyMinutes: 0.001 }' });
     expect(run(config, '--out', 'models/never-killed', '--run', 'runs/never-killed').status).toBe(0);
-    const child = spawn(process.execPath, [main, 'train', config], { cwd: folder, stdio: 'ignore' });
-    children.push(child);
+    const child = begin(config);
+    child.stderr.resume();
     const exited = once(child, 'exit');
     await expect
       .poll(
@@ -142,11 +152,7 @@ describe('nearvote train', () => {
 
   it('told to stop ends with a checkpoint, status 1 and no encoder, and goes on later', async () => {
     const config = await writeConfig('stopped.yml', { name: 'stopped', epochs: '500' });
-    const child = spawn(process.execPath, [main, 'train', config], {
-      cwd: folder,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    children.push(child);
+    const child = begin(config);
     let stderr = '';
     child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
     await expect.poll(() => stderr, { timeout: 60_000, interval: 10 }).toContain('epoch 2/500');
@@ -164,11 +170,7 @@ describe('nearvote train', () => {
 
   it('keeps the config it was trained by, though the file is gone by then', async () => {
     const config = await writeConfig('gone.yml', { name: 'gone', epochs: '5' });
-    const child = spawn(process.execPath, [main, 'train', config], {
-      cwd: folder,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    children.push(child);
+    const child = begin(config);
     await once(child.stderr, 'data');
     await rm(join(folder, config));
     expect(await once(child, 'exit')).toEqual([0, null]);
