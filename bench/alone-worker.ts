@@ -57,7 +57,7 @@ answerParent(async (message) => {
     return measure(job.forMs, async () => (await one.embed(pixels, job.batch)).count);
   }
   if (job.type === 'decode') {
-    const decoder = createDecoder(input);
+    const decoder = createDecoder({ geometry: input.geometry });
     let next = 0;
     return measure(job.forMs, async () => {
       const some = Array.from({ length: job.atOnce }, () => job.images[next++ % job.images.length]);

@@ -8,6 +8,7 @@ import { numberLabels } from '../src/audit/labelling.js';
 import { comparedSide, pixelCorrelation } from '../src/audit/pixel-correlation.js';
 import { searchOthers } from '../src/audit/search-others.js';
 import { createDecoder } from '../src/image/decode.js';
+import { resizeTo } from '../src/image/geometry.js';
 import { seededRandom } from './drawn-images.js';
 import { embedCifar } from './embed-cifar.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
@@ -17,7 +18,7 @@ const quiet = { start: () => undefined, advance: () => undefined, finish: () => 
 const { labels, pixels, embeddings } = await embedCifar(folder, 'train');
 const labelling = numberLabels(labels);
 const side = { width: comparedSide, height: comparedSide };
-const decoder = createDecoder({ ...side, fit: 'fill', kernel: 'linear' });
+const decoder = createDecoder({ geometry: resizeTo({ ...side, fit: 'fill', kernel: 'linear' }) });
 const thumbnails = await Promise.all(
   pixels.map((image) => decoder.decode({ kind: 'pixels', pixels: image, width: 32, height: 32 })),
 );

@@ -6,6 +6,7 @@ import { cpus } from 'node:os';
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
 import { createDecoder } from '../src/image/decode.js';
+import { resizeTo } from '../src/image/geometry.js';
 
 type Decode = (bytes: Uint8Array) => Promise<Uint8Array>;
 
@@ -69,8 +70,8 @@ async function files(count: number, draw: (seed: number) => Promise<Buffer>): Pr
 
 const small = { width: 32, height: 32, fit: 'fill', kernel: 'lanczos3' } as const;
 const large = { width: 224, height: 224, fit: 'cover', kernel: 'cubic' } as const;
-const toSmall = createDecoder(small);
-const toLarge = createDecoder(large);
+const toSmall = createDecoder({ geometry: resizeTo(small) });
+const toLarge = createDecoder({ geometry: resizeTo(large) });
 const decodeSmall: Decode = (bytes) => toSmall.decode(bytes);
 const decodeLarge: Decode = (bytes) => toLarge.decode(bytes);
 const smallPngs = await files(5000, (seed) =>

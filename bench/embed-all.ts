@@ -10,7 +10,7 @@ export async function embedAll(
 ): Promise<{ embeddings: Embeddings; labels: string[] }> {
   const encoder = await loadEncoder(encoderDir, { threads: 2 });
   const { input, output } = encoder.manifest;
-  const decoder = createDecoder(input);
+  const decoder = createDecoder({ geometry: input.geometry });
   const dataset = await openDataset(folder, { split: 'test' });
   const labels: string[] = [];
   const values = new Float32Array(dataset.size * output.dimension);

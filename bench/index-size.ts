@@ -31,7 +31,7 @@ async function embed(split: 'train' | 'test'): Promise<EmbeddedDataset> {
   });
   try {
     const dataset = await openDataset(folder, { split, maxFileBytes: 1e7 });
-    const decoder = createDecoder(encoder.input);
+    const decoder = createDecoder({ geometry: encoder.input.geometry });
     return await embedDataset({ dataset, encoder, decoder, inference, inFlight, progress: createProgress() });
   } finally {
     await inference.close();

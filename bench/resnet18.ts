@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeModel, model, node, tensorInfo, type NodeProto, type TensorProto } from '../src/onnx/model.js';
+import { resizeTo } from '../src/image/geometry.js';
 import { initializer } from '../src/onnx/tensor.js';
 import { seededRandom } from './drawn-images.js';
 
@@ -26,7 +27,12 @@ export async function writeResnet18(
     format: 'onnx',
     file: 'encoder.onnx',
     sha256: createHash('sha256').update(bytes).digest('hex'),
-    input: { name: 'pixels', width: size, height: size, fit: 'cover', kernel: 'cubic' },
+    input: {
+      name: 'pixels',
+      width: size,
+      height: size,
+      geometry: resizeTo({ width: size, height: size, fit: 'cover', kernel: 'cubic' }),
+    },
     output: { name: 'embeddings', dimension },
     trainedOn: ['nothing'],
     metrics: {},

@@ -156,7 +156,7 @@ async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise
   try {
     const images = embedImages(dataset.images(), {
       decoder,
-      geometry: encoder.input,
+      geometry: encoder.input.geometry,
       inference,
       cache,
       inFlight,

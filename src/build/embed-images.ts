@@ -2,9 +2,10 @@ import pLimit from 'p-limit';
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
+import type { Geometry } from '../image/geometry.js';
 import type { Inference } from '../inference/inference.js';
 import type { EmbeddingCache } from './embedding-cache.js';
-import { imageKey, type DecodeGeometry } from './image-key.js';
+import { imageKey } from './image-key.js';
 
 /** What became of one image. */
 export type EmbeddedImage =
@@ -24,7 +25,7 @@ export type EmbeddedImage =
 
 export interface EmbedImagesOptions {
   readonly decoder: Decoder;
-  readonly geometry: DecodeGeometry;
+  readonly geometry: Geometry;
   readonly inference: Inference;
   readonly cache: Pick<EmbeddingCache, 'get' | 'set'>;
   /** Images on their way at once: enough that no stage waits for another. */

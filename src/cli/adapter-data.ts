@@ -21,11 +21,11 @@ export interface AdapterData {
 /** Reads what an adapter is trained on and validated with, at the backbone's size and in its way. */
 export async function loadAdapterData(
   { data, seed }: AdapterConfig,
-  { manifest, size }: Backbone,
+  { manifest, size, fit, kernel }: Backbone,
   progress: Progress,
 ): Promise<AdapterData> {
   const { train, held } = await openSplits(data, seed);
-  const decoding = { fit: manifest.input.fit, kernel: manifest.input.kernel, progress };
+  const decoding = { fit, kernel, progress };
   // Small images are enlarged, as they are when served.
   const load = (side: number): Promise<DecodedImages> =>
     loadTrainingImages({ ...decoding, dataset: train, inputSize: 1, storageSize: side });

@@ -6,6 +6,7 @@ import type { Progress } from '../build/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import { createDecoder } from '../image/decode.js';
+import { resizeTo } from '../image/geometry.js';
 
 export interface PixelReaderOptions {
   /** By row. */
@@ -17,7 +18,10 @@ export interface PixelReaderOptions {
 /** Reads images as the small pictures that duplicates are told by; those that cannot be decoded are left out. */
 export function pixelReader({ images, maxPixels, progress }: PixelReaderOptions): ReadPixels {
   const side = { width: comparedSide, height: comparedSide };
-  const decoder = createDecoder({ ...side, fit: 'fill', kernel: 'linear', maxPixels });
+  const decoder = createDecoder({
+    geometry: resizeTo({ ...side, fit: 'fill', kernel: 'linear' }),
+    maxPixels,
+  });
   return async (rows) => {
     // Files are read one by one ahead of the decoder, not all at once.
     const inTurn = pLimit(4 * availableParallelism());

@@ -107,7 +107,7 @@ async function build(flags: BuildFlags): Promise<void> {
   try {
     const report = await buildIndex({
       dataset,
-      decoder: createDecoder({ ...encoder.input, maxPixels: flags.maxPixels }),
+      decoder: createDecoder({ geometry: encoder.input.geometry, maxPixels: flags.maxPixels }),
       encoder,
       inference,
       inFlight,

@@ -86,7 +86,7 @@ async function embedWith(
     setup: { encoderDir, indexDir: undefined, threads, search: 'exact' },
     ...{ workers, maxBatch, maxQueue: inFlight },
   });
-  const decoder = createDecoder({ ...encoder.input, maxPixels });
+  const decoder = createDecoder({ geometry: encoder.input.geometry, maxPixels });
   try {
     const embedded: EmbeddedDataset[] = [];
     for (const dataset of datasets) {

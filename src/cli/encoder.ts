@@ -2,8 +2,8 @@ import { basename, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addEncoder } from '../encoder/add/add-encoder.js';
 import { readEncoderManifest } from '../encoder/load.js';
-import { encoderManifestSchema } from '../encoder/manifest.js';
-import type { EncoderManifest } from '../encoder/manifest.js';
+import { encoderManifestSchema, type EncoderManifest } from '../encoder/manifest.js';
+import { describeGeometry, fits, kernels, type Fit, type Kernel } from '../image/geometry.js';
 import { numberAbove } from './options.js';
 
 interface AddFlags {
@@ -15,8 +15,8 @@ interface AddFlags {
   readonly token?: 'cls' | 'mean';
   readonly scale: number;
   readonly channels: 'rgb' | 'bgr';
-  readonly fit: EncoderManifest['input']['fit'];
-  readonly kernel: EncoderManifest['input']['kernel'];
+  readonly fit: Fit;
+  readonly kernel: Kernel;
   readonly name?: string;
   readonly encoderVersion: string;
   readonly licence: string;
@@ -43,7 +43,6 @@ Example:
 `;
 
 function addCommand(): Command {
-  const { fit, kernel } = encoderManifestSchema.shape.input.shape;
   const command = new Command('add')
     .description('wrap an ONNX encoder made elsewhere, prove it on a run, and write models/NAME')
     .argument('<path>', 'the .onnx file')
@@ -69,8 +68,8 @@ function addCommand(): Command {
       .argParser(numberAbove(0))
       .default(255),
     new Option('--channels <order>', 'of its input').choices(['rgb', 'bgr']).default('rgb'),
-    new Option('--fit <fit>', 'how an image is made to fit').choices(fit.options).default('cover'),
-    new Option('--kernel <kernel>', 'how it is resized').choices(kernel.options).default('cubic'),
+    new Option('--fit <fit>', 'how an image is made to fit').choices(fits).default('cover'),
+    new Option('--kernel <kernel>', 'how it is resized').choices(kernels).default('cubic'),
     new Option('--name <name>', "name (default: --out's, or the file's)").argParser(parseName),
     new Option('--encoder-version <version>', 'its version').default('1.0.0'),
     new Option('--licence <name>', 'its licence').default('unknown'),
@@ -119,7 +118,7 @@ function print(manifest: EncoderManifest, json = false): void {
   const lines = {
     encoder: `${name} ${version} (${licence})`,
     file: `${file} (${format}), sha256 ${sha256}`,
-    input: `${input.name}: ${input.width} x ${input.height}, fit ${input.fit}, kernel ${input.kernel}`,
+    input: `${input.name}: ${input.width} x ${input.height}, ${describeGeometry(input.geometry)}`,
     output: `${output.name}: ${output.dimension} values, unit length`,
     'trained on': trainedOn.length === 0 ? 'not said' : trainedOn.join(', '),
     ...Object.fromEntries(Object.entries(metrics).map(([key, value]) => [key, String(value)])),

@@ -69,7 +69,7 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
     onBatch: options.onBatch,
     onRestart: options.onRestart,
   });
-  const decoder = createDecoder({ ...encoder.input, maxPixels: options.maxPixels });
+  const decoder = createDecoder({ geometry: encoder.input.geometry, maxPixels: options.maxPixels });
   return { index, encoder, calibration, decoder, inference };
 }
 

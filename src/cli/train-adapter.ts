@@ -77,7 +77,7 @@ const imagesToProve = 8;
 
 async function filesOf(options: FilesOptions): Promise<Readonly<Record<string, Uint8Array | string>>> {
   const { config, hash, text, backbone, data, trained } = options;
-  const { manifest, size } = backbone;
+  const { manifest, size, fit, kernel } = backbone;
   const { adapter } = trained;
   const model = attachAdapter({ model: backbone.model, manifest, adapter });
   const count = Math.min(imagesToProve, data.plain.count);
@@ -91,7 +91,7 @@ async function filesOf(options: FilesOptions): Promise<Readonly<Record<string, U
     licence: config.licence ?? manifest.licence,
     trainedOn: [...new Set([...manifest.trainedOn, data.name])],
     model,
-    input: { size, fit: manifest.input.fit, kernel: manifest.input.kernel },
+    input: { size, fit, kernel },
     dimension,
     metrics: trained.metrics,
     config: { text, hash },

@@ -1,4 +1,34 @@
 import { z } from 'zod';
+import { fits, geometrySchema, kernels, outputSize, resizeTo, type Geometry } from '../image/geometry.js';
+
+/** `fit` and `kernel` are the short way to say a geometry that resizes to the width and height and does no more. */
+const inputSchema = z
+  .strictObject({
+    name: z.string().min(1),
+    width: z.int().min(1).max(4096),
+    height: z.int().min(1).max(4096),
+    geometry: geometrySchema.optional(),
+    fit: z.enum(fits).optional(),
+    kernel: z.enum(kernels).optional(),
+  })
+  .transform(({ name, width, height, geometry, fit, kernel }, context) => {
+    const input = (whole: Geometry) => ({ name, width, height, geometry: whole });
+    if (geometry === undefined) {
+      if (fit !== undefined && kernel !== undefined) return input(resizeTo({ width, height, fit, kernel }));
+      return refuse(context, 'geometry', 'Expected a geometry, or fit and kernel');
+    }
+    if (fit !== undefined || kernel !== undefined) {
+      return refuse(context, 'geometry', 'Expected fit and kernel inside the geometry, and not beside it');
+    }
+    const size = outputSize(geometry);
+    if (size.width === width && size.height === height) return input(geometry);
+    return refuse(context, 'geometry', `Expected a geometry that gives ${width} x ${height} pixels`);
+  });
+
+function refuse(context: z.RefinementCtx, path: string, message: string): never {
+  context.addIssue({ code: 'custom', path: [path], message });
+  return z.NEVER;
+}
 
 /** `models/<name>/encoder.json`: what is needed to serve the model file beside it. */
 export const encoderManifestSchema = z.strictObject({
@@ -9,13 +39,7 @@ export const encoderManifestSchema = z.strictObject({
   file: z.string().min(1),
   /** Of `file`, lower-case hex. For tfjs: of model.json followed by its weight shards in manifest order. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  input: z.strictObject({
-    name: z.string().min(1),
-    width: z.int().min(1).max(4096),
-    height: z.int().min(1).max(4096),
-    fit: z.enum(['fill', 'cover', 'contain']),
-    kernel: z.enum(['nearest', 'linear', 'cubic', 'mitchell', 'lanczos2', 'lanczos3']),
-  }),
+  input: inputSchema,
   output: z.strictObject({ name: z.string().min(1), dimension: z.int().min(1).max(65536) }),
   /** Names of the datasets it was trained on, in words. */
   trainedOn: z.array(z.string()),

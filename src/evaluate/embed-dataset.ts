@@ -42,7 +42,7 @@ export async function embedDataset(options: EmbedDatasetOptions): Promise<Embedd
   progress.start({ name: 'embed', total: dataset.size, unit: 'images' });
   const embedded = embedImages(dataset.images(), {
     decoder,
-    geometry: encoder.input,
+    geometry: encoder.input.geometry,
     inference,
     cache: noCache,
     inFlight,

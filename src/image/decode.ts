@@ -1,21 +1,17 @@
 import { availableParallelism } from 'node:os';
 import pLimit from 'p-limit';
-import sharp from 'sharp';
-import type { Sharp, SharpInput, SharpOptions } from 'sharp';
 import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
 import { mayBeWhole } from './completeness.js';
 import type { ImageContent } from './dataset/dataset.js';
 import { requireFormat } from './format.js';
 import type { ImageFormat } from './format.js';
+import { outputSize, type Geometry, type Size } from './geometry.js';
 import { decodePlainPng } from './plain-png.js';
+import { sharp, type Sharp, type SharpInput, type SharpOptions } from './sharp.js';
 
 export interface DecoderOptions {
-  readonly width: number;
-  readonly height: number;
-  /** `fill` stretches, `cover` keeps the middle, `contain` pads with black. */
-  readonly fit: 'fill' | 'cover' | 'contain';
-  readonly kernel: 'nearest' | 'linear' | 'cubic' | 'mitchell' | 'lanczos2' | 'lanczos3';
+  readonly geometry: Geometry;
   /** Of the encoded image, by its header; 50 million unless told. */
   readonly maxPixels?: number | undefined;
 }
@@ -34,11 +30,6 @@ export interface Decoder {
 /** Enough to keep every core busy; the rest wait as compressed bytes, which are smaller than pixels. */
 const decodesAtOnce = 2 * availableParallelism();
 
-/** The only loaders left open in this process: SVG, raw formats and files by name stay shut even if a check fails. */
-const loaders = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif', 'Tiff'].map(
-  (name) => `VipsForeignLoad${name}Buffer`,
-);
-
 const white = { r: 255, g: 255, b: 255 };
 const black = { r: 0, g: 0, b: 0 };
 
@@ -51,15 +42,9 @@ const formatNames = {
   tiff: 'TIFF',
 } as const;
 
-/** Makes the one decoder that build, evaluate and the server share; it also sets sharp up for this process. */
-export function createDecoder(options: DecoderOptions): Decoder {
-  const { width, height, fit, kernel, maxPixels = 50_000_000 } = options;
-  // Every image is new and small work: a cache only holds memory, and threads come from having many images at once.
-  sharp.cache(false);
-  sharp.concurrency(1);
-  sharp.block({ operation: ['VipsForeignLoad'] });
-  sharp.unblock({ operation: loaders });
-
+/** Makes the one decoder that build, evaluate and the server share. */
+export function createDecoder({ geometry, maxPixels = 50_000_000 }: DecoderOptions): Decoder {
+  const { width, height } = outputSize(geometry);
   const inTurn = pLimit(decodesAtOnce);
   const opening: SharpOptions = {
     autoOrient: true,
@@ -68,14 +53,19 @@ export function createDecoder(options: DecoderOptions): Decoder {
     failOn: 'error',
   };
 
-  const fitted = (input: SharpInput, more?: SharpOptions): Sharp =>
-    // Where the size is right already libvips adds no resize stage.
-    sharp(input, { ...opening, ...more }).resize({ width, height, fit, kernel, background: black });
+  const fitted = async (input: SharpInput, more?: SharpOptions): Promise<Sharp> => {
+    const image = sharp(input, { ...opening, ...more });
+    if (geometry.resize !== 'none') return resized(image, geometry);
+    const { autoOrient } = await image.metadata();
+    return middleOf(image, { from: autoOrient, size: { width, height } });
+  };
 
   async function decodeFile(bytes: Uint8Array, signal: Cancellation | undefined): Promise<Uint8Array> {
     const format = requireFormat(bytes);
     if (format === 'png') {
-      const pixels = decodePlainPng(bytes, { width, height });
+      const pixels = keeps(geometry, { width, height })
+        ? decodePlainPng(bytes, { width, height })
+        : undefined;
       if (pixels !== undefined) return pixels;
     }
     if (!mayBeWhole(format, bytes)) throw damaged(format);
@@ -84,7 +74,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       try {
         return mayHold16Bits(format, bytes) && (await isProfiled16Bit(bytes, opening))
           ? await decodeProfiled16Bit(bytes)
-          : await toPixels(fitted(bytes).flatten({ background: white }));
+          : await toPixels((await fitted(bytes)).flatten({ background: white }));
       } catch (error) {
         throw asImageError(error, format, maxPixels);
       }
@@ -96,7 +86,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
    * the P3 is turned into sRGB, still 16 bits deep, before alpha and depth are dropped.
    */
   async function decodeProfiled16Bit(bytes: Uint8Array): Promise<Uint8Array> {
-    const { data, info } = await fitted(bytes)
+    const { data, info } = await (
+      await fitted(bytes)
+    )
       .toColourspace('rgb16')
       .withIccProfile('srgb')
       .raw({ depth: 'ushort' })
@@ -125,8 +117,10 @@ export function createDecoder(options: DecoderOptions): Decoder {
         `Expected ${content.width} x ${content.height} RGB pixels but received ${pixels.length} bytes`,
       );
     }
-    if (content.width === width && content.height === height) return new Uint8Array(pixels);
-    return toPixels(fitted(pixels, { raw: { width: content.width, height: content.height, channels: 3 } }));
+    if (keeps(geometry, content)) return new Uint8Array(pixels);
+    return toPixels(
+      await fitted(pixels, { raw: { width: content.width, height: content.height, channels: 3 } }),
+    );
   }
 
   return {
@@ -135,6 +129,42 @@ export function createDecoder(options: DecoderOptions): Decoder {
       return content.kind === 'file' ? decodeFile(content.bytes, signal) : decodePixels(content);
     },
   };
+}
+
+/** Where the size is right already libvips adds no resize stage. */
+function resized(image: Sharp, { resize, crop, fit, kernel }: Geometry): Sharp {
+  if (resize === 'none') return image;
+  const { width, height, ...rest } =
+    'width' in resize
+      ? { ...resize, fit: fit ?? 'fill' }
+      : // The middle of a picture is the middle of its middle square, so a long one is never enlarged whole.
+        { width: resize.shortestEdge, height: resize.shortestEdge, fit: 'cover' as const };
+  const whole = image.resize({ width, height, ...rest, kernel, background: black });
+  return crop === undefined ? whole : middleOf(whole, { from: { width, height }, size: crop });
+}
+
+/** The middle of an image of size `from`; where that has too little, black about it. */
+function middleOf(image: Sharp, { from, size }: { readonly from: Size; readonly size: Size }): Sharp {
+  const [x, y] = [span(from.width, size.width), span(from.height, size.height)];
+  return image
+    .extract({ left: x.start, top: y.start, width: x.kept, height: y.kept })
+    .extend({ left: x.before, right: x.after, top: y.before, bottom: y.after, background: black });
+}
+
+/** Which part of `length` is kept so that `wanted` are left, and how many are added before and after it. */
+function span(length: number, wanted: number) {
+  const kept = Math.min(length, wanted);
+  const before = Math.floor((wanted - kept) / 2);
+  return { start: Math.round((length - kept) / 2), kept, before, after: wanted - kept - before };
+}
+
+/** Whether an image of this size keeps its pixels. */
+function keeps(geometry: Geometry, { width, height }: Size): boolean {
+  const { resize } = geometry;
+  const same = (size: Size) => size.width === width && size.height === height;
+  if (!same(outputSize(geometry))) return false;
+  if (resize === 'none') return true;
+  return 'width' in resize ? same(resize) : Math.min(width, height) === resize.shortestEdge;
 }
 
 /** Cheap and never wrong with a no: only these formats go beyond 8 bits, and a PNG says so in its header. */

@@ -1,16 +1,11 @@
-import sharp from 'sharp';
 import type { ImageContent } from './dataset/dataset.js';
-
-export interface ImageSize {
-  readonly width: number;
-  readonly height: number;
-}
+import type { Size } from './geometry.js';
+import { sharp } from './sharp.js';
 
 /**
- * Width and height of an image that is turned upright, from its header alone; undefined where that cannot be read. Only
- * for what a decoder was made before: it shuts the loaders that no image may reach.
+ * Width and height of an image that is turned upright, from its header alone; undefined where that cannot be read.
  */
-export async function uprightSize(content: ImageContent | Uint8Array): Promise<ImageSize | undefined> {
+export async function uprightSize(content: ImageContent | Uint8Array): Promise<Size | undefined> {
   if (!(content instanceof Uint8Array) && content.kind === 'pixels') {
     return content.width > 0 && content.height > 0 ? content : undefined;
   }

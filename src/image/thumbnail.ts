@@ -1,7 +1,8 @@
-import sharp from 'sharp';
 import { createDecoder } from './decode.js';
 import type { ImageContent } from './dataset/dataset.js';
-import { uprightSize, type ImageSize } from './size.js';
+import { resizeTo, type Size } from './geometry.js';
+import { sharp } from './sharp.js';
+import { uprightSize } from './size.js';
 
 /**
  * A WebP of at most `side` x `side` pixels, in the image's own proportions and upright, as the decoder sees it. Images
@@ -10,12 +11,11 @@ import { uprightSize, type ImageSize } from './size.js';
  */
 export async function makeThumbnail(content: ImageContent | Uint8Array, side: number): Promise<Uint8Array> {
   const square = { width: side, height: side };
-  // Made first: a decoder shuts the loaders that no image may reach.
-  const opening = createDecoder({ ...square, fit: 'contain', kernel: 'lanczos3' });
   const original = await uprightSize(content);
   if (original === undefined) {
     // What is wrong is the decoder's to say.
-    return toWebp(await opening.decode(content), square, false);
+    const geometry = resizeTo({ ...square, fit: 'contain', kernel: 'lanczos3' });
+    return toWebp(await createDecoder({ geometry }).decode(content), square, false);
   }
   const factor = side / Math.max(original.width, original.height);
   const enlarge = factor >= 2;
@@ -24,16 +24,22 @@ export async function makeThumbnail(content: ImageContent | Uint8Array, side: nu
     width: Math.max(1, Math.round(original.width * scale)),
     height: Math.max(1, Math.round(original.height * scale)),
   };
-  const decoder = createDecoder({ ...size, fit: 'fill', kernel: enlarge ? 'nearest' : 'lanczos3' });
-  return toWebp(await decoder.decode(content), size, enlarge);
+  const geometry = resizeTo({ ...size, fit: 'fill', kernel: enlarge ? 'nearest' : 'lanczos3' });
+  return toWebp(await createDecoder({ geometry }).decode(content), size, enlarge);
 }
 
-async function toWebp(
-  pixels: Uint8Array,
-  { width, height }: ImageSize,
-  lossless: boolean,
-): Promise<Uint8Array> {
+async function toWebp(pixels: Uint8Array, { width, height }: Size, lossless: boolean): Promise<Uint8Array> {
   const image = sharp(pixels, { raw: { width, height, channels: 3 } });
   // Lossy WebP halves the resolution of colour, which shows where one pixel has become many.
   return image.webp(lossless ? { lossless } : { quality: 75 }).toBuffer();
+}
+
+/** uint8 RGB pixels `[height, width, 3]` as a PNG file. */
+export function encodePng(
+  pixels: Uint8Array | Uint8ClampedArray,
+  { width, height }: Size,
+): Promise<Uint8Array> {
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
 }

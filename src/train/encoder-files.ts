@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { markdownTable } from '../domain/markdown-table.js';
 import { encoderManifestSchema, type EncoderManifest } from '../encoder/manifest.js';
+import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';
 import type { Figures } from './loop.js';
 
 export interface EncoderFilesOptions {
@@ -12,8 +13,8 @@ export interface EncoderFilesOptions {
   readonly model: Uint8Array;
   readonly input: {
     readonly size: number;
-    readonly fit: EncoderManifest['input']['fit'];
-    readonly kernel: EncoderManifest['input']['kernel'];
+    readonly fit: Fit;
+    readonly kernel: Kernel;
   };
   readonly dimension: number;
   readonly metrics: Figures;
@@ -31,13 +32,14 @@ export interface EncoderFilesOptions {
 /** The files of `models/NAME`: the encoder and its manifest, a model card, the config and the figures of every epoch. */
 export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<string, Uint8Array | string>> {
   const { name, version, licence, trainedOn, model, input, dimension, metrics, config, history } = options;
+  const size = { width: input.size, height: input.size };
   const manifest: EncoderManifest = encoderManifestSchema.parse({
     name,
     version,
     format: 'onnx',
     file: 'encoder.onnx',
     sha256: createHash('sha256').update(model).digest('hex'),
-    input: { name: 'pixels', width: input.size, height: input.size, fit: input.fit, kernel: input.kernel },
+    input: { name: 'pixels', ...size, geometry: resizeTo({ ...size, fit: input.fit, kernel: input.kernel }) },
     output: { name: 'embeddings', dimension },
     trainedOn: [...trainedOn],
     metrics,

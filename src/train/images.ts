@@ -1,7 +1,8 @@
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
 import type { Progress } from '../build/progress.js';
 import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
-import { createDecoder, type DecoderOptions } from '../image/decode.js';
+import { createDecoder } from '../image/decode.js';
+import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';
 import { uprightSize } from '../image/size.js';
 
 /** The images of a dataset, decoded once and held in memory that worker threads share. */
@@ -20,7 +21,9 @@ export interface DecodedImages {
   readonly rejected: readonly { readonly id: string; readonly code: ErrorCode; readonly message: string }[];
 }
 
-export interface DecodeImagesOptions extends Pick<DecoderOptions, 'fit' | 'kernel'> {
+export interface DecodeImagesOptions {
+  readonly fit: Fit;
+  readonly kernel: Kernel;
   readonly dataset: Dataset;
   /** They are stored as `side` x `side`. */
   readonly side: number;
@@ -42,7 +45,7 @@ export async function decodeImages(options: DecodeImagesOptions): Promise<Decode
   const imageBytes = side * side * 3;
   const pixels = allocate(dataset.size, imageBytes);
   const all = new Uint8Array(pixels);
-  const decoder = createDecoder({ width: side, height: side, fit, kernel });
+  const decoder = createDecoder({ geometry: resizeTo({ width: side, height: side, fit, kernel }) });
   const kept: { readonly id: string; readonly label: string }[] = [];
   const rejected: { id: string; code: ErrorCode; message: string }[] = [];
   const small: string[] = [];

@@ -1,4 +1,4 @@
-import { encodePng } from '../image/png.js';
+import { encodePng } from '../image/thumbnail.js';
 import type { Pixels } from './augment/pixels.js';
 import { resized } from './augment/resized-crop.js';
 import { createViewMaker, type BatchViewsOptions } from './batch-views.js';

@@ -8,7 +8,7 @@ export function buildOptions(
 ): BuildIndexOptions {
   return {
     dataset: pixelDataset({ count: 60 }),
-    decoder: createDecoder(pixelEncoder.input),
+    decoder: createDecoder({ geometry: pixelEncoder.input.geometry }),
     encoder: pixelEncoder,
     inference: createPixelInference(),
     inFlight: 16,

@@ -11,7 +11,12 @@ export const pixelEncoder: EncoderManifest = {
   format: 'onnx',
   file: 'encoder.onnx',
   sha256: createHash('sha256').update('pixels').digest('hex'),
-  input: { name: 'pixels', width: 2, height: 2, fit: 'fill', kernel: 'nearest' },
+  input: {
+    name: 'pixels',
+    width: 2,
+    height: 2,
+    geometry: { resize: { width: 2, height: 2 }, fit: 'fill', kernel: 'nearest' },
+  },
   output: { name: 'embeddings', dimension: 12 },
   trainedOn: ['drawn (train)'],
   metrics: {},

@@ -57,7 +57,11 @@ describe('nearvote encoder', () => {
     expect(manifest).toMatchObject({
       name: 'foreign',
       version: '1.0.0',
-      input: { width: 6, height: 4, fit: 'cover', kernel: 'lanczos3' },
+      input: {
+        width: 6,
+        height: 4,
+        geometry: { resize: { width: 6, height: 4 }, fit: 'cover', kernel: 'lanczos3' },
+      },
       trainedOn: ['one', 'two'],
       licence: 'MIT',
     });

@@ -15,7 +15,7 @@ export interface SmallIndexOptions {
 export async function writeSmallIndex({ root, encoderDir, images }: SmallIndexOptions): Promise<void> {
   const encoder = await loadEncoder(encoderDir, { threads: 1 });
   const { name, version, sha256, input, output } = encoder.manifest;
-  const decoder = createDecoder(input);
+  const decoder = createDecoder({ geometry: input.geometry });
   const pixels = await Promise.all(images.map(({ bytes }) => decoder.decode(bytes)));
   const { values } = await encoder.embed(Buffer.concat(pixels), images.length);
   await encoder.close();

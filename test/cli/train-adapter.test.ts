@@ -86,7 +86,7 @@ describe('nearvote train --backbone', () => {
     const encoder = await loadEncoder(dir, { threads: 1 });
     expect(encoder.manifest).toMatchObject({
       name: 'blue',
-      input: { width: 8, height: 8, fit: 'fill' },
+      input: { width: 8, height: 8, geometry: { fit: 'fill' } },
       output: { dimension: 4 },
       trainedOn: ['colours', 'folder'],
       licence: 'MIT',

@@ -10,7 +10,7 @@ describe('the encoder that is shipped', () => {
     expect(await readEncoderManifest(dir)).toMatchObject({
       name: 'cifar10-compact',
       format: 'onnx',
-      input: { width: 32, height: 32, fit: 'fill' },
+      input: { width: 32, height: 32, geometry: { fit: 'fill', kernel: 'cubic' } },
       output: { dimension: 256 },
       trainedOn: ['cifar10 (train)'],
       licence: 'Apache-2.0',

@@ -14,7 +14,9 @@ async function parityFolder(changes: object = {}): Promise<string> {
   return dir;
 }
 
-const tinyInput = { name: 'pixels', width: 8, height: 8, fit: 'fill', kernel: 'cubic' };
+const tinySize = { name: 'pixels', width: 8, height: 8 };
+const tinyInput = { ...tinySize, fit: 'fill', kernel: 'cubic' };
+const tinyGeometry = { resize: { width: 8, height: 8 }, fit: 'fill', kernel: 'cubic' };
 
 describe("an encoder's manifest", () => {
   it('says that there is no folder, or no manifest in it', async () => {
@@ -43,6 +45,13 @@ describe("an encoder's manifest", () => {
   it.each([
     [{ input: { ...tinyInput, width: '8' } }, 'input.width'],
     [{ input: { ...tinyInput, fit: 'stretch' } }, 'input.fit'],
+    [{ input: { ...tinyInput, fit: undefined } }, 'input.geometry'],
+    [{ input: { ...tinyInput, geometry: tinyGeometry } }, 'input.geometry'],
+    [
+      { input: { ...tinySize, geometry: { ...tinyGeometry, crop: { width: 7, height: 8 } } } },
+      'input.geometry',
+    ],
+    [{ input: { ...tinySize, geometry: { ...tinyGeometry, kernel: 'box' } } }, 'input.geometry.kernel'],
     [{ output: { name: 'embeddings', dimension: 0 } }, 'output.dimension'],
     [{ sha256: 'ABC' }, 'sha256'],
     [{ name: '../elsewhere' }, 'name'],
@@ -55,6 +64,20 @@ describe("an encoder's manifest", () => {
       code: 'encoder_invalid',
       message: expect.stringMatching(new RegExp(`encoder\\.json: .*${field}`)) as string,
     });
+  });
+});
+
+describe('the geometry of a manifest', () => {
+  it('is what fit and kernel say where there is no other', async () => {
+    const { input } = await readEncoderManifest(await parityFolder({ input: tinyInput }));
+    expect(input).toEqual({ ...tinySize, geometry: tinyGeometry });
+  });
+
+  it('is read whole, and survives being written and read again', async () => {
+    const geometry = { resize: { shortestEdge: 9 }, crop: { width: 8, height: 8 }, kernel: 'linear' };
+    const first = await readEncoderManifest(await parityFolder({ input: { ...tinySize, geometry } }));
+    expect(first.input.geometry).toEqual(geometry);
+    expect(await readEncoderManifest(await parityFolder({ input: first.input }))).toEqual(first);
   });
 });
 

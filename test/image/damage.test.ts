@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { createDecoder } from '../../src/image/decode.js';
 import { farthestFrom, scene, solid } from './drawing.js';
+import { decoderTo } from './decoder-to.js';
 import { pngChunk, pngFile, pngHeader } from './png-by-hand.js';
 
-const fill = createDecoder({ width: 32, height: 32, fit: 'fill', kernel: 'lanczos3' });
-const cover = createDecoder({ width: 64, height: 64, fit: 'cover', kernel: 'cubic' });
+const fill = decoderTo({ width: 32, height: 32, fit: 'fill', kernel: 'lanczos3' });
+const cover = decoderTo({ width: 64, height: 64, fit: 'cover', kernel: 'cubic' });
 const tall = () => scene({ width: 120, height: 400 });
 
 const files = [

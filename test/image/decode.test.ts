@@ -3,14 +3,14 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { createCancellation } from '../../src/domain/cancellation.js';
 import { NearvoteError } from '../../src/domain/errors.js';
-import { createDecoder } from '../../src/image/decode.js';
-import type { DecoderOptions } from '../../src/image/decode.js';
+import { decoderTo } from './decoder-to.js';
 import { farthestFrom, pixelAt, quarters, scene, scenePixels, solid } from './drawing.js';
 import type { Colour, Quarters } from './drawing.js';
 import { pngChunk, pngFile, pngHeader } from './png-by-hand.js';
 
+type DecoderOptions = Parameters<typeof decoderTo>[0];
 const decoder = (options: Partial<DecoderOptions> = {}) =>
-  createDecoder({ width: 8, height: 8, fit: 'fill', kernel: 'lanczos3', ...options });
+  decoderTo({ width: 8, height: 8, fit: 'fill', kernel: 'lanczos3', ...options });
 const decode = (content: Uint8Array, options?: Partial<DecoderOptions>) => decoder(options).decode(content);
 
 const colour: Colour = [230, 20, 30];

@@ -15,7 +15,7 @@ describe('an encoder that recipes/train_supcon_torch.py wrote', () => {
     await encoder.close();
     expect(encoder.manifest).toMatchObject({
       name: 'torch-tiny',
-      input: { width: 32, height: 32, fit: 'fill', kernel: 'cubic' },
+      input: { width: 32, height: 32, geometry: { fit: 'fill', kernel: 'cubic' } },
       output: { dimension: 24 },
       trainedOn: ['cifar10 (train)'],
       licence: 'Apache-2.0',

@@ -4,7 +4,7 @@ import sharp from 'sharp';
 
 import { createClassifier, type Classifier } from '../../src/classify.js';
 import type { Example } from '../../src/domain/decision.js';
-import { createDecoder } from '../../src/image/decode.js';
+import { decoderTo } from '../image/decoder-to.js';
 import type { Inference } from '../../src/inference/inference.js';
 import type { Calibration } from '../../src/vote/calibration.js';
 
@@ -45,7 +45,7 @@ const colourInference: Inference = {
 /** The real classifier and the real decoder over an embedding that a test can read. */
 export function createColourClassifier(calibration?: Calibration): Classifier {
   return createClassifier({
-    decoder: createDecoder({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
+    decoder: decoderTo({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
     inference: colourInference,
     index: { name: 'colours', version: '1', examples },
     encoder: { name: 'mean-colour', version: '2', dimension: 3 },

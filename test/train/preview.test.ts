@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createDecoder } from '../../src/image/decode.js';
+import { decoderTo } from '../image/decoder-to.js';
 import { contactSheet } from '../../src/train/contact-sheet.js';
 import { drawPreview } from '../../src/train/preview.js';
 import { createSampler } from '../../src/train/sampler.js';
@@ -35,7 +35,7 @@ describe('the preview', () => {
     const png = await drawPreview({ views, sampler, rows: 2, columns: 3 });
     // 9 times as large: 90 pixels for an image of 10 x 10.
     const [width, height] = [4 + 90 + 12 + 3 * 90 + 2 * 4 + 4, 4 + 2 * (90 + 4)];
-    const pixels = await createDecoder({ width, height, fit: 'fill', kernel: 'nearest' }).decode(png);
+    const pixels = await decoderTo({ width, height, fit: 'fill', kernel: 'nearest' }).decode(png);
     const stored = new Uint8Array(views.images.pixels);
     for (const [row, image] of sampler.batch({ epoch: 0, step: 0 }).slice(0, 2).entries()) {
       for (let x = 0; x < 10; x++) {

@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import { z } from 'zod';
 import { NearvoteError } from '../../domain/errors.js';
 import { decodeModel } from '../../onnx/model.js';
+import type { Fit, Kernel } from '../../image/geometry.js';
 import { encoderManifestSchema } from '../manifest.js';
 import type { EncoderManifest } from '../manifest.js';
 import { readEncoderFile, sha256Of } from '../model-file.js';
@@ -19,8 +20,8 @@ export interface AddEncoderOptions extends WrapOptions {
   readonly force: boolean;
   readonly name: string;
   readonly version: string;
-  readonly fit: EncoderManifest['input']['fit'];
-  readonly kernel: EncoderManifest['input']['kernel'];
+  readonly fit: Fit;
+  readonly kernel: Kernel;
   readonly licence: string;
   readonly trainedOn: readonly string[];
 }

@@ -4,20 +4,24 @@ import { readEncoderManifest } from '../../encoder/load.js';
 import type { EncoderManifest } from '../../encoder/manifest.js';
 import { readEncoderFile, sha256Of } from '../../encoder/model-file.js';
 import { openOnnxEncoder } from '../../encoder/onnx-runtime.js';
+import { describeGeometry, type Fit, type Kernel } from '../../image/geometry.js';
 
 /** A frozen encoder, and its model for the adapter to be written behind. */
 export interface Backbone {
   readonly manifest: EncoderManifest;
   /** Of a side of the square images that it takes. */
   readonly size: number;
+  /** How images are resized to it. */
+  readonly fit: Fit;
+  readonly kernel: Kernel;
   readonly model: Uint8Array;
   readonly encoder: Encoder;
 }
 
 /**
  * Opens an encoder's folder as a backbone.
- * @throws NearvoteError `encoder_missing`, `encoder_invalid`, or `encoder_unsupported` where it is not ONNX or its images
- * are not square
+ * @throws NearvoteError `encoder_missing`, `encoder_invalid`, or `encoder_unsupported` where it is not ONNX, its images
+ * are not square, or they are cropped after they are resized
  */
 export async function openBackbone(
   dir: string,
@@ -38,6 +42,13 @@ export async function openBackbone(
       `Expected a backbone of square images, as views are, but ${name} takes ${input.width} x ${input.height}`,
     );
   }
+  const { crop, fit, kernel } = input.geometry;
+  if (crop !== undefined || fit === undefined) {
+    throw new NearvoteError(
+      'encoder_unsupported',
+      `Expected a backbone whose images are resized and no more but those of ${name} have ${describeGeometry(input.geometry)}`,
+    );
+  }
   const model = await readEncoderFile(dir, file);
   if (sha256Of([model]) !== manifest.sha256) {
     throw new NearvoteError(
@@ -46,5 +57,5 @@ export async function openBackbone(
     );
   }
   const encoder = await openOnnxEncoder({ manifest, bytes: model, threads });
-  return { manifest, size: input.width, model, encoder };
+  return { manifest, size: input.width, fit, kernel, model, encoder };
 }

@@ -124,7 +124,12 @@ describe('the folder of an added encoder', () => {
     expect(written).toEqual(manifest);
     expect(manifest).toMatchObject({
       name: 'foreign',
-      input: { name: 'pixels', width, height, fit: 'cover', kernel: 'cubic' },
+      input: {
+        name: 'pixels',
+        width,
+        height,
+        geometry: { resize: { width, height }, fit: 'cover', kernel: 'cubic' },
+      },
       output: { name: 'embeddings', dimension: 4 },
       trainedOn: ['nothing'],
       licence: 'MIT',

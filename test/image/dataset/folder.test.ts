@@ -2,9 +2,9 @@ import { mkdir, rm, symlink, truncate } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createDecoder } from '../../../src/image/decode.js';
 import { openDataset } from '../../../src/image/dataset/open-dataset.js';
 import { farthestFrom, solid } from '../drawing.js';
+import { decoderTo } from '../decoder-to.js';
 import { folderOf, idsOf, listed, removeFoldersAfterEach } from './folders.js';
 
 removeFoldersAfterEach();
@@ -45,7 +45,7 @@ describe('a folder per class', () => {
   it('reads images that decode to what was drawn', async () => {
     const root = await folderOf({ 'red/1.png': await solid([200, 10, 10]).png().toBuffer() });
     const [image] = await listed(await openDataset(root, train));
-    const decoder = createDecoder({ width: 4, height: 4, fit: 'fill', kernel: 'linear' });
+    const decoder = decoderTo({ width: 4, height: 4, fit: 'fill', kernel: 'linear' });
     const content = await image?.read();
     expect(farthestFrom(await decoder.decode(content ?? new Uint8Array()), [200, 10, 10])).toBe(0);
   });
