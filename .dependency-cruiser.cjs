@@ -93,7 +93,7 @@ module.exports = {
     only('onnxruntime', 'onnxruntime-node', '^src/(encoder|train|neighbours/exact)'),
     only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
-    only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/tsne'),
+    only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/page/map'),
     only('yaml', 'yaml', '^src/train/config/read-config'),
     only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
     only('express', 'express|express-rate-limit|multer|helmet', '^src/server/'),

@@ -2,16 +2,22 @@
  * Near-duplicates among CIFAR-10's 50,000 training images, by embedding and by pixels, with what chance gives; and the
  * time and memory of the search.  npx tsx bench/audit-duplicates.ts [CIFAR_FOLDER]
  */
-import { clusters } from '../src/audit/clusters.js';
-import { candidatePairs, duplicatePairs, surroundingNeighbours, type Pair } from '../src/audit/duplicates.js';
+import {
+  candidatePairs,
+  comparedSide,
+  duplicatePairs,
+  pixelCorrelation,
+  surroundingNeighbours,
+  type Pair,
+} from '../src/audit/duplicates.js';
+import { clusters } from '../src/audit/find-duplicates.js';
 import { numberLabels } from '../src/audit/labelling.js';
-import { comparedSide, pixelCorrelation } from '../src/audit/pixel-correlation.js';
 import { searchOthers } from '../src/audit/search-others.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { createDecoder } from '../src/image/decode.js';
 import { resizeTo } from '../src/image/geometry.js';
 import { seededRandom } from './drawn-images.js';
 import { embedCifar } from './embed-cifar.js';
-import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , folder = '../shared/data/cifar10'] = process.argv;
 const quiet = { start: () => undefined, advance: () => undefined, finish: () => undefined };

@@ -3,18 +3,18 @@
  * them, over five seeds.  npx tsx bench/audit.ts [CIFAR_FOLDER]
  */
 import { auditIndex } from '../src/audit/audit-index.js';
-import { classDirections } from '../src/audit/class-directions.js';
-import { ballotsOf } from '../src/audit/ballots.js';
+import { ballotsOf } from '../src/domain/ballots.js';
 import { numberLabels } from '../src/audit/labelling.js';
+import { classDirections } from '../src/audit/mislabelled.js';
 import { searchOthers } from '../src/audit/search-others.js';
 import { sampleRows } from '../src/build/sample-rows.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
 import { queriesOf } from '../src/neighbours/recall.js';
 import { defaultVote } from '../src/vote/rules.js';
 import { vote } from '../src/vote/vote.js';
 import { seededRandom } from './drawn-images.js';
 import { embedCifar } from './embed-cifar.js';
-import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , folder = '../shared/data/cifar10'] = process.argv;
 const seeds = [0, 1, 2, 3, 4];
@@ -73,9 +73,10 @@ async function measure(seed: number, kind: Kind): Promise<Measured> {
   }
   const embeddings = queriesOf(all, indexed);
   const held = rows.subarray(size);
+  const examples = given.map((label, row) => ({ id: String(row), label, source: '' }));
   const audit = await auditIndex({
     name: 'cifar10-test',
-    examples: given.map((label, row) => ({ id: String(row), label, source: '' })),
+    examples,
     embeddings,
     ...{ k: defaultVote.k, vote: defaultVote, seed, threads: 2, progress: quiet },
     test: {
@@ -111,10 +112,10 @@ async function measure(seed: number, kind: Kind): Promise<Measured> {
   const votesOf = async (among: Int32Array | undefined): Promise<(string | undefined)[]> => {
     const queries = queriesOf(all, held);
     const { k } = defaultVote;
-    const lists = await searchOthers({ embeddings, queries, among, k, threads: 2, progress: quiet });
+    const found = await searchOthers({ embeddings, queries, among, k, threads: 2, progress: quiet });
     return Array.from(
       held,
-      (_, query) => vote(ballotsOf({ lists, labels: given, k }, query), defaultVote)[0]?.label,
+      (_, query) => vote(ballotsOf({ found, examples }, query, k), defaultVote)[0]?.label,
     );
   };
   const [whole, left] = [await votesOf(undefined), await votesOf(condensed.kept)];

@@ -4,15 +4,20 @@
  */
 import { fileURLToPath } from 'node:url';
 import { sampleRows } from '../src/build/sample-rows.js';
-import { figuresOf, type ConfidenceFigures } from '../src/evaluate/metrics/confidence.js';
 import { fitCalibration } from '../src/calibrate/fit-calibration.js';
-import { candidateKs, candidateTemperatures } from '../src/calibrate/fit-vote.js';
-import { votesOf, type Neighbourhoods, type Voted } from '../src/calibrate/voted.js';
+import {
+  candidateKs,
+  candidateTemperatures,
+  votesOf,
+  type Neighbourhoods,
+  type Voted,
+} from '../src/calibrate/fit-vote.js';
 import type { Embeddings } from '../src/domain/embeddings.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
 import { bootstrapMean } from '../src/evaluate/metrics/bootstrap.js';
+import { brierScore, figuresOf, type ConfidenceFigures } from '../src/evaluate/metrics/confidence.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
-import { brierScore } from '../src/evaluate/metrics/probability.js';
 import { openIndex } from '../src/neighbours/index-store.js';
 import { openSearcher } from '../src/neighbours/open-searcher.js';
 import type { Calibration, VoteSettings } from '../src/vote/calibration.js';
@@ -21,7 +26,6 @@ import { defaultVote } from '../src/vote/rules.js';
 import { pValueOf, unknownRules, type UnknownRule } from '../src/vote/unknown.js';
 import { embedAll } from './embed-all.js';
 import { median } from './figures.js';
-import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , cifar = '../shared/data/cifar10', textures = '../shared/data/textures'] = process.argv;
 const root = fileURLToPath(new URL('..', import.meta.url));

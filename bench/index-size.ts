@@ -1,17 +1,17 @@
 /* Accuracy against the size of the index, CIFAR-10.  npm run build && npx tsx bench/index-size.ts CIFAR_FOLDER */
 import { fileURLToPath } from 'node:url';
-import { evaluate } from '../src/evaluate/evaluate.js';
-import { embedDataset, type EmbeddedDataset } from '../src/evaluate/embed-dataset.js';
+import { createProgress } from '../src/cli/progress.js';
 import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { readEncoderManifest } from '../src/encoder/load.js';
-import { createDecoder } from '../src/image/decode.js';
+import { embedDataset, type EmbeddedDataset } from '../src/evaluate/embed-dataset.js';
+import { evaluate } from '../src/evaluate/measure-accuracy.js';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
 import { limitPerClass } from '../src/image/dataset/sample.js';
+import { createDecoder } from '../src/image/decode.js';
 import { createInferencePool } from '../src/inference/pool.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
-import { createProgress } from '../src/cli/progress.js';
 import { defaultVote } from '../src/vote/rules.js';
-import { markdownTable } from '../src/domain/markdown-table.js';
 
 const [, , folder = '../shared/data/cifar10'] = process.argv;
 const seeds = [1, 2, 3, 4, 5];

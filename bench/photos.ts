@@ -10,13 +10,13 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { markdownTable } from '../src/domain/markdown-table.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
-import { answersOf } from '../src/evaluate/answers.js';
+import { answersOf } from '../src/evaluate/measure-accuracy.js';
 import { bootstrap, drawAgain, type Interval } from '../src/evaluate/metrics/bootstrap.js';
 import { disagreement, mcnemar } from '../src/evaluate/metrics/mcnemar.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import { embedAll } from './embed-all.js';
-import { markdownTable } from '../src/domain/markdown-table.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const [, , kind = 'adapter', clothing = '../shared/data/clothing', encoder, configFile] = process.argv;

@@ -1,3 +1,4 @@
+import type { Ballot } from './domain/ballots.js';
 import type { Decision, Example, Neighbour } from './domain/decision.js';
 import type { Cancellation } from './domain/cancellation.js';
 import { NearvoteError } from './domain/errors.js';
@@ -6,7 +7,7 @@ import type { Inference, Inferred } from './inference/inference.js';
 import { judge, type Calibration, type VoteSettings } from './vote/calibration.js';
 import { labelSharesOf } from './vote/prior.js';
 import type { VoteRule } from './vote/rules.js';
-import { vote, type Ballot } from './vote/vote.js';
+import { vote } from './vote/vote.js';
 
 interface ClassifyOptions {
   /** Explicit k: larger than the index is an error. Absent: the default, clamped to the index. */

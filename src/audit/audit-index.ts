@@ -1,11 +1,11 @@
 import type { Progress } from '../build/progress.js';
 import { sampleRows } from '../build/sample-rows.js';
+import { ballotsOf } from '../domain/ballots.js';
 import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { NearestRows } from '../neighbours/searcher.js';
 import { vote, type VoteOptions } from '../vote/vote.js';
-import { ballotsOf } from './ballots.js';
 import { condense, type Condensed } from './condense.js';
 import { surroundingNeighbours } from './duplicates.js';
 import {
@@ -15,11 +15,9 @@ import {
   type Leak,
   type ReadPixels,
 } from './find-duplicates.js';
-import { numberLabels } from './labelling.js';
-import { mislabelled } from './mislabelled.js';
-import { overlaps, type Overlap } from './overlap.js';
+import { numberLabels, overlaps, type Overlap } from './labelling.js';
+import { mislabelled, suspicions, type Suspicion } from './mislabelled.js';
 import { searchOthers } from './search-others.js';
-import { suspicions, type Suspicion } from './suspicion.js';
 
 /** Labelled images that the index does not hold, embedded by its encoder. */
 export interface HeldOut {
@@ -72,12 +70,11 @@ export interface Audit {
 export async function auditIndex(options: AuditIndexOptions): Promise<Audit> {
   const { examples, embeddings, k, test, readPixels } = options;
   checkAuditable(options);
-  const labels = examples.map(({ label }) => label);
-  const labelling = numberLabels(labels);
+  const labelling = numberLabels(examples.map(({ label }) => label));
   const depth = Math.max(k, surroundingNeighbours);
   const others = await searchOthers({ ...options, queries: undefined, k: depth });
   const votes = Array.from({ length: others.count }, (_, row) =>
-    vote(ballotsOf({ lists: others, labels, k }, row), options.vote),
+    vote(ballotsOf({ found: others, examples }, row, k), options.vote),
   );
   const predicted = votes.map((scores) => scores[0]?.label ?? '');
   const ranked = suspicions({ embeddings, labelling, votes });
@@ -138,16 +135,15 @@ export function checkAuditable({
 
 async function condenseIndex(options: AuditIndexOptions, lists: NearestRows): Promise<Audit['condensed']> {
   const { examples, k, test, seed } = options;
-  const labels = examples.map(({ label }) => label);
   const voters = firstOf(lists, k);
   const voteAll = (found: NearestRows): string[] =>
     Array.from(
       { length: found.count },
-      (_, query) => vote(ballotsOf({ lists: found, labels, k }, query), options.vote)[0]?.label ?? '',
+      (_, query) => vote(ballotsOf({ found, examples }, query, k), options.vote)[0]?.label ?? '',
     );
   const votes = voteAll(voters);
   const condensed = await condense({
-    labels,
+    labels: examples.map(({ label }) => label),
     order: sampleRows({ size: examples.length, count: examples.length, seed }),
     startPerLabel: k,
     heldOut: voters,

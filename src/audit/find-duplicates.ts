@@ -1,10 +1,14 @@
 import type { Example } from '../domain/decision.js';
 import type { NearestRows } from '../neighbours/searcher.js';
-import { clusters } from './clusters.js';
-import { candidatePairs, duplicatePairs, type DuplicatePair, type Pair } from './duplicates.js';
-import type { DuplicatesFinding, LeakFinding } from './finding.js';
+import {
+  candidatePairs,
+  duplicatePairs,
+  pixelCorrelation,
+  type DuplicatePair,
+  type Pair,
+} from './duplicates.js';
+import type { DuplicatesFinding, LeakFinding } from './findings.js';
 import type { Labelling } from './labelling.js';
-import { pixelCorrelation } from './pixel-correlation.js';
 
 /** Small pictures of some rows, all of one size; a row that cannot be read is left out. */
 export type ReadPixels = (rows: readonly number[]) => Promise<ReadonlyMap<number, Uint8Array>>;
@@ -142,4 +146,36 @@ async function confirm({
     return first === undefined || second === undefined ? undefined : pixelCorrelation(first, second);
   };
   return duplicatePairs({ pairs, labelling, lists, ofRows, correlation });
+}
+
+/**
+ * Groups what links join, directly or through others (union-find, path halving): each group's members ascending,
+ * groups in the order of their first member. What no link names is in no group.
+ */
+export function clusters(links: readonly { readonly a: number; readonly b: number }[]): number[][] {
+  const parents = new Map<number, number>();
+  const rootOf = (member: number): number => {
+    let at = member;
+    for (;;) {
+      const parent = parents.get(at) ?? at;
+      if (parent === at) return at;
+      const grandparent = parents.get(parent) ?? parent;
+      parents.set(at, grandparent);
+      at = grandparent;
+    }
+  };
+  for (const { a, b } of links) {
+    for (const member of [a, b]) if (!parents.has(member)) parents.set(member, member);
+    const [first, second] = [rootOf(a), rootOf(b)];
+    // The smaller leads, so that the outcome does not depend on the order of the links.
+    parents.set(Math.max(first, second), Math.min(first, second));
+  }
+  const groups = new Map<number, number[]>();
+  for (const member of [...parents.keys()].sort((a, b) => a - b)) {
+    const root = rootOf(member);
+    const group = groups.get(root) ?? [];
+    groups.set(root, group);
+    group.push(member);
+  }
+  return [...groups.values()];
 }

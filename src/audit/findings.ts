@@ -1,14 +1,71 @@
 import type { Example } from '../domain/decision.js';
-import type { Audit } from './audit-index.js';
-import type { DroppableFinding, Finding, MislabelledFinding, OverlapFinding } from './finding.js';
-import type { Overlap } from './overlap.js';
-import type { Suspicion } from './suspicion.js';
+import type { Overlap } from './labelling.js';
+import type { Suspicion } from './mislabelled.js';
+
+/** One thing that the neighbours say about the data, a line of JSON. */
+interface Found {
+  /** Of the index's examples that it is about. */
+  readonly ids: readonly string[];
+  /** Of each of `ids`. */
+  readonly labels: readonly string[];
+  /** What to do, for a person to read. */
+  readonly suggestion: string;
+}
+
+/** `score`: log odds of `suggested` against the label, above 0. */
+interface MislabelledFinding extends Found {
+  readonly kind: 'mislabelled';
+  readonly score: number;
+  readonly suggested: string;
+  /** The label's share of the neighbours' vote, and that of `suggested`. */
+  readonly shares: { readonly own: number; readonly suggested: number };
+}
+
+/** `score`: the lowest cosine of the links that join them. Of one label, or `conflicting-duplicates` of several. */
+export interface DuplicatesFinding extends Found {
+  readonly kind: 'duplicates' | 'conflicting-duplicates';
+  readonly score: number;
+}
+
+/** `score`: the highest cosine of the test image to one of `ids`. */
+export interface LeakFinding extends Found {
+  readonly kind: 'leak';
+  readonly score: number;
+  readonly test: { readonly id: string; readonly label: string };
+}
+
+/** `labels` are the two, `ids` is empty. `score`: the symmetric confusion rate. */
+interface OverlapFinding extends Found {
+  readonly kind: 'overlap';
+  readonly score: number;
+}
+
+/** `score`: how many held-out votes it took part in. */
+interface DroppableFinding extends Found {
+  readonly kind: 'droppable';
+  readonly score: number;
+}
+
+export type Finding =
+  MislabelledFinding | DuplicatesFinding | LeakFinding | OverlapFinding | DroppableFinding;
 
 /** Labels that are taken for one another less often than this are merely neighbours. */
 const overlapRate = 0.05;
 
+/** What of an audit becomes findings. */
+interface Audited {
+  /** Most suspicious first. */
+  readonly mislabelled: readonly Suspicion[];
+  readonly duplicates: readonly { readonly finding: DuplicatesFinding }[];
+  /** Undefined without test images. */
+  readonly leaks: readonly { readonly finding: LeakFinding }[] | undefined;
+  readonly overlaps: readonly Overlap[];
+  /** `uses` is how many held-out votes each row took part in. */
+  readonly condensed: { readonly dropped: Int32Array; readonly uses: Int32Array };
+}
+
 /** Everything that an audit found, as it is written to a file: by kind, within a kind what matters most first. */
-export function findingsOf(audit: Audit, examples: readonly Example[]): Finding[] {
+export function findingsOf(audit: Audited, examples: readonly Example[]): Finding[] {
   const { condensed } = audit;
   return [
     ...audit.mislabelled.map((suspicion) => mislabelledFinding(suspicion, examples)),

@@ -1,12 +1,89 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { z } from 'zod';
 import { NearvoteError } from '../domain/errors.js';
 import { syncPath, writeDurably } from '../neighbours/durable-file.js';
 import { lockIndex } from '../neighbours/index-lock.js';
 import { readCurrent } from '../neighbours/index-store.js';
 import { stagingPrefix, writing } from '../neighbours/publish.js';
-import { calibrationSchema, type CalibrationFile } from './calibration-schema.js';
+import { voteRules } from '../vote/rules.js';
+import { unknownRules } from '../vote/unknown.js';
+
+const share = z.number().min(0).max(1);
+
+const isAscending = (values: readonly number[]): boolean =>
+  values.every((value, i) => i === 0 || value > (values[i - 1] ?? NaN));
+const neverFalls = (values: readonly number[]): boolean =>
+  values.every((value, i) => i === 0 || value >= (values[i - 1] ?? NaN));
+
+const confidenceSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('temperature'), slope: z.number().min(0), bias: z.number() }),
+  z
+    .strictObject({
+      kind: z.literal('isotonic'),
+      shares: z.array(share).min(1).refine(isAscending, 'Expected ascending shares'),
+      probabilities: z.array(share).refine(neverFalls, 'Expected probabilities that never fall'),
+    })
+    .refine(({ shares, probabilities }) => shares.length === probabilities.length, {
+      message: 'Expected as many probabilities as shares',
+    }),
+]);
+
+const binsSchema = z
+  .strictObject({
+    edges: z.array(z.number()).refine(isAscending, 'Expected ascending edges'),
+    counts: z.array(z.int().min(0)),
+  })
+  .refine(({ edges, counts }) => counts.length === edges.length + 1, {
+    message: 'Expected one count more than edges',
+  });
+
+const figuresSchema = z.strictObject({
+  accuracy: share,
+  ece: z.number(),
+  brier: z.number(),
+  nll: z.number(),
+  auroc: z.number().nullable(),
+});
+
+/** `index/<name>/calibration.json`. */
+export const calibrationSchema = z.strictObject({
+  schemaVersion: z.literal(1),
+  /** It holds for this version and this encoder alone. */
+  index: z.strictObject({ name: z.string().min(1), version: z.string().min(1) }),
+  encoder: z.strictObject({ name: z.string().min(1), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+  createdAt: z.iso.datetime(),
+  dataset: z.string(),
+  seed: z.int().min(0),
+  /** How many chose k and T, and on how many the rest was fitted. */
+  images: z.strictObject({ vote: z.int().min(0), calibration: z.int().min(1) }),
+  /** Images that are in the index too: over 0 only where it was forced, and then everything here is optimistic. */
+  overlap: z.int().min(0),
+  vote: z.strictObject({
+    rule: z.enum(voteRules),
+    temperature: z.number().positive(),
+    k: z.int().min(1),
+    priorCorrection: z.boolean(),
+  }),
+  confidence: confidenceSchema,
+  unknown: z.strictObject({
+    rule: z.enum(unknownRules),
+    epsilon: z.number().gt(0).lt(1),
+    familiarities: z.array(z.number()).min(1).refine(neverFalls, 'Expected ascending familiarities'),
+    /** What p < epsilon comes to: below it is unknown; null where nothing can be. For people: it decides nothing. */
+    threshold: z.number().nullable(),
+    /** Share of the calibration images that the threshold keeps. */
+    truePositiveRate: share,
+  }),
+  topSimilarity: binsSchema,
+  /** As measured by cross-validation when it was fitted. */
+  figures: z.strictObject({ before: figuresSchema, after: figuresSchema }),
+  /** Which images all of this was fitted on, so that figures measured on the same ones can be told. */
+  fingerprints: z.base64(),
+});
+
+export type CalibrationFile = z.infer<typeof calibrationSchema>;
 
 const calibrationFile = 'calibration.json';
 
@@ -69,4 +146,64 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** What becomes of the calibration beside an index. */
+export type ServedCalibration =
+  | { readonly kind: 'active'; readonly calibration: CalibrationFile }
+  | { readonly kind: 'absent' }
+  /** There is one, and it must not be used; the reason is for a log. */
+  | { readonly kind: 'ignored'; readonly reason: string };
+
+/** The index version and encoder that are to be served. */
+export interface ServedPair {
+  readonly version: string;
+  readonly encoder: { readonly name: string; readonly sha256: string };
+}
+
+/**
+ * The calibration of `index/<name>` where it was fitted for this very pair: another index or encoder has other
+ * similarities. Never throws: a pair without a calibration serves as well.
+ */
+export async function servedCalibration(root: string, pair: ServedPair): Promise<ServedCalibration> {
+  let calibration: CalibrationFile | undefined;
+  try {
+    calibration = await readCalibration(root);
+  } catch (error) {
+    if (!(error instanceof NearvoteError)) throw error;
+    return { kind: 'ignored', reason: error.message };
+  }
+  if (calibration === undefined) return { kind: 'absent' };
+  const { index, encoder } = calibration;
+  if (index.version !== pair.version) {
+    return {
+      kind: 'ignored',
+      reason: `Expected a calibration for index version ${pair.version} but it is for ${index.version}; calibrate again`,
+    };
+  }
+  if (encoder.sha256 !== pair.encoder.sha256) {
+    return {
+      kind: 'ignored',
+      reason: `Expected a calibration for encoder ${pair.encoder.name} with sha256 ${pair.encoder.sha256} but it is for ${encoder.name} with ${encoder.sha256}; calibrate again`,
+    };
+  }
+  return { kind: 'active', calibration };
+}
+
+/** Of an image's sha256: enough that a million images and a million others share none by chance. */
+const bytes = 6;
+
+/** Images as a text in which each can be found again, and from which none can be made: base64 of six bytes each. */
+export function fingerprintsOf(keys: Iterable<Uint8Array>): string {
+  const hex = [...keys].map((key) => Buffer.from(key.subarray(0, bytes)).toString('hex'));
+  // In an order that says nothing.
+  return Buffer.from(hex.sort().join(''), 'hex').toString('base64');
+}
+
+/** Whether an image, by its key, is one of those that the fingerprints were made of. */
+export function recognise(fingerprints: string): (key: Uint8Array) => boolean {
+  const all = Buffer.from(fingerprints, 'base64');
+  const known = new Set<string>();
+  for (let at = 0; at < all.length; at += bytes) known.add(all.toString('hex', at, at + bytes));
+  return (key) => known.has(Buffer.from(key.subarray(0, bytes)).toString('hex'));
 }

@@ -1,9 +1,8 @@
 import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
-import { confidenceRows } from '../evaluate/page/confidence-rows.js';
-import { decimal, withInterval } from '../evaluate/page/words.js';
+import { confidenceRows, decimal, withInterval } from '../evaluate/page/words.js';
 import type { CurveSection, ReportPage, Section } from '../report/section.js';
 import { confidenceOf } from '../vote/confidence.js';
-import type { CalibrationFile } from './calibration-schema.js';
+import type { CalibrationFile } from './calibration-file.js';
 
 export interface CalibrationPageParts {
   readonly calibration: CalibrationFile;

@@ -1,12 +1,11 @@
 import { sampleRows } from '../build/sample-rows.js';
-import type { Confident } from '../evaluate/metrics/probability.js';
+import type { ConfidenceFigures, Confident } from '../evaluate/metrics/confidence.js';
 import { quantileBins } from '../vote/bins.js';
 import type { Calibration, VoteSettings } from '../vote/calibration.js';
-import type { UnknownRule } from '../vote/unknown.js';
+import { keptShareOf, thresholdOf, type UnknownRule, type UnknownTest } from '../vote/unknown.js';
+import type { CalibrationFile } from './calibration-file.js';
 import { fitConfidence, type FittedConfidence } from './fit-confidence.js';
-import { fitUnknown } from './fit-unknown.js';
-import { fitVote } from './fit-vote.js';
-import { votesOf, type Neighbourhoods } from './voted.js';
+import { fitVote, votesOf, type Neighbourhoods } from './fit-vote.js';
 
 export interface FitCalibrationOptions {
   /** How the pair votes without a calibration: what the figures before are of. */
@@ -77,4 +76,95 @@ export async function fitCalibration(
     relabelled: after.filter(({ label }, i) => label !== before[i]?.label).length,
     losses: confidence.losses,
   };
+}
+
+/** A subset drawn by chance keeps the guarantee; more would only make the file larger. */
+const mostFamiliarities = 20_000;
+const decimals = 1e6;
+
+interface FitUnknownOptions {
+  readonly rule: UnknownRule;
+  /** In (0, 1). */
+  readonly epsilon: number;
+  /** A permutation of the numbers of the familiarities, from which a subset is taken where there are too many. */
+  readonly order: ArrayLike<number>;
+}
+
+/** The conformal test from the familiarities of known images that nothing else was fitted on. */
+function fitUnknown(familiarities: readonly number[], options: FitUnknownOptions): UnknownTest {
+  const { rule, epsilon, order } = options;
+  const chosen = Array.from(order)
+    .slice(0, mostFamiliarities)
+    .map((i) => roundDown(familiarities[i] ?? NaN));
+  return { rule, epsilon, familiarities: chosen.sort((a, b) => a - b) };
+}
+
+/**
+ * To six decimals, never up: a calibration image that counts as less familiar than it was makes p-values larger, so
+ * the share of known images rejected stays at most epsilon.
+ */
+export function roundDown(value: number): number {
+  const rounded = Math.floor(value * decimals) / decimals;
+  return rounded > value ? (Math.floor(value * decimals) - 1) / decimals : rounded;
+}
+
+export interface CalibrationOrigin {
+  readonly index: CalibrationFile['index'];
+  readonly encoder: CalibrationFile['encoder'];
+  readonly createdAt: Date;
+  readonly dataset: string;
+  readonly seed: number;
+  /** Images that are in the index too. */
+  readonly overlap: number;
+  /** Of the images that k and T were not chosen on. */
+  readonly figures: { readonly before: ConfidenceFigures; readonly after: ConfidenceFigures };
+  /** As fingerprintsOf makes them, of every image. */
+  readonly fingerprints: string;
+}
+
+/** A fitted calibration as calibration.json holds it. */
+export function describeCalibration(
+  { calibration, images }: FittedCalibration,
+  origin: CalibrationOrigin,
+): CalibrationFile {
+  const { vote, confidence, unknown, topSimilarity } = calibration;
+  const threshold = thresholdOf(unknown);
+  return {
+    schemaVersion: 1,
+    index: origin.index,
+    encoder: origin.encoder,
+    createdAt: origin.createdAt.toISOString(),
+    dataset: origin.dataset,
+    seed: origin.seed,
+    images,
+    overlap: origin.overlap,
+    vote,
+    confidence: copyOf(confidence),
+    unknown: {
+      rule: unknown.rule,
+      epsilon: unknown.epsilon,
+      familiarities: [...unknown.familiarities],
+      threshold: threshold ?? null,
+      truePositiveRate: keptShareOf(unknown, threshold),
+    },
+    topSimilarity: { edges: [...topSimilarity.edges], counts: [...topSimilarity.counts] },
+    figures: { before: headline(origin.figures.before), after: headline(origin.figures.after) },
+    fingerprints: origin.fingerprints,
+  };
+}
+
+function copyOf(confidence: FittedCalibration['calibration']['confidence']): CalibrationFile['confidence'] {
+  return confidence.kind === 'temperature'
+    ? confidence
+    : { ...confidence, shares: [...confidence.shares], probabilities: [...confidence.probabilities] };
+}
+
+function headline({
+  accuracy,
+  ece,
+  brier,
+  nll,
+  auroc,
+}: ConfidenceFigures): CalibrationFile['figures']['after'] {
+  return { accuracy, ece, brier, nll, auroc };
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import pLimit from 'p-limit';
+import { comparedSide } from '../audit/duplicates.js';
 import type { ReadPixels } from '../audit/find-duplicates.js';
-import { comparedSide } from '../audit/pixel-correlation.js';
 import type { Progress } from '../build/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';

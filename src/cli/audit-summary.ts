@@ -1,7 +1,7 @@
 import type { Audit } from '../audit/audit-index.js';
-import { mislabelledTable, overlapTable } from '../audit/audit-tables.js';
+import { mislabelledTable, overlapTable } from '../audit/audit-page.js';
 import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
-import type { Overlap } from '../audit/overlap.js';
+import type { Overlap } from '../audit/labelling.js';
 import type { Example } from '../domain/decision.js';
 import { tableOf } from './text-table.js';
 

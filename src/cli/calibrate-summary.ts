@@ -1,9 +1,8 @@
 import Table from 'cli-table3';
-import type { CalibrationFile } from '../calibrate/calibration-schema.js';
+import type { CalibrationFile } from '../calibrate/calibration-file.js';
 import type { FittedCalibration } from '../calibrate/fit-calibration.js';
 import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
-import { confidenceRows } from '../evaluate/page/confidence-rows.js';
-import { percent } from '../evaluate/page/words.js';
+import { confidenceRows, percent } from '../evaluate/page/words.js';
 
 export interface CalibrateReport extends Pick<FittedCalibration, 'relabelled' | 'losses'> {
   readonly calibration: CalibrationFile;

@@ -1,13 +1,16 @@
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { writeCalibration } from '../calibrate/calibration-file.js';
+import { fingerprintsOf, writeCalibration } from '../calibrate/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
-import { checkCount, checkLabels } from '../calibrate/check-images.js';
-import { describeCalibration } from '../calibrate/describe-calibration.js';
-import { fingerprintsOf } from '../calibrate/fingerprints.js';
-import { fitCalibration, type FittedCalibration } from '../calibrate/fit-calibration.js';
+import {
+  checkCount,
+  checkLabels,
+  overlapOf,
+  refuseOverlap,
+  type Overlap,
+} from '../calibrate/check-images.js';
+import { describeCalibration, fitCalibration, type FittedCalibration } from '../calibrate/fit-calibration.js';
 import { candidateKs, candidateTemperatures } from '../calibrate/fit-vote.js';
-import { overlapOf, refuseOverlap, type Overlap } from '../calibrate/overlap.js';
 import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import { measureConfidence } from '../evaluate/measure-confidence.js';
 import type { Dataset } from '../image/dataset/dataset.js';

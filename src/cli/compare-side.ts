@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
-import { checkSameLabels } from '../evaluate/same-labels.js';
+import { checkSameLabels } from '../evaluate/common-images.js';
 import { checkEncoder, currentFile, openIndex, type OpenIndex } from '../neighbours/index-store.js';
 import { resolveShipped } from './open-pair.js';
 

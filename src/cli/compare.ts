@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import type { Embeddings } from '../domain/embeddings.js';
-import { compare, type CompareReport } from '../evaluate/compare.js';
-import { comparePage } from '../evaluate/page/compare-page.js';
-import { classesTable, mcnemarTable, pairedTable } from '../evaluate/page/compare-tables.js';
+import { sameCounts } from '../evaluate/common-images.js';
+import { compare, type CompareReport } from '../evaluate/differences.js';
+import { classesTable, comparePage, mcnemarTable, pairedTable } from '../evaluate/page/compare-page.js';
 import { mapSection } from '../evaluate/page/map.js';
-import { oneSidedSection, pickOneSided } from '../evaluate/page/one-sided.js';
-import { sameCounts } from '../evaluate/same-labels.js';
+import { oneSidedSection, pickOneSided } from '../evaluate/page/pictures.js';
 import { evaluateWarnings } from '../evaluate/warnings.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';

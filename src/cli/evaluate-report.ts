@@ -1,10 +1,10 @@
-import type { CalibratedReport } from '../evaluate/calibrated-report.js';
 import type { EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import type { FullReport } from '../evaluate/full-report.js';
+import type { CalibratedReport } from '../evaluate/measure-confidence.js';
+import type { UnknownReport } from '../evaluate/measure-unknown.js';
 import { evaluatePage } from '../evaluate/page/evaluate-page.js';
 import { mapSection } from '../evaluate/page/map.js';
-import { mistakesSection, pickMistakes } from '../evaluate/page/mistakes.js';
-import type { UnknownReport } from '../evaluate/unknown-report.js';
+import { mistakesSection, pickMistakes } from '../evaluate/page/pictures.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { imagesById } from '../image/dataset/images-by-id.js';
 import type { OpenIndex } from '../neighbours/index-store.js';

@@ -1,11 +1,16 @@
 import Table from 'cli-table3';
-import type { CalibratedReport } from '../evaluate/calibrated-report.js';
 import type { EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import type { FullReport } from '../evaluate/full-report.js';
-import { accuracyTable, calibratedTable, figuresTable } from '../evaluate/page/tables.js';
-import { measuredOn, unknownTable } from '../evaluate/page/tables.js';
+import type { CalibratedReport } from '../evaluate/measure-confidence.js';
+import type { UnknownReport } from '../evaluate/measure-unknown.js';
+import {
+  accuracyTable,
+  calibratedTable,
+  figuresTable,
+  measuredOn,
+  unknownTable,
+} from '../evaluate/page/tables.js';
 import { percent } from '../evaluate/page/words.js';
-import type { UnknownReport } from '../evaluate/unknown-report.js';
 import { noRules, tableOf } from './text-table.js';
 
 export interface EvaluateSummaryParts {

@@ -1,10 +1,8 @@
-import { recognise } from '../calibrate/fingerprints.js';
-import type { CalibrationFile } from '../calibrate/calibration-schema.js';
-import { calibratedReport, type CalibratedReport } from '../evaluate/calibrated-report.js';
-import { checkUnknown } from '../evaluate/check-unknown.js';
+import { recognise, type CalibrationFile } from '../calibrate/calibration-file.js';
 import type { EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import { fullReport, type FullReport } from '../evaluate/full-report.js';
-import { unknownReport, type UnknownReport } from '../evaluate/unknown-report.js';
+import { calibratedReport, type CalibratedReport } from '../evaluate/measure-confidence.js';
+import { checkUnknown, unknownReport, type UnknownReport } from '../evaluate/measure-unknown.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import { labelSharesOf } from '../vote/prior.js';

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import type { CalibrationFile } from '../calibrate/calibration-schema.js';
-import type { ServedCalibration } from '../calibrate/served-calibration.js';
+import type { CalibrationFile, ServedCalibration } from '../calibrate/calibration-file.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import type { VoteOptions } from './options.js';
 

@@ -1,19 +1,44 @@
 import type { Progress } from '../build/progress.js';
 import { seededRandom } from '../domain/seeded-random.js';
-import { confidentOf } from './answers.js';
-import { evaluate, indexRecalls, type EvaluateOptions, type EvaluateReport } from './evaluate.js';
-import { topAccuracy, type Judged } from './metrics/accuracy.js';
-import { classScores, confusionMatrix, macroScores } from './metrics/confusion.js';
-import type { ClassScores, ConfusionMatrix, PrecisionRecall } from './metrics/confusion.js';
-import { bootstrapMean, type Interval } from './metrics/bootstrap.js';
-import { expectedCalibrationError, reliabilityBins, type ReliabilityBin } from './metrics/probability.js';
-import { brierScore, negativeLogLikelihood } from './metrics/probability.js';
-import type { Confident, Scored } from './metrics/probability.js';
-import { averageRetrieval, retrievalRecall, type Retrieval } from './metrics/retrieval.js';
-import { intervalsOf, type Headline } from './intervals.js';
-import { measureClusters, type MeasuredClusters } from './measure-clusters.js';
-import { measureRetrieval } from './measure-retrieval.js';
-import { accuracyByRule, type RuleAccuracy } from './rule-table.js';
+import {
+  accuracyByRule,
+  confidentOf,
+  evaluate,
+  indexRecalls,
+  type EvaluateOptions,
+  type EvaluateReport,
+  type RuleAccuracy,
+} from './measure-accuracy.js';
+import { eceInterval } from './measure-confidence.js';
+import { measureClusters, measureRetrieval, type MeasuredClusters } from './measure-embeddings.js';
+import {
+  classScores,
+  confusionMatrix,
+  macroScores,
+  topAccuracy,
+  type ClassScores,
+  type ConfusionMatrix,
+  type Judged,
+  type PrecisionRecall,
+} from './metrics/accuracy.js';
+import { bootstrapEach, bootstrapMean, drawAgain, type Interval } from './metrics/bootstrap.js';
+import {
+  brierOf,
+  brierScore,
+  expectedCalibrationError,
+  negativeLogLikelihood,
+  negativeLogLikelihoodOf,
+  reliabilityBins,
+  type Confident,
+  type ReliabilityBin,
+  type Scored,
+} from './metrics/confidence.js';
+import {
+  averageRetrieval,
+  retrievalRecall,
+  type QueryRetrieval,
+  type Retrieval,
+} from './metrics/retrieval.js';
 
 export interface FullReportOptions extends EvaluateOptions {
   /** Of k-means and of the intervals. */
@@ -107,5 +132,55 @@ function probabilityOf(confident: readonly Confident[], scored: readonly Scored[
     brier: brierScore(scored),
     nll: negativeLogLikelihood(scored),
     bins,
+  };
+}
+
+/** The figures that get an interval here; those of clusters and of unknown images come with them. */
+type Headline =
+  | 'accuracy'
+  | 'top5'
+  | 'macroPrecision'
+  | 'macroRecall'
+  | 'macroF1'
+  | 'precisionAt1'
+  | 'rPrecision'
+  | 'mapAtR'
+  | 'ece'
+  | 'brier'
+  | 'nll';
+
+interface IntervalsOptions {
+  readonly judged: readonly Judged[];
+  readonly scored: readonly Scored[];
+  readonly confident: readonly Confident[];
+  readonly retrieved: readonly QueryRetrieval[];
+  readonly seed: number;
+}
+
+/** 95 % intervals over the images, each from the same seed: adding one changes no other. */
+function intervalsOf(options: IntervalsOptions): Record<Headline, Interval> {
+  const { judged, scored, confident, retrieved, seed } = options;
+  const ofMean = (values: readonly number[]): Interval =>
+    bootstrapMean(values, { random: seededRandom(seed) });
+  const random = seededRandom(seed);
+  const macro = bootstrapEach(
+    ['precision', 'recall', 'f1'],
+    () => macroScores(classScores(drawAgain(judged, random))),
+    {},
+  );
+  return {
+    accuracy: ofMean(judged.map(({ truth, predicted }) => (truth === predicted ? 1 : 0))),
+    top5: ofMean(
+      scored.map(({ truth, scores }) => (scores.slice(0, 5).some(({ label }) => label === truth) ? 1 : 0)),
+    ),
+    macroPrecision: macro.precision,
+    macroRecall: macro.recall,
+    macroF1: macro.f1,
+    precisionAt1: ofMean(retrieved.map(({ precisionAt1 }) => precisionAt1)),
+    rPrecision: ofMean(retrieved.map(({ rPrecision }) => rPrecision)),
+    mapAtR: ofMean(retrieved.map(({ averagePrecisionAtR }) => averagePrecisionAtR)),
+    ece: eceInterval(confident, seed),
+    brier: ofMean(scored.map(brierOf)),
+    nll: ofMean(scored.map(negativeLogLikelihoodOf)),
   };
 }

@@ -1,6 +1,6 @@
 import type { Example } from '../domain/decision.js';
-import type { CalibratedReport } from './calibrated-report.js';
 import type { EmbeddedDataset } from './embed-dataset.js';
+import type { CalibratedReport } from './measure-confidence.js';
 
 export interface EvaluateWarningsOptions {
   readonly known: Pick<EmbeddedDataset, 'images' | 'rejected'>;

@@ -1,8 +1,6 @@
-import { escapeText, shortened } from './escape.js';
-import { legend } from './legend.js';
-import { colourOf } from './palette.js';
+import { drawing, escapeText, legend, nothing, percent, short, shortened } from './markup.js';
+import { colourOf } from './page-style.js';
 import type { BarsSection } from './section.js';
-import { drawing, nothing, percent, short } from './svg.js';
 
 const left = 170;
 const reach = 700;

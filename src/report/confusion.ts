@@ -1,6 +1,5 @@
-import { escapeText, shortened } from './escape.js';
+import { drawing, escapeText, nothing, percent, short, shortened } from './markup.js';
 import type { ConfusionSection } from './section.js';
-import { drawing, nothing, percent, short } from './svg.js';
 
 interface Grid {
   readonly labels: readonly string[];

@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto';
 import { drawBars } from './bars.js';
 import { drawConfusion } from './confusion.js';
-import { drawCurve } from './curve.js';
-import { escapeText } from './escape.js';
 import { drawMaps } from './map.js';
+import { escapeText, isolated, nothing } from './markup.js';
 import { pageStyle } from './page-style.js';
-import { drawPictures } from './pictures.js';
-import { drawReliability } from './reliability.js';
-import type { ReportPage, Section } from './section.js';
-import { drawTable } from './table.js';
+import type { Picture, PicturesSection, ReportPage, Section, TableSection } from './section.js';
+import { drawCurve, drawReliability } from './unit-square.js';
 
 /**
  * A report as one HTML page that needs nothing else: no network, no script, no font. Its content security policy shuts
@@ -79,4 +76,52 @@ function draw(section: Section): string {
     case 'pictures':
       return drawPictures(section);
   }
+}
+
+/** A table with more rows scrolls; one that is a little taller than its frame would look as if it ended there. */
+const mostRowsAtOnce = 40;
+
+function drawTable({ columns, rows }: TableSection): string {
+  if (rows.length === 0) return nothing('No rows.');
+  const aligned = (column: number): string => (columns[column]?.align === 'right' ? ' class="right"' : '');
+  const head = columns.map(({ name }, i) => `<th scope="col"${aligned(i)}>${escapeText(name)}</th>`).join('');
+  const body = rows.map((row) => {
+    const cells = columns.map((_, i) => {
+      const cell = row[i] ?? '';
+      return `<td${aligned(i)}>${cell === '' ? '' : isolated(cell)}</td>`;
+    });
+    return `<tr>${cells.join('')}</tr>`;
+  });
+  return (
+    `<div class="scroll${rows.length > mostRowsAtOnce ? ' tall' : ''}" tabindex="0"><table><thead><tr>${head}</tr></thead>` +
+    `<tbody>${body.join('\n')}</tbody></table></div>`
+  );
+}
+
+const said: Readonly<Record<Picture['mark'], string>> = {
+  subject: 'this image',
+  same: '✓ same label',
+  other: '✗ other label',
+};
+
+function drawPictures({ rows }: PicturesSection): string {
+  if (rows.length === 0) return nothing('No images.');
+  return rows
+    .map(
+      ({ caption, pictures }) =>
+        `<div class="row"><p>${isolated(caption)}</p><div class="pictures">${pictures.map(drawPicture).join('')}</div></div>`,
+    )
+    .join('\n');
+}
+
+/** What the border's colour says stands below the picture too. */
+function drawPicture({ caption, image, mark }: Picture): string {
+  const shown =
+    image === undefined
+      ? '<span class="absent">image not at hand</span>'
+      : `<img alt="" src="data:${image.type};base64,${Buffer.from(image.bytes).toString('base64')}">`;
+  return (
+    `<figure class="picture ${mark}" title="${escapeText(caption)}"><span class="thumb">${shown}</span>` +
+    `<figcaption><span class="mark">${said[mark]}</span>${isolated(caption)}</figcaption></figure>`
+  );
 }

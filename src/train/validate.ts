@@ -1,10 +1,9 @@
-import { sampleRows } from '../build/sample-rows.js';
 import type { Progress } from '../build/progress.js';
+import { sampleRows } from '../build/sample-rows.js';
 import type { Example } from '../domain/decision.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
-import { answersOf } from '../evaluate/answers.js';
-import { measureClusters } from '../evaluate/measure-clusters.js';
-import { measureRetrieval } from '../evaluate/measure-retrieval.js';
+import { answersOf } from '../evaluate/measure-accuracy.js';
+import { measureClusters, measureRetrieval } from '../evaluate/measure-embeddings.js';
 import { averageRetrieval } from '../evaluate/metrics/retrieval.js';
 import { createExactSearcher } from '../neighbours/exact.js';
 import { resized } from './augment/resized-crop.js';

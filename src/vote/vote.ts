@@ -1,13 +1,7 @@
+import type { Ballot } from '../domain/ballots.js';
 import type { LabelScore } from '../domain/decision.js';
 import type { LabelShares } from './prior.js';
 import { weightsOf, type WeightOptions } from './weights.js';
-
-/** What a vote needs to know of a neighbour. */
-export interface Ballot {
-  readonly label: string;
-  /** Cosine to the query. */
-  readonly similarity: number;
-}
 
 export interface VoteOptions extends WeightOptions {
   /**

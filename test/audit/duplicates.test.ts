@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { candidatePairs, duplicatePairs, type Pair } from '../../src/audit/duplicates.js';
-import { clusters } from '../../src/audit/clusters.js';
-import { pixelCorrelation } from '../../src/audit/pixel-correlation.js';
+import { candidatePairs, duplicatePairs, pixelCorrelation, type Pair } from '../../src/audit/duplicates.js';
+import { clusters } from '../../src/audit/find-duplicates.js';
 import { numberLabels } from '../../src/audit/labelling.js';
 import type { Embeddings } from '../../src/domain/embeddings.js';
 import type { NearestRows } from '../../src/neighbours/searcher.js';

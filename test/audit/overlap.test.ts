@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { numberLabels } from '../../src/audit/labelling.js';
-import { overlaps } from '../../src/audit/overlap.js';
+import { numberLabels, overlaps } from '../../src/audit/labelling.js';
 
 it('the overlap of two labels is the share of both that is taken for the other', () => {
   const labels = ['cat', 'cat', 'cat', 'cat', 'dog', 'dog', 'ship', 'ship'];

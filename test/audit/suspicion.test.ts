@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { classDirections } from '../../src/audit/class-directions.js';
 import { numberLabels } from '../../src/audit/labelling.js';
-import { mislabelled } from '../../src/audit/mislabelled.js';
-import { suspicions, type Suspicion } from '../../src/audit/suspicion.js';
+import { classDirections, mislabelled, suspicions, type Suspicion } from '../../src/audit/mislabelled.js';
 import { onCircle, randomUnitRows } from '../neighbours/unit-vectors.js';
 
 /** Everybody votes for one label. */

@@ -1,4 +1,4 @@
-import type { CalibrationFile } from '../../src/calibrate/calibration-schema.js';
+import type { CalibrationFile } from '../../src/calibrate/calibration-file.js';
 
 const figures = { accuracy: 0.9, ece: 0.01, brier: 0.05, nll: 0.2, auroc: 0.9 };
 

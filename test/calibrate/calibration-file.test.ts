@@ -2,8 +2,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { readCalibration, writeCalibration } from '../../src/calibrate/calibration-file.js';
-import { servedCalibration } from '../../src/calibrate/served-calibration.js';
+import {
+  readCalibration,
+  servedCalibration,
+  writeCalibration,
+} from '../../src/calibrate/calibration-file.js';
 import { lockIndex } from '../../src/neighbours/index-lock.js';
 import { aCalibration } from './a-calibration.js';
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkCount, checkLabels } from '../../src/calibrate/check-images.js';
-import { overlapOf, refuseOverlap } from '../../src/calibrate/overlap.js';
+import { checkCount, checkLabels, overlapOf, refuseOverlap } from '../../src/calibrate/check-images.js';
 
 describe('what is calibrated on', () => {
   const index = ['cat', 'dog', 'owl'];

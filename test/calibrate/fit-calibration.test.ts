@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { fitCalibration, type FitCalibrationOptions } from '../../src/calibrate/fit-calibration.js';
-import { roundDown } from '../../src/calibrate/fit-unknown.js';
-import { lossOf } from '../../src/calibrate/fit-vote.js';
-import type { Neighbourhoods } from '../../src/calibrate/voted.js';
+import {
+  fitCalibration,
+  roundDown,
+  type FitCalibrationOptions,
+} from '../../src/calibrate/fit-calibration.js';
+import { lossOf, type Neighbourhoods } from '../../src/calibrate/fit-vote.js';
 import { judge } from '../../src/vote/calibration.js';
 import { vote } from '../../src/vote/vote.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';

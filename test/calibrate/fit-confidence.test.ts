@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fitConfidence } from '../../src/calibrate/fit-confidence.js';
-import { fitIsotonic } from '../../src/calibrate/fit-isotonic.js';
-import { fitSigmoid, type Answered } from '../../src/calibrate/fit-sigmoid.js';
+import { fitConfidence, fitIsotonic, fitSigmoid, type Answered } from '../../src/calibrate/fit-confidence.js';
 import { confidenceOf } from '../../src/vote/confidence.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 

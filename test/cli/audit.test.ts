@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Finding } from '../../src/audit/finding.js';
+import type { Finding } from '../../src/audit/findings.js';
 import { seededBytes } from '../image/drawing.js';
 import { colours, nearvote } from './nearvote.js';
 

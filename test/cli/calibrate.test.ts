@@ -5,10 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { calibrationSchema, type CalibrationFile } from '../../src/calibrate/calibration-schema.js';
+import { calibrationSchema, type CalibrationFile } from '../../src/calibrate/calibration-file.js';
 import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
-import { colours, drawFolders, drawSpeckled, nearvote, root } from './nearvote.js';
-import type { DrawFoldersOptions, Ran } from './nearvote.js';
+import {
+  colours,
+  drawFolders,
+  drawSpeckled,
+  nearvote,
+  root,
+  type DrawFoldersOptions,
+  type Ran,
+} from './nearvote.js';
 import { startServed, type Served } from './served.js';
 import { writeSmallIndex } from './small-index.js';
 

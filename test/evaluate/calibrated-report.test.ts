@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Answer } from '../../src/evaluate/answers.js';
-import { calibratedReport, type CalibratedReport } from '../../src/evaluate/calibrated-report.js';
+import type { Answer } from '../../src/evaluate/measure-accuracy.js';
+import { calibratedReport, type CalibratedReport } from '../../src/evaluate/measure-confidence.js';
 
 /** From a share of 0.5 to 1 the confidence rises from 0.2 to 0.7; of 9 known images none was less similar than 0.5. */
 const calibration = {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { checkUnknown } from '../../src/evaluate/check-unknown.js';
+import { checkUnknown } from '../../src/evaluate/measure-unknown.js';
 import type { LabelledImage } from '../../src/image/dataset/dataset.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
 import { onCircle } from '../neighbours/unit-vectors.js';

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Progress } from '../../src/build/progress.js';
-import { compare, type ComparedSide, type CompareReport } from '../../src/evaluate/compare.js';
+import { sameCounts } from '../../src/evaluate/common-images.js';
+import { compare, type ComparedSide, type CompareReport } from '../../src/evaluate/differences.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
-import { sameCounts } from '../../src/evaluate/same-labels.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 
 const silent: Progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };

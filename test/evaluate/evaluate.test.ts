@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { evaluate, type EvaluateOptions } from '../../src/evaluate/evaluate.js';
+import { evaluate, type EvaluateOptions } from '../../src/evaluate/measure-accuracy.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
 import type { Searcher } from '../../src/neighbours/searcher.js';
 import { onCircle } from '../neighbours/unit-vectors.js';

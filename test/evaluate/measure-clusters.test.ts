@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { measureClusters } from '../../src/evaluate/measure-clusters.js';
+import { measureClusters } from '../../src/evaluate/measure-embeddings.js';
 import { onCircle, seededRandom } from '../neighbours/unit-vectors.js';
 
 describe('the agreement of clusters with labels', () => {

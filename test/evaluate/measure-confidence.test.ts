@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/domain/seeded-random.js';
 import { eceInterval, measureConfidence } from '../../src/evaluate/measure-confidence.js';
-import { figuresOf } from '../../src/evaluate/metrics/confidence.js';
-import type { Confident } from '../../src/evaluate/metrics/probability.js';
+import { figuresOf, type Confident } from '../../src/evaluate/metrics/confidence.js';
 
 /** Answers that are right as often as they are sure, less a gap. */
 function answers(count: number, { gap, seed }: { gap: number; seed: number }): Confident[] {

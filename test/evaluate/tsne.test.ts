@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { asEmbeddings } from '../../src/domain/embeddings.js';
-import { tsneMap } from '../../src/evaluate/tsne.js';
+import { tsneMap } from '../../src/evaluate/page/map.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 
 const distance = (map: Float32Array, i: number, j: number): number =>

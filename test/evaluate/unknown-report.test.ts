@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { answersOf } from '../../src/evaluate/answers.js';
-import { unknownReport, type UnknownReport } from '../../src/evaluate/unknown-report.js';
+import { answersOf } from '../../src/evaluate/measure-accuracy.js';
+import { unknownReport, type UnknownReport } from '../../src/evaluate/measure-unknown.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 

@@ -1,13 +1,24 @@
-import type { CurveSection, MapSection, PicturesSection, ReliabilitySection } from '../../report/section.js';
-import type { ReportPage } from '../../report/section.js';
-import type { CalibratedReport } from '../calibrated-report.js';
+import type {
+  CurveSection,
+  MapSection,
+  PicturesSection,
+  ReliabilitySection,
+  ReportPage,
+} from '../../report/section.js';
 import type { FullReport } from '../full-report.js';
-import type { UnknownReport } from '../unknown-report.js';
-import { barsSection, confusionSection } from './labels-shown.js';
-import { accuracyTable, calibratedTable, figuresTable, measuredOn } from './tables.js';
-import { unknownRuleNames, unknownTable } from './tables.js';
-import { warningsSections } from './warnings-section.js';
-import { decimal, withInterval } from './words.js';
+import type { CalibratedReport } from '../measure-confidence.js';
+import type { UnknownReport } from '../measure-unknown.js';
+import {
+  accuracyTable,
+  barsSection,
+  calibratedTable,
+  confusionSection,
+  figuresTable,
+  measuredOn,
+  unknownRuleNames,
+  unknownTable,
+} from './tables.js';
+import { decimal, warningsSections, withInterval } from './words.js';
 
 export interface EvaluatePageParts {
   readonly title: string;

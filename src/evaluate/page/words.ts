@@ -1,3 +1,5 @@
+import type { TableSection } from '../../report/section.js';
+import type { ConfidenceHeadline, MeasuredConfidence } from '../measure-confidence.js';
 import type { Interval } from '../metrics/bootstrap.js';
 
 /** `92.24 %`; a dash where there is no figure. */
@@ -18,4 +20,35 @@ export function withInterval(
 ): string {
   const bare = (end: number): string => form(end).replace(' %', '');
   return Number.isNaN(value) ? form(value) : `${form(value)} (${bare(low)} to ${bare(high)})`;
+}
+
+const names: readonly [string, ConfidenceHeadline][] = [
+  ['accuracy', 'accuracy'],
+  ['ECE (15 bins)', 'ece'],
+  ['Brier score', 'brier'],
+  ['NLL', 'nll'],
+  ['AUROC, right against wrong', 'auroc'],
+];
+
+/** What two confidences of the same images are worth: rows of name, first and second, each with its 95 % interval. */
+export function confidenceRows(first: MeasuredConfidence, second: MeasuredConfidence): string[][] {
+  return names.map(([name, key]) => [
+    name,
+    ...[first, second].map((figures) =>
+      withInterval(figures[key] ?? NaN, figures.intervals[key], key === 'accuracy' ? percent : decimal),
+    ),
+  ]);
+}
+
+/** What makes the figures other than they look, before all of them; nothing where nothing does. */
+export function warningsSections(warnings: readonly string[]): TableSection[] {
+  if (warnings.length === 0) return [];
+  return [
+    {
+      kind: 'table',
+      title: 'Warnings',
+      columns: [{ name: 'what makes the figures other than they look' }],
+      rows: warnings.map((warning) => [warning]),
+    },
+  ];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classScores, confusionMatrix, macroScores } from '../../../src/evaluate/metrics/confusion.js';
+import { classScores, confusionMatrix, macroScores } from '../../../src/evaluate/metrics/accuracy.js';
 
 /*
  * Reference values by scikit-learn 1.2.1 (numpy 1.24.2):

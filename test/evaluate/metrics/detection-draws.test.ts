@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/domain/seeded-random.js';
 import { drawAgain } from '../../../src/evaluate/metrics/bootstrap.js';
-import { auprc, auroc, falsePositivesAt } from '../../../src/evaluate/metrics/detection.js';
-import { detectionDraws } from '../../../src/evaluate/metrics/detection-draws.js';
+import { auprc, auroc, detectionDraws, falsePositivesAt } from '../../../src/evaluate/metrics/detection.js';
 
 describe('draws of known and unknown scores', () => {
   it('have the figures of the scores that they drew, ties included', () => {

@@ -7,7 +7,7 @@ import {
   negativeLogLikelihoodOf,
   reliabilityBins,
   type Scored,
-} from '../../../src/evaluate/metrics/probability.js';
+} from '../../../src/evaluate/metrics/confidence.js';
 
 describe('reliability', () => {
   it('is worked by hand: three bins, one of them empty', () => {

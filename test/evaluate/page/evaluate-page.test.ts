@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { calibratedReport } from '../../../src/evaluate/calibrated-report.js';
 import { fullReport } from '../../../src/evaluate/full-report.js';
+import { calibratedReport } from '../../../src/evaluate/measure-confidence.js';
+import { unknownReport } from '../../../src/evaluate/measure-unknown.js';
 import { evaluatePage } from '../../../src/evaluate/page/evaluate-page.js';
 import { mapSection } from '../../../src/evaluate/page/map.js';
-import { mistakesSection } from '../../../src/evaluate/page/mistakes.js';
-import { unknownReport } from '../../../src/evaluate/unknown-report.js';
+import { mistakesSection } from '../../../src/evaluate/page/pictures.js';
 import { createExactSearcher } from '../../../src/neighbours/exact.js';
 import type { ReportPage } from '../../../src/report/section.js';
 import { onCircle } from '../../neighbours/unit-vectors.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { barsSection, confusionSection } from '../../../src/evaluate/page/labels-shown.js';
+import { barsSection, confusionSection } from '../../../src/evaluate/page/tables.js';
 
 /** 60 labels, ten images each, all right but where told. */
 const labels = Array.from({ length: 60 }, (_, i) => `label ${String(i).padStart(2, '0')}`);

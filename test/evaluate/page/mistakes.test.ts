@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { answersOf } from '../../../src/evaluate/answers.js';
-import { mistakesSection, pickMistakes, type Mistake } from '../../../src/evaluate/page/mistakes.js';
+import { answersOf } from '../../../src/evaluate/measure-accuracy.js';
+import { mistakesSection, pickMistakes, type Mistake } from '../../../src/evaluate/page/pictures.js';
 import { createExactSearcher } from '../../../src/neighbours/exact.js';
 import { onCircle } from '../../neighbours/unit-vectors.js';
 

@@ -1,10 +1,54 @@
-import type { Example } from '../domain/decision.js';
+import { ballotsOf } from '../domain/ballots.js';
+import type { Example, LabelScore } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import type { NearestRows, Searcher } from '../neighbours/searcher.js';
-import type { VoteOptions } from '../vote/vote.js';
-import { answersOf, type Answer } from './answers.js';
-import { accuracyOf, accuracyPerClass, mostConfused } from './metrics/accuracy.js';
-import type { ClassAccuracy, Confusion, Judged } from './metrics/accuracy.js';
+import { voteRules, type VoteRule } from '../vote/rules.js';
+import { vote, type VoteOptions } from '../vote/vote.js';
+import {
+  accuracyOf,
+  accuracyPerClass,
+  mostConfused,
+  type ClassAccuracy,
+  type Confusion,
+  type Judged,
+} from './metrics/accuracy.js';
+import type { Confident } from './metrics/confidence.js';
+
+/** What the neighbours said of one image. */
+export interface Answer {
+  readonly label: string;
+  /** The label's share of the vote. */
+  readonly confidence: number;
+  /** Every label that got votes, best first. */
+  readonly scores: readonly LabelScore[];
+  /** Cosine to the last of the k that voted. */
+  readonly kthSimilarity: number;
+}
+
+/** Images found near others, `[count, k]`, and what the rows stand for. */
+export interface Neighbourhoods {
+  readonly found: NearestRows;
+  readonly examples: readonly Example[];
+}
+
+/** Lets the nearest `k` of those found vote on each image, in order. */
+export function answersOf({ found, examples }: Neighbourhoods, k: number, options: VoteOptions): Answer[] {
+  return Array.from({ length: found.count }, (_, query) => {
+    const ballots = ballotsOf({ found, examples }, query, k);
+    const scores = vote(ballots, options);
+    return {
+      label: scores[0]?.label ?? '',
+      confidence: scores[0]?.score ?? NaN,
+      scores,
+      kthSimilarity: ballots.at(-1)?.similarity ?? NaN,
+    };
+  });
+}
+
+/** The share of the vote of each answer, and whether it is the true label. */
+export function confidentOf(answers: readonly Answer[], truths: readonly string[]): Confident[] {
+  return answers.map(({ label, confidence }, i) => ({ confidence, correct: label === truths[i] }));
+}
 
 export interface EvaluateOptions {
   readonly queries: Embeddings;
@@ -124,4 +168,31 @@ function countDuplicates(found: NearestRows): number {
     if ((found.similarities[query * found.k] ?? NaN) >= sameImage) count++;
   }
   return count;
+}
+
+export interface RuleAccuracy {
+  readonly k: number;
+  readonly rules: readonly { readonly rule: VoteRule; readonly accuracy: number }[];
+}
+
+export interface RuleTableOptions extends Neighbourhoods {
+  /** The true label of each query. */
+  readonly truths: readonly string[];
+  /** None larger than what was found. */
+  readonly ks: readonly number[];
+  /** T of the softmax rule. */
+  readonly temperature: number;
+}
+
+/** The accuracy of every vote rule at every k, on the same neighbours. */
+export function accuracyByRule(options: RuleTableOptions): RuleAccuracy[] {
+  const { truths, ks, temperature } = options;
+  return ks.map((k) => ({
+    k,
+    rules: voteRules.map((rule) => {
+      const answers = answersOf(options, k, { rule, temperature });
+      const judged = truths.map((truth, i) => ({ truth, predicted: answers[i]?.label }));
+      return { rule, accuracy: accuracyOf(judged) };
+    }),
+  }));
 }
