@@ -63,7 +63,7 @@ module.exports = {
       to: { path: '^src/(image|encoder|inference|server|cli)/' },
     },
     {
-      name: 'onnx-writes-protobuf-only',
+      name: 'onnx-stands-alone',
       severity: 'error',
       from: { path: '^src/onnx/' },
       to: { path: '^src/', pathNot: '^src/(onnx|domain)/' },
@@ -89,8 +89,7 @@ module.exports = {
       to: { path: '(/|-)(utils?|helpers?|common|manager)[.]ts$|/index[.]ts$' },
     },
     only('sharp', 'sharp', '^src/image/sharp\\.ts$'),
-    // Exact search is a matrix product, and ONNX Runtime has the fast one: docs/decisions/002.
-    only('onnxruntime', 'onnxruntime-node', '^src/(encoder|train|neighbours/exact)'),
+    only('onnxruntime', 'onnxruntime-node', '^src/onnx/session\\.ts$'),
     only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
     only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/page/map'),

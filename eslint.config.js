@@ -15,8 +15,13 @@ export default tseslint.config(
         { allowNumber: true, allowBoolean: true },
       ],
       '@typescript-eslint/no-confusing-void-expression': 'off',
+      'no-restricted-imports': [
+        'error',
+        { name: 'onnxruntime-node', message: 'src/onnx/session.ts opens it without its telemetry.' },
+      ],
     },
   },
+  { files: ['src/onnx/session.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
     files: ['**/*.js', '**/*.mjs'],
     languageOptions: {

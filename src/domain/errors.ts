@@ -63,3 +63,8 @@ export class NearvoteError extends Error {
     super(message, options);
   }
 }
+
+/** What was said by whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

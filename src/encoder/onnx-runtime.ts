@@ -1,12 +1,9 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { asEmbeddings } from '../domain/embeddings.js';
-import { NearvoteError } from '../domain/errors.js';
+import { messageOf, NearvoteError } from '../domain/errors.js';
+import { openSession, Tensor, type Session } from '../onnx/session.js';
 import type { Encoder } from './encoder.js';
 import type { EncoderManifest } from './manifest.js';
 import { checkPixels, closedError } from './pixels.js';
-
-/** What ONNX Runtime would print on stderr is thrown as well. */
-export const quietOptions = { logSeverityLevel: 4 } as const;
 
 export interface OnnxEncoderOptions {
   readonly manifest: EncoderManifest;
@@ -20,16 +17,10 @@ export interface OnnxEncoderOptions {
  * @throws NearvoteError `encoder_invalid` when the bytes are no model, or its input or output are not the manifest's
  */
 export async function openOnnxEncoder({ manifest, bytes, threads }: OnnxEncoderOptions): Promise<Encoder> {
-  let session: InferenceSession;
+  let session: Session;
   try {
-    session = await InferenceSession.create(bytes, {
-      ...quietOptions,
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      // With decoding on the same two cores, threads that spin for work took 6 % from the encoder and 15 % from the rest.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    });
+    // With decoding on the same two cores, threads that spin for work took 6 % from the encoder and 15 % from the rest.
+    session = await openSession({ model: bytes, threads, spinning: false });
   } catch (cause) {
     throw new NearvoteError(
       'encoder_invalid',
@@ -52,13 +43,15 @@ export async function openOnnxEncoder({ manifest, bytes, threads }: OnnxEncoderO
       if (closed) throw closedError(manifest);
       checkPixels({ pixels, count, manifest });
       const input = new Tensor('uint8', pixels, [count, height, width, 3]);
-      let output: InferenceSession.OnnxValueMapType[string] | undefined;
+      let output: Tensor | undefined;
       try {
         output = (await session.run({ [manifest.input.name]: input }))[manifest.output.name];
       } catch (cause) {
-        throw new NearvoteError('worker_failed', `Expected encoder ${manifest.name} to run but it failed`, {
-          cause,
-        });
+        throw new NearvoteError(
+          'worker_failed',
+          `Expected encoder ${manifest.name} to run but ONNX Runtime said: ${messageOf(cause)}`,
+          { cause },
+        );
       }
       const { dimension } = manifest.output;
       if (!(output?.data instanceof Float32Array) || output.data.length !== count * dimension) {
@@ -78,7 +71,7 @@ export async function openOnnxEncoder({ manifest, bytes, threads }: OnnxEncoderO
 }
 
 /** A free dimension has a name instead of a number; `undefined` here stands for one that must be free. */
-function checkSignature(session: InferenceSession, { name, input, output }: EncoderManifest): void {
+function checkSignature(session: Session, { name, input, output }: EncoderManifest): void {
   check({
     what: `encoder ${name} to take one input`,
     values: session.inputMetadata,
@@ -94,7 +87,7 @@ function checkSignature(session: InferenceSession, { name, input, output }: Enco
 
 interface SignatureCheck {
   readonly what: string;
-  readonly values: readonly InferenceSession.ValueMetadata[];
+  readonly values: Session['inputMetadata'];
   readonly expected: { readonly name: string; readonly type: string; readonly shape: (number | undefined)[] };
   readonly otherwise?: readonly string[] | undefined;
 }
@@ -120,12 +113,8 @@ function check({ what, values, expected, otherwise = [] }: SignatureCheck): void
   );
 }
 
-function describe(value: InferenceSession.ValueMetadata): string {
+function describe(value: Session['inputMetadata'][number]): string {
   return value.isTensor
     ? `${value.name}: ${value.type} [${value.shape.join(',')}]`
     : `${value.name}: not a tensor`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

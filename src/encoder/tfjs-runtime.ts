@@ -1,6 +1,6 @@
 import type { GraphModel, io, LayersModel, Tensor } from '@tensorflow/tfjs';
 import { asEmbeddings } from '../domain/embeddings.js';
-import { NearvoteError } from '../domain/errors.js';
+import { messageOf, NearvoteError } from '../domain/errors.js';
 import type { Encoder } from './encoder.js';
 import type { EncoderManifest } from './manifest.js';
 import { checkPixels, closedError } from './pixels.js';
@@ -37,10 +37,9 @@ export async function openTfjsEncoder({ manifest, artifacts }: TfjsEncoderOption
         : layersModel(tf, await tf.loadLayersModel(handler));
   } catch (cause) {
     if (cause instanceof NearvoteError) throw cause;
-    const said = cause instanceof Error ? cause.message : String(cause);
     throw new NearvoteError(
       'encoder_invalid',
-      `Expected ${manifest.file} of encoder ${manifest.name} to be a model that TensorFlow.js can load but it said: ${said}`,
+      `Expected ${manifest.file} of encoder ${manifest.name} to be a model that TensorFlow.js can load but it said: ${messageOf(cause)}`,
       { cause },
     );
   }
@@ -57,9 +56,11 @@ export async function openTfjsEncoder({ manifest, artifacts }: TfjsEncoderOption
       try {
         output = tf.tidy(() => model.run(tf.tensor4d(pixels, [count, height, width, 3], model.inputType)));
       } catch (cause) {
-        throw new NearvoteError('worker_failed', `Expected encoder ${manifest.name} to run but it failed`, {
-          cause,
-        });
+        throw new NearvoteError(
+          'worker_failed',
+          `Expected encoder ${manifest.name} to run but TensorFlow.js said: ${messageOf(cause)}`,
+          { cause },
+        );
       }
       try {
         const [rows, columns] = output.shape;

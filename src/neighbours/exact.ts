@@ -1,6 +1,6 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
+import { openSession, Tensor } from '../onnx/session.js';
 import { exactSearchModel } from './exact-model.js';
 import { mergeNearest, type Ranking } from './merge-nearest.js';
 import { checkK, checkQueries, type NearestRows, type Searcher } from './searcher.js';
@@ -22,11 +22,7 @@ const defaultChunkQueries = 256;
 export async function createExactSearcher(options: ExactSearcherOptions): Promise<Searcher> {
   const { embeddings, threads, chunkRows = defaultChunkRows, chunkQueries = defaultChunkQueries } = options;
   const { count: size, dimension } = embeddings;
-  const session = await InferenceSession.create(exactSearchModel(dimension), {
-    intraOpNumThreads: threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-  });
+  const session = await openSession({ model: exactSearchModel(dimension), threads });
 
   async function searchChunk(queries: Tensor, from: number, k: number): Promise<Ranking> {
     const rows = Math.min(chunkRows, size - from);

@@ -1,5 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { NearvoteError } from '../domain/errors.js';
+import { openSession, Tensor, type Session } from '../onnx/session.js';
 import type { BothEmbeddings } from './validate.js';
 
 /** A network with the weights of one moment, for validation. */
@@ -19,15 +19,11 @@ export interface FrozenOptions {
 
 /** Opens a network frozen with the weights of one moment, before and after its projection head. */
 export async function openFrozen({ models, size, threads }: FrozenOptions): Promise<Frozen> {
-  const open = (model: Uint8Array): Promise<InferenceSession> =>
-    InferenceSession.create(model, {
-      logSeverityLevel: 3,
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-    });
-  const sessions = { features: await open(models.features), projections: await open(models.projections) };
-  const run = async (session: InferenceSession, pixels: Tensor): Promise<Float32Array> => {
+  const sessions = {
+    features: await openSession({ model: models.features, threads }),
+    projections: await openSession({ model: models.projections, threads }),
+  };
+  const run = async (session: Session, pixels: Tensor): Promise<Float32Array> => {
     const { embeddings } = await session.run({ pixels });
     if (embeddings?.data instanceof Float32Array) return embeddings.data;
     throw new NearvoteError('internal', 'Expected embeddings from the frozen network');

@@ -1,5 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { NearvoteError } from '../domain/errors.js';
+import { openSession, Tensor } from '../onnx/session.js';
 import { sizeOf } from './graph/tape.js';
 import type { StepResult, TrainingState } from './learner.js';
 import type { OptimizerOptions } from './optimizer.js';
@@ -29,13 +29,11 @@ export interface StepSession {
 
 export async function openStepSession(options: StepSessionOptions): Promise<StepSession> {
   const { vectors, first } = options;
-  const session = await InferenceSession.create(options.model, {
-    logSeverityLevel: 3,
-    intraOpNumThreads: options.threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
+  const session = await openSession({
+    model: options.model,
+    threads: options.threads,
     // One plan for all buffers took 1.8 times the memory that the arena takes step by step, and no less time.
-    enableMemPattern: false,
+    memoryPattern: false,
   });
   // Two sets of buffers: a step reads one and writes the other, since an update may run before the last reader.
   const buffers = (): Map<string, Tensor> =>

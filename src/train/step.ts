@@ -1,4 +1,4 @@
-import { Tensor } from 'onnxruntime-node';
+import { Tensor } from '../onnx/session.js';
 import { NearvoteError } from '../domain/errors.js';
 import { architectureOf, type ArchitectureOptions } from './architectures/architecture.js';
 import { initialParameters, initialStatistics, parameterLayout } from './architectures/parameters.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadEncoder, readEncoderManifest } from '../../src/encoder/load.js';
 import { encodeModel, model, node, tensorInfo } from '../../src/onnx/model.js';
-import { initializer } from '../../src/onnx/tensor.js';
+import { elementTypes, initializer } from '../../src/onnx/tensor.js';
 import { emptyFolder, randomPixels, writeManifest } from './folder.js';
 import { onnxBytes } from './parity-network.js';
 
@@ -185,6 +185,17 @@ describe('an ONNX encoder', () => {
     });
   });
 
+  it('that fails as it runs says why, in the words of ONNX Runtime', async () => {
+    const encoder = await loadEncoder(await shapedByPixelsFolder(), { threads: 1 });
+    await expect(encoder.embed(new Uint8Array(192).fill(9), 1)).rejects.toMatchObject({
+      code: 'worker_failed',
+      message: expect.stringMatching(
+        /encoder tiny to run but .*cannot be reshaped.*\{1,5\}.*\{9,9\}/,
+      ) as string,
+    });
+    await encoder.close();
+  });
+
   it('whose vectors are not of unit length is found out when it runs', async () => {
     const encoder = await loadEncoder(await modelFolder({ elementType: 'uint8', dims: ['n', 8, 8, 3] }), {
       threads: 1,
@@ -197,23 +208,39 @@ describe('an ONNX encoder', () => {
   });
 });
 
+type Input = { readonly elementType: 'uint8' | 'float32'; readonly dims: readonly (number | string)[] };
+
 /** A model that returns the first five pixel values as they are. */
-async function modelFolder(input: {
-  readonly elementType: 'uint8' | 'float32';
-  readonly dims: readonly (number | string)[];
-}): Promise<string> {
+async function modelFolder(input: Input): Promise<string> {
+  return folderOf(input, [
+    node('Slice', { inputs: ['flat', 'start', 'end', 'axis'], outputs: ['embeddings'] }),
+  ]);
+}
+
+/** A model that fails unless its first two pixel values are a shape that five values can have. */
+async function shapedByPixelsFolder(): Promise<string> {
+  return folderOf({ elementType: 'uint8', dims: ['n', 8, 8, 3] }, [
+    node('Slice', { inputs: ['flat', 'start', 'end', 'axis'], outputs: ['five'] }),
+    node('Slice', { inputs: ['five', 'start', 'two', 'axis'], outputs: ['first'] }),
+    node('Cast', { inputs: ['first'], outputs: ['sizes'], attributes: { to: elementTypes.int64 } }),
+    node('Reshape', { inputs: ['sizes', 'two'], outputs: ['shape'] }),
+    node('Reshape', { inputs: ['five', 'shape'], outputs: ['embeddings'] }),
+  ]);
+}
+
+async function folderOf(input: Input, nodes: ReturnType<typeof node>[]): Promise<string> {
   const dir = await emptyFolder();
-  const int64 = (name: string, data: number[]) =>
-    initializer({ name, elementType: 'int64', dims: [1], data });
+  const int64 = (name: string, value: number) =>
+    initializer({ name, elementType: 'int64', dims: [1], data: [value] });
   const proto = model({
     name: 'raw',
     inputs: [tensorInfo({ name: 'pixels', ...input })],
     outputs: [tensorInfo({ name: 'embeddings', elementType: 'float32', dims: ['n', 5] })],
-    initializers: [int64('start', [0]), int64('end', [5]), int64('axis', [1])],
+    initializers: [int64('start', 0), int64('two', 2), int64('end', 5), int64('axis', 1)],
     nodes: [
-      node('Cast', { inputs: ['pixels'], outputs: ['x'], attributes: { to: 1 } }),
+      node('Cast', { inputs: ['pixels'], outputs: ['x'], attributes: { to: elementTypes.float32 } }),
       node('Flatten', { inputs: ['x'], outputs: ['flat'] }),
-      node('Slice', { inputs: ['flat', 'start', 'end', 'axis'], outputs: ['embeddings'] }),
+      ...nodes,
     ],
   });
   await writeFile(join(dir, 'encoder.onnx'), encodeModel(proto));

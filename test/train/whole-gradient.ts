@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { openSession, Tensor } from '../../src/onnx/session.js';
 import { architectureOf } from '../../src/train/architectures/architecture.js';
 import { initialStatistics, parameterLayout } from '../../src/train/architectures/parameters.js';
 import { plainKernels } from '../../src/train/graph/plain-kernels.js';
@@ -29,7 +29,7 @@ export async function gradientOf({
     ema: false,
     withGradient: true,
   };
-  const session = await InferenceSession.create(trainingGraph(graph), { intraOpNumThreads: options.threads });
+  const session = await openSession({ model: trainingGraph(graph), threads: options.threads });
   const { height, width } = options.inputSize;
   const feeds: Record<string, Tensor> = {
     pixels: new Tensor('uint8', pixels, [options.views, height, width, 3]),

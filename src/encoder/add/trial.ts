@@ -1,6 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { NearvoteError } from '../../domain/errors.js';
-import { quietOptions } from '../onnx-runtime.js';
+import { messageOf, NearvoteError } from '../../domain/errors.js';
+import { openSession, Tensor, type Session } from '../../onnx/session.js';
 
 export interface TrialOptions {
   readonly width: number;
@@ -18,9 +17,9 @@ export interface TrialOptions {
  */
 export async function tryImages(bytes: Uint8Array, options: TrialOptions): Promise<Tensor[]> {
   const { width, height, pixels, output, images } = options;
-  let session: InferenceSession | undefined;
+  let session: Session | undefined;
   try {
-    session = await InferenceSession.create(bytes, quietOptions);
+    session = await openSession({ model: bytes, threads: 1 });
     const results: Tensor[] = [];
     for (const image of images) {
       const input = new Tensor('uint8', image, [1, height, width, 3]);
@@ -30,10 +29,9 @@ export async function tryImages(bytes: Uint8Array, options: TrialOptions): Promi
     }
     return results;
   } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
     throw new NearvoteError(
       'encoder_invalid',
-      `Expected a model that ONNX Runtime can run on one image of ${width} x ${height} but it said: ${said}`,
+      `Expected a model that ONNX Runtime can run on one image of ${width} x ${height} but it said: ${messageOf(cause)}`,
       { cause },
     );
   } finally {

@@ -1,7 +1,7 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { asEmbeddings, type Embeddings } from '../../domain/embeddings.js';
 import { NearvoteError } from '../../domain/errors.js';
 import { encodeModel, model, tensorInfo } from '../../onnx/model.js';
+import { openSession, Tensor } from '../../onnx/session.js';
 import { l2Normalise } from '../graph/rows.js';
 import { createTape } from '../graph/tape.js';
 import { adapted } from './forward.js';
@@ -32,7 +32,7 @@ export async function runAdapter(
       initializers: tape.constants,
     }),
   );
-  const session = await InferenceSession.create(bytes, { logSeverityLevel: 4, intraOpNumThreads: threads });
+  const session = await openSession({ model: bytes, threads });
   try {
     const rows = new Tensor('float32', embeddings.values, [embeddings.count, features]);
     const result = (await session.run({ features: rows })).embeddings?.data;

@@ -1,4 +1,4 @@
-import { Tensor } from 'onnxruntime-node';
+import { Tensor } from '../../onnx/session.js';
 import type { Learner } from '../learner.js';
 import { expectLength, openStepSession } from '../step-session.js';
 import { stateVectors } from '../training-graph.js';

@@ -1,5 +1,5 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { encodeModel, model, tensorInfo, untypedInfo } from '../../onnx/model.js';
+import { openSession, Tensor } from '../../onnx/session.js';
 import { blockedKernels } from './blocked-kernels.js';
 import type { ImageKernels } from './image-kernels.js';
 import { plainKernels } from './plain-kernels.js';
@@ -49,7 +49,7 @@ async function isRight(kernels: ImageKernels): Promise<boolean> {
   // At one place, blocks follow one another as channels do in the plain order.
   const x = Float32Array.from({ length: channels }, (_, i) => i + 1);
   try {
-    const session = await InferenceSession.create(bytes, { logSeverityLevel: 4 });
+    const session = await openSession({ model: bytes, threads: 1 });
     const { y } = await session.run({ x: new Tensor('float32', x, input.shape) });
     await session.release();
     const received = y?.data;

@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { openSession, Tensor } from '../../../src/onnx/session.js';
 import { describe, expect, it } from 'vitest';
 import { adapterLayout, type AdapterShape } from '../../../src/train/adapter/layout.js';
 import { adapterGraph } from '../../../src/train/adapter/training-graph.js';
@@ -22,7 +22,7 @@ async function graphed(shape: AdapterShape, centre: Float32Array, rows: Float32A
     ema: false,
     withGradient: true,
   };
-  const session = await InferenceSession.create(adapterGraph(options), { intraOpNumThreads: 1 });
+  const session = await openSession({ model: adapterGraph(options), threads: 1 });
   const oneHot = Float32Array.from({ length: labels.length * classes }, (_, i) =>
     labels[Math.floor(i / classes)] === i % classes ? 1 : 0,
   );

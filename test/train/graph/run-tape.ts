@@ -1,4 +1,4 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { openSession, Tensor } from '../../../src/onnx/session.js';
 import { encodeModel, model, tensorInfo, untypedInfo } from '../../../src/onnx/model.js';
 import { seededRandom } from '../../../src/domain/seeded-random.js';
 import { multiply, total } from '../../../src/train/graph/elementwise.js';
@@ -43,7 +43,7 @@ export async function gradientError({ build, shapes, inputs }: Expression): Prom
       domains: [...tape.domains],
     }),
   );
-  const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1, logSeverityLevel: 3 });
+  const session = await openSession({ model: bytes, threads: 1 });
   const run = async (at: readonly Float32Array[], names: readonly string[]) => {
     const feeds = at.map((data, i) => [`p${i}`, new Tensor('float32', data, shapes[i])] as const);
     const out = await session.run(Object.fromEntries(feeds), names);
