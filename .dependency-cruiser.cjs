@@ -39,7 +39,7 @@ module.exports = {
       from: { path: '^src/audit/' },
       to: {
         path: '^src/',
-        pathNot: '^src/(audit|domain|neighbours|vote|report|build/(progress|sample-rows))',
+        pathNot: '^src/(audit|domain|neighbours|vote|report|build/sample-rows)',
       },
     },
     {

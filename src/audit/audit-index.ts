@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { sampleRows } from '../build/sample-rows.js';
 import { ballotsOf } from '../domain/ballots.js';
 import type { Example } from '../domain/decision.js';

@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import { createExactSearcher } from '../neighbours/exact.js';
 import { queriesOf } from '../neighbours/recall.js';

@@ -18,7 +18,7 @@ import { embedImages } from './embed-images.js';
 import { openEmbeddingCache } from './embedding-cache.js';
 import { insertImages, type Inserted } from './insert-images.js';
 import { measureIndex, type IndexMeasurement } from './measure-index.js';
-import type { Progress } from './progress.js';
+import type { Progress } from '../domain/progress.js';
 import { createVersionFiles } from './version-files.js';
 
 export interface BuildIndexOptions {

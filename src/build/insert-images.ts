@@ -1,7 +1,7 @@
 import { NearvoteError } from '../domain/errors.js';
 import type { HnswBuilder } from '../neighbours/hnsw-graph.js';
 import type { EmbeddedImage } from './embed-images.js';
-import type { Progress } from './progress.js';
+import type { Progress } from '../domain/progress.js';
 import type { VersionFiles } from './version-files.js';
 
 export interface InsertImagesOptions {

@@ -11,7 +11,7 @@ import {
 import type { Searcher } from '../neighbours/searcher.js';
 import { defaultVote } from '../vote/rules.js';
 import { vote } from '../vote/vote.js';
-import type { Progress } from './progress.js';
+import type { Progress } from '../domain/progress.js';
 import { sampleRows } from './sample-rows.js';
 
 /** Each sampled example classified by all the others, at the default vote. */

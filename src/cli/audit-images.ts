@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import pLimit from 'p-limit';
 import { comparedSide } from '../audit/duplicates.js';
 import type { ReadPixels } from '../audit/find-duplicates.js';
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import { createDecoder } from '../image/decode.js';

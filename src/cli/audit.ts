@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { auditIndex, checkAuditable, type Audit, type HeldOut } from '../audit/audit-index.js';
 import { auditPage } from '../audit/audit-page.js';
 import { findingsOf } from '../audit/findings.js';
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import { embedDataset } from '../evaluate/embed-dataset.js';

@@ -1,5 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress';
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 
 /** Where progress goes: a terminal gets a bar, anything else plain lines. */
 export interface ProgressStream extends NodeJS.WritableStream {

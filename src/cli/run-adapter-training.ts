@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Backbone } from '../train/adapter/backbone.js';
 import { embedPlain, embedViews, meanOf, viewOf } from '../train/adapter/embed-views.js';

@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { holdOut } from '../image/dataset/hold-out.js';

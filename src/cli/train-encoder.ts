@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { stepOptionsIn } from '../train/config/step-options.js';
 import type { TrainConfig } from '../train/config/schema.js';
 import type { ArchitectureOptions } from '../train/architectures/architecture.js';

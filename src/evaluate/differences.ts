@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import { seededRandom } from '../domain/seeded-random.js';

@@ -1,5 +1,5 @@
 import { embedImages } from '../build/embed-images.js';
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';

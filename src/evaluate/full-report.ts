@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { seededRandom } from '../domain/seeded-random.js';
 import {
   accuracyByRule,

@@ -1,5 +1,5 @@
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
 import { createDecoder } from '../image/decode.js';
 import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';

@@ -1,4 +1,4 @@
-import type { Progress } from '../build/progress.js';
+import type { Progress } from '../domain/progress.js';
 import { sampleRows } from '../build/sample-rows.js';
 import type { Example } from '../domain/decision.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';

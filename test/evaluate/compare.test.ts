@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Progress } from '../../src/build/progress.js';
+import type { Progress } from '../../src/domain/progress.js';
 import { sameCounts } from '../../src/evaluate/common-images.js';
 import { compare, type ComparedSide, type CompareReport } from '../../src/evaluate/differences.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';

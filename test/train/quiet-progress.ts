@@ -1,4 +1,4 @@
-import type { Progress } from '../../src/build/progress.js';
+import type { Progress } from '../../src/domain/progress.js';
 
 /** Progress that is counted and not shown. */
 export function countingProgress(): Progress & { readonly advanced: number } {

@@ -1,4 +1,4 @@
-import type { Progress } from '../../build/progress.js';
+import type { Progress } from '../../domain/progress.js';
 import { asEmbeddings, type Embeddings } from '../../domain/embeddings.js';
 import { seededRandom } from '../../domain/seeded-random.js';
 import type { Encoder } from '../../encoder/encoder.js';

@@ -1,4 +1,4 @@
-import type { Progress } from '../../build/progress.js';
+import type { Progress } from '../../domain/progress.js';
 import type { Embeddings } from '../../domain/embeddings.js';
 import type { Figures } from '../loop.js';
 import { measureEmbeddings, type ValidateOptions } from '../validate.js';
