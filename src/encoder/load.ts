@@ -36,22 +36,33 @@ function fieldOf(issue: z.core.$ZodIssue): string {
 export interface LoadEncoderOptions {
   /** Threads of one forward pass. The WASM backend of tfjs has only one under Node, whatever is asked. */
   readonly threads: number;
+  /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
+  readonly providers?: readonly string[] | undefined;
 }
 
 /**
  * Opens the encoder in a folder, its model file checked against the manifest's sha256.
  * @throws NearvoteError `encoder_missing`, `encoder_invalid`, or `dependency_missing` for tfjs where it is not installed
  */
-export async function loadEncoder(dir: string, { threads }: LoadEncoderOptions): Promise<Encoder> {
+export async function loadEncoder(dir: string, options: LoadEncoderOptions): Promise<Encoder> {
   const manifest = await readEncoderManifest(dir);
   if (manifest.format === 'onnx') {
     const bytes = await readEncoderFile(dir, manifest.file);
     checkHash({ dir, manifest, parts: [bytes] });
-    return openOnnxEncoder({ manifest, bytes, threads });
+    return openOnnxEncoder({ manifest, bytes, ...options });
   }
+  checkTfjsProviders(manifest, options.providers);
   const files = await readTfjsFiles(dir, manifest.file);
   checkHash({ dir, manifest, parts: files.parts });
   return openTfjsEncoder({ manifest, artifacts: files.artifacts() });
+}
+
+function checkTfjsProviders({ name }: EncoderManifest, providers: readonly string[] = ['cpu']): void {
+  if (providers.join() === 'cpu') return;
+  throw new NearvoteError(
+    'usage',
+    `Expected the execution provider cpu for encoder ${name}, which TensorFlow.js runs, but received ${providers.join(', ')}`,
+  );
 }
 
 interface HashedModel {

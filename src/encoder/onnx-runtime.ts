@@ -10,18 +10,22 @@ export interface OnnxEncoderOptions {
   /** The .onnx file. */
   readonly bytes: Uint8Array;
   readonly threads: number;
+  readonly providers?: readonly string[] | undefined;
 }
 
 /**
  * An encoder on ONNX Runtime: uint8 `[n, height, width, 3]` in, unit float32 `[n, dimension]` out.
- * @throws NearvoteError `encoder_invalid` when the bytes are no model, or its input or output are not the manifest's
+ * @throws NearvoteError `encoder_invalid` when the bytes are no model, or its input or output are not the manifest's;
+ * `usage`, `dependency_missing` for providers that are not there
  */
-export async function openOnnxEncoder({ manifest, bytes, threads }: OnnxEncoderOptions): Promise<Encoder> {
+export async function openOnnxEncoder(options: OnnxEncoderOptions): Promise<Encoder> {
+  const { manifest, bytes, threads, providers } = options;
   let session: Session;
   try {
     // With decoding on the same two cores, threads that spin for work took 6 % from the encoder and 15 % from the rest.
-    session = await openSession({ model: bytes, threads, spinning: false });
+    session = await openSession({ model: bytes, threads, spinning: false, providers });
   } catch (cause) {
+    if (cause instanceof NearvoteError) throw cause;
     throw new NearvoteError(
       'encoder_invalid',
       `Expected ${manifest.file} of encoder ${manifest.name} to be a model that ONNX Runtime can load but it said: ${messageOf(cause)}`,

@@ -1,5 +1,7 @@
 import './no-telemetry.js';
-import { InferenceSession } from 'onnxruntime-node';
+import { InferenceSession, listSupportedBackends } from 'onnxruntime-node';
+import { messageOf, NearvoteError } from '../domain/errors.js';
+import { encodeModel, model, node, tensorInfo } from './model.js';
 
 export { Tensor } from 'onnxruntime-node';
 export type Session = InferenceSession;
@@ -16,15 +18,31 @@ export interface SessionOptions {
   readonly spinning?: boolean | undefined;
   /** One plan for all buffers of a run, which is ONNX Runtime's way unless told. */
   readonly memoryPattern?: boolean | undefined;
+  /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
+  readonly providers?: readonly string[] | undefined;
 }
+
+const processor = ['cpu'];
 
 /**
  * Opens a model on ONNX Runtime: the one place that does. Nothing is printed on stderr, since what is wrong is thrown.
- * @throws Error whose message is ONNX Runtime's own reason
+ * @throws Error whose message is ONNX Runtime's own reason; NearvoteError `usage` for a provider that it has not,
+ * `dependency_missing` for one that does not start
  */
-export function openSession(options: SessionOptions): Promise<Session> {
-  const { model, threads, spinning, memoryPattern = true } = options;
-  const settings: InferenceSession.SessionOptions = {
+export async function openSession(options: SessionOptions): Promise<Session> {
+  const { model, providers = processor } = options;
+  const settings = settingsOf(options);
+  if (providers.some((name) => name !== 'cpu')) await checkProviders(providers);
+  // Its overloads tell a path from bytes.
+  return typeof model === 'string'
+    ? InferenceSession.create(model, settings)
+    : InferenceSession.create(model, settings);
+}
+
+function settingsOf(options: Omit<SessionOptions, 'model'>): InferenceSession.SessionOptions {
+  const { threads, spinning, memoryPattern = true, providers = processor } = options;
+  return {
+    executionProviders: providers,
     logSeverityLevel: 4,
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -32,9 +50,6 @@ export function openSession(options: SessionOptions): Promise<Session> {
     enableMemPattern: memoryPattern,
     ...(spinning === undefined ? {} : { extra: { session: spinningSettings(spinning) } }),
   };
-  return typeof model === 'string'
-    ? InferenceSession.create(model, settings)
-    : InferenceSession.create(model, settings);
 }
 
 /** https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h */
@@ -42,4 +57,38 @@ function spinningSettings(spinning: boolean): object {
   return spinning
     ? { intra_op: { allow_spinning: '1' }, force_spinning_stop: '1' }
     : { intra_op: { allow_spinning: '0' } };
+}
+
+/** ONNX Runtime leaves out a provider that it does not know with no more than a line on stderr. */
+async function checkProviders(providers: readonly string[]): Promise<void> {
+  const known = listSupportedBackends().map(({ name }) => name);
+  for (const name of providers) {
+    if (known.includes(name)) continue;
+    throw new NearvoteError(
+      'usage',
+      `Expected execution providers that ONNX Runtime has here (${known.join(', ')}) but received ${name}`,
+    );
+  }
+  try {
+    const session = await InferenceSession.create(identity(), settingsOf({ threads: 1, providers }));
+    await session.release();
+  } catch (cause) {
+    throw new NearvoteError(
+      'dependency_missing',
+      `Expected the execution providers ${providers.join(', ')} to start but ONNX Runtime said: ${messageOf(cause).trim()}`,
+      { cause },
+    );
+  }
+}
+
+/** The smallest model: what it fails of is not the model. */
+function identity(): Uint8Array {
+  return encodeModel(
+    model({
+      name: 'identity',
+      inputs: [tensorInfo({ name: 'x', elementType: 'float32', dims: [1] })],
+      outputs: [tensorInfo({ name: 'y', elementType: 'float32', dims: [1] })],
+      nodes: [node('Identity', { inputs: ['x'], outputs: ['y'] })],
+    }),
+  );
 }

@@ -33,6 +33,34 @@ describe('a session', () => {
     await session.release();
   });
 
+  it('runs on the processor where that is asked for', async () => {
+    const session = await openSession({ model: doubling, threads: 1, providers: ['cpu'] });
+    expect(session.outputNames).toEqual(['y']);
+    await session.release();
+  });
+
+  it('is refused with what is there where its execution provider is not', async () => {
+    await expect(openSession({ model: doubling, threads: 1, providers: ['abacus'] })).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringMatching(/has here \(cpu.*\) but received abacus$/) as string,
+    });
+  });
+
+  // The package brings no libraries of TensorRT's.
+  it.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
+    "is refused with ONNX Runtime's reason where its execution provider does not start",
+    async () => {
+      await expect(
+        openSession({ model: doubling, threads: 1, providers: ['tensorrt', 'cpu'] }),
+      ).rejects.toMatchObject({
+        code: 'dependency_missing',
+        message: expect.stringMatching(
+          /tensorrt, cpu to start but .*Failed to load shared library/,
+        ) as string,
+      });
+    },
+  );
+
   it("is refused with ONNX Runtime's own reason", async () => {
     const junk = new TextEncoder().encode('not a model');
     await expect(openSession({ model: junk, threads: 1 })).rejects.toThrow(/protobuf parsing failed/);
