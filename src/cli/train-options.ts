@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { parseDuration } from '../train/duration.js';
+import { parseBudget } from '../train/config/schema.js';
 import { integerFrom } from './options.js';
 
 export interface TrainFlags {
@@ -29,7 +29,7 @@ export function trainOptions(): Option[] {
       'NEARVOTE_TRAIN_RUN',
     ),
     new Option('--budget <duration>', "such as 2h: the schedule ends by then, whatever the config's epochs")
-      .argParser(parseBudget)
+      .argParser(budget)
       .env('NEARVOTE_TRAIN_BUDGET'),
     new Option('--threads <n>', "of the graph, in place of the config's")
       .argParser(integerFrom(1))
@@ -43,8 +43,8 @@ export function trainOptions(): Option[] {
   ];
 }
 
-function parseBudget(value: string): number {
-  const seconds = parseDuration(value);
+function budget(value: string): number {
+  const seconds = parseBudget(value);
   if (seconds === undefined) throw new InvalidArgumentError('Expected a duration such as 2h, 90m or 1h30m.');
   return seconds;
 }

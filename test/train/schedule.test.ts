@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { parseDuration } from '../../src/train/duration.js';
 import { fractionDone, rateFactor, type ScheduleOptions } from '../../src/train/schedule.js';
 
 describe('the cosine schedule', () => {
@@ -42,22 +41,5 @@ describe('the fraction of the work', () => {
     expect(fractionDone({ step: 25, totalSteps: 100, elapsedSeconds: 900, budgetSeconds: 1800 })).toBe(0.5);
     expect(fractionDone({ step: 75, totalSteps: 100, elapsedSeconds: 900, budgetSeconds: 1800 })).toBe(0.75);
     expect(fractionDone({ step: 1, totalSteps: 100, elapsedSeconds: 99, budgetSeconds: 9 })).toBe(1);
-  });
-});
-
-describe('a duration', () => {
-  it.each([
-    ['2h', 7200],
-    ['90m', 5400],
-    ['1h30m', 5400],
-    ['45s', 45],
-    ['1.5h', 5400],
-    ['1d2h', 93_600],
-  ])('%s is so many seconds', (text, seconds) => {
-    expect(parseDuration(text)).toBe(seconds);
-  });
-
-  it.each(['', '2', 'h', '2 hours', '-1h', '1.2.3h', '0m', '30m1h'])('cannot be read out of "%s"', (text) => {
-    expect(parseDuration(text)).toBeUndefined();
   });
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../../domain/duration.js';
 import { augmentSchema, mixSchema } from './augment-schema.js';
 
 const share = z.number().min(0).max(1);
@@ -71,9 +71,15 @@ export const seedSchema = z.int().min(0).max(0xffffffff).default(42);
 /** Images; a step takes two views of each. */
 export const batchSchema = z.int().min(2).max(65_536).default(256);
 
+/** In seconds; undefined for what is no duration, and for no time at all. */
+export function parseBudget(text: string): number | undefined {
+  const milliseconds = parseDuration(text) ?? 0;
+  return milliseconds > 0 ? milliseconds / 1000 : undefined;
+}
+
 /** Written as `2h` or `90m`, read as seconds. */
 export const durationSchema = z.string().transform((text, context) => {
-  const seconds = parseDuration(text);
+  const seconds = parseBudget(text);
   if (seconds !== undefined) return seconds;
   context.addIssue({ code: 'custom', message: 'Expected a duration such as 2h, 90m or 1h30m' });
   return z.NEVER;
