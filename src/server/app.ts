@@ -21,6 +21,7 @@ import { readyClassifier, type Serving } from './serving.js';
 import { createUploadReader } from './upload.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
 import type { UploadLimits } from './uploaded.js';
+import { unansweredOn } from './when-over.js';
 
 /** What all requests together may ask of the server. */
 interface LoadLimits {
@@ -52,6 +53,9 @@ export interface AppOptions {
   /** Of the package, for the contract. */
   readonly version: string;
 }
+
+/** Requests that one connection may have unanswered: a packet of 64 KiB could ask for a thousand answers. */
+const maxPipelined = 16;
 
 /** HTTP over a classifier: every route, every error as a problem document, every request counted and logged. */
 export function createApp(options: AppOptions): Express {
@@ -98,6 +102,12 @@ export function createApp(options: AppOptions): Express {
   const record = createRequestRecorder({ logger, metrics });
   // One layer: Express charges for each that a request passes.
   app.use((req, res, next) => {
+    if (unansweredOn(req.socket) >= maxPipelined) {
+      // What else was in the packet comes here too.
+      if (!req.socket.destroyed) metrics.rejected('overloaded');
+      req.socket.destroy();
+      return;
+    }
     record(req, res);
     requireHost(req);
     if (asksForInference(req) && admission.refusal !== undefined)

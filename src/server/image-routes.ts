@@ -9,10 +9,11 @@ import type { Admission } from './admission.js';
 import { toProblem } from './problems.js';
 import { parseClassifyQuery, parseEmptyQuery } from './query.js';
 import type { DecisionBody, EmbeddingBody, Problem } from './schemas.js';
-import { holdClassifier, type Serving } from './serving.js';
+import { servingClassifier, type Serving } from './serving.js';
 import { requestIdOf, standardHeaders } from './standard-headers.js';
 import type { ReadUpload } from './upload.js';
 import type { UploadedImage } from './uploaded.js';
+import { whenOver } from './when-over.js';
 
 export interface ImageRouteParts {
   readonly serving: Serving;
@@ -35,6 +36,13 @@ interface Answered<Body> {
 
 type AnswerImage<Body> = (image: Uint8Array, signal: Cancellation) => Promise<Answered<Body>>;
 
+/** A request with its answer, and what it is answered with. */
+interface Exchange {
+  readonly req: Request;
+  readonly res: Response;
+  readonly classifier: Classifier;
+}
+
 /** `POST /classify` and `POST /embed`. */
 export function createImageRoutes(parts: ImageRouteParts): {
   classify: RequestHandler;
@@ -43,10 +51,10 @@ export function createImageRoutes(parts: ImageRouteParts): {
   const { serving, metrics, decisionLog, exposeSources } = parts;
 
   const classify: RequestHandler = async (req, res) => {
-    const classifier = holdClassifier(serving, res);
+    const classifier = servingClassifier(serving);
     const { index, defaultK } = classifier;
     const query = parseClassifyQuery(req.query, { examples: index.examples, defaultK });
-    await answer(parts, { req, res }, async (image, signal) => {
+    await answer(parts, { req, res, classifier }, async (image, signal) => {
       const classification = await classifier.classify(image, { ...query, signal });
       metrics.decided(classification);
       decisionLog?.write(classification);
@@ -55,9 +63,9 @@ export function createImageRoutes(parts: ImageRouteParts): {
   };
 
   const embed: RequestHandler = async (req, res) => {
-    const classifier = holdClassifier(serving, res);
+    const classifier = servingClassifier(serving);
     parseEmptyQuery(req.query);
-    await answer(parts, { req, res }, async (image, signal) => {
+    await answer(parts, { req, res, classifier }, async (image, signal) => {
       const { embedding, timings } = await classifier.embed(image, { signal });
       return { body: embeddingBody(embedding, classifier), timings };
     });
@@ -68,12 +76,12 @@ export function createImageRoutes(parts: ImageRouteParts): {
 
 async function answer<Body>(
   parts: ImageRouteParts,
-  { req, res }: { readonly req: Request; readonly res: Response },
+  { req, res, classifier }: Exchange,
   answerImage: AnswerImage<Body>,
 ): Promise<void> {
   const { serving, metrics, admission, report } = parts;
   const admitted = admission.enter();
-  const signal = abandonSignal(res, parts.requestTimeoutMs);
+  const signal = abandonSignal({ req, res }, parts.requestTimeoutMs);
   const answerOne = async (image: UploadedImage): Promise<Answered<Body>> => {
     try {
       if (image instanceof NearvoteError) throw image;
@@ -104,8 +112,10 @@ async function answer<Body>(
       });
     } finally {
       admitted.leave();
+      serving.holds.remove(classifier);
     }
   };
+  serving.holds.add(classifier);
   const { body, timings } = await unlessAbandoned(work(), signal);
   const text = JSON.stringify(body);
   const headers = standardHeaders(res);
@@ -132,12 +142,12 @@ function resultsOf<Body>(
 }
 
 /** Aborts when the client goes away before it has its answer, or has waited too long for it. */
-function abandonSignal(res: Response, timeoutMs: number): Cancellation {
+function abandonSignal({ req, res }: Pick<Exchange, 'req' | 'res'>, timeoutMs: number): Cancellation {
   const { signal, cancel } = createCancellation();
   const timer = setTimeout(() => {
     cancel(new NearvoteError('timed_out', `Expected an answer within ${timeoutMs} ms but it took longer`));
   }, timeoutMs);
-  res.once('close', () => {
+  whenOver(req, res, () => {
     clearTimeout(timer);
     if (res.writableFinished) return;
     cancel(new NearvoteError('client_gone', 'The client closed the connection before the answer'));

@@ -8,6 +8,7 @@ import type { Metrics } from './metrics.js';
 import { problemKinds } from './problems.js';
 import { routeOf } from './routes.js';
 import { setRequestId } from './standard-headers.js';
+import { whenOver } from './when-over.js';
 
 /** An id that a client may choose: it goes into the log and back into a header. */
 const saneId = /^[A-Za-z0-9._:-]{1,128}$/;
@@ -26,7 +27,7 @@ export function createRequestRecorder(parts: {
     // Now: while a router of its own answers, Express shows it the rest of the path alone.
     const route = routeOf(req.path);
     metrics.requestStarted();
-    res.once('close', () => {
+    whenOver(req, res, () => {
       const ms = Math.max(0, whenAnswered(res) - startedAt);
       const status = res.headersSent ? res.statusCode : problemKinds.client_gone.status;
       metrics.requestEnded({ route, method: req.method, status, seconds: ms / 1000 });

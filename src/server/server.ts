@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 
 import { NearvoteError } from '../domain/errors.js';
 import { problemKinds, problemMediaType, toProblem } from './problems.js';
+import { whenOver } from './when-over.js';
 
 /** How long a client may take, in milliseconds. */
 export interface ServerTimeouts {
@@ -75,7 +76,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
   const handle: RequestListener = (req, res) => {
     answering.set(req.socket, res);
     if (!server.listening) res.setHeader('Connection', 'close');
-    res.once('close', () => {
+    whenOver(req, res, () => {
       answering.delete(req.socket);
       // A connection kept alive turns idle only after this event.
       if (settled) setImmediate(() => server.closeIdleConnections());

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 
@@ -8,25 +7,57 @@ export interface Serving {
   classifier: Classifier | undefined;
   /** False while no worker could take a batch. */
   workersReady: () => boolean;
+  /** How long it has been seen without a worker, in milliseconds; 0 while there is one. */
+  withoutWorkersMs(): number;
   stopping: boolean;
   readonly holds: Holds;
 }
 
-/** Which requests still need a classifier: after a swap its workers stay until they are answered. */
+/** Which work still needs a classifier: after a swap its workers stay until that is done. */
 interface Holds {
   add(classifier: Classifier): void;
   remove(classifier: Classifier): void;
-  /** Resolves when no request holds it. */
-  none(classifier: Classifier): Promise<void>;
+  /** True when nothing holds it; false where something still does after `withinMs`, for ever unless told. */
+  none(classifier: Classifier, withinMs?: number): Promise<boolean>;
 }
 
-export function createServing(): Serving {
-  return { classifier: undefined, workersReady: () => true, stopping: false, holds: createHolds() };
+/** A worker that died is replaced within this; requests wait for it so long, and are refused at once after that. */
+const replacementMs = 2000;
+
+/** @param now milliseconds on a clock that never goes back */
+export function createServing(now: () => number = () => performance.now()): Serving {
+  let withoutSince: number | undefined;
+  const serving: Serving = {
+    classifier: undefined,
+    workersReady: () => true,
+    withoutWorkersMs() {
+      withoutSince = serving.workersReady() ? undefined : (withoutSince ?? now());
+      return withoutSince === undefined ? 0 : now() - withoutSince;
+    },
+    stopping: false,
+    holds: createHolds(),
+  };
+  return serving;
 }
 
 function createHolds(): Holds {
   const counts = new Map<Classifier, number>();
-  const waiting = new Map<Classifier, (() => void)[]>();
+  const waiting = new Map<Classifier, Set<() => void>>();
+  const wait = (classifier: Classifier, withinMs: number): Promise<boolean> =>
+    new Promise((resolve) => {
+      const waiters = waiting.get(classifier) ?? new Set();
+      waiting.set(classifier, waiters);
+      const timer = withinMs === Infinity ? undefined : setTimeout(giveUp, withinMs);
+      const free = (): void => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      waiters.add(free);
+      function giveUp(): void {
+        waiters.delete(free);
+        resolve(false);
+      }
+    });
   return {
     add: (classifier) => counts.set(classifier, (counts.get(classifier) ?? 0) + 1),
     remove: (classifier) => {
@@ -36,13 +67,11 @@ function createHolds(): Holds {
         return;
       }
       counts.delete(classifier);
-      for (const resolve of waiting.get(classifier) ?? []) resolve();
+      for (const free of waiting.get(classifier) ?? []) free();
       waiting.delete(classifier);
     },
-    none: (classifier) =>
-      counts.has(classifier)
-        ? new Promise((resolve) => waiting.set(classifier, [...(waiting.get(classifier) ?? []), resolve]))
-        : Promise.resolve(),
+    none: (classifier, withinMs = Infinity) =>
+      counts.has(classifier) ? wait(classifier, withinMs) : Promise.resolve(true),
   };
 }
 
@@ -61,18 +90,14 @@ export function readyClassifier(serving: Serving): Classifier {
 }
 
 /**
- * The classifier for a request, held for it until its answer is out or its client has gone. A request that was
- * accepted is answered even while the server stops.
+ * The classifier for a request. One that was accepted is answered even while the server stops.
  * @throws NearvoteError `not_ready`
  */
-export function holdClassifier(serving: Serving, res: ServerResponse): Classifier {
-  const classifier = loadedClassifier(serving);
-  // A response that is closed already would never let go.
-  if (!res.closed) {
-    serving.holds.add(classifier);
-    res.once('close', () => serving.holds.remove(classifier));
+export function servingClassifier(serving: Serving): Classifier {
+  if (serving.withoutWorkersMs() > replacementMs) {
+    throw new NearvoteError('not_ready', 'Expected a ready worker but none has come back');
   }
-  return classifier;
+  return loadedClassifier(serving);
 }
 
 function loadedClassifier(serving: Serving): Classifier {
