@@ -7,7 +7,7 @@ import { ballotsOf } from '../src/domain/ballots.js';
 import { numberLabels } from '../src/audit/labelling.js';
 import { classDirections } from '../src/audit/mislabelled.js';
 import { searchOthers } from '../src/audit/search-others.js';
-import { sampleRows } from '../src/build/sample-rows.js';
+import { sampleRows } from '../src/domain/seeded-random.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
 import { queriesOf } from '../src/neighbours/recall.js';

@@ -3,7 +3,7 @@
  *   npx tsx bench/calibration.ts [CIFAR_FOLDER] [TEXTURES_FOLDER]
  */
 import { fileURLToPath } from 'node:url';
-import { sampleRows } from '../src/build/sample-rows.js';
+import { sampleRows } from '../src/domain/seeded-random.js';
 import { fitCalibration } from '../src/calibrate/fit-calibration.js';
 import {
   candidateKs,
@@ -18,7 +18,7 @@ import { seededRandom } from '../src/domain/seeded-random.js';
 import { bootstrapMean } from '../src/evaluate/metrics/bootstrap.js';
 import { brierScore, figuresOf, type ConfidenceFigures } from '../src/evaluate/metrics/confidence.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
-import { openIndex } from '../src/neighbours/index-store.js';
+import { openIndex } from '../src/examples/index-store.js';
 import { openSearcher } from '../src/neighbours/open-searcher.js';
 import type { Calibration, VoteSettings } from '../src/vote/calibration.js';
 import { confidenceOf } from '../src/vote/confidence.js';

@@ -1,5 +1,5 @@
 import type { Progress } from '../domain/progress.js';
-import { sampleRows } from '../build/sample-rows.js';
+import { sampleRows } from '../domain/seeded-random.js';
 import { ballotsOf } from '../domain/ballots.js';
 import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';

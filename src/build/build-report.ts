@@ -1,4 +1,4 @@
-import type { IndexManifest } from '../neighbours/index-manifest.js';
+import type { IndexManifest } from '../examples/index-store.js';
 import type { IndexMeasurement } from './measure-index.js';
 
 /** What a build did, for people and, as JSON, for machines. */

@@ -12,7 +12,7 @@ import type { Searcher } from '../neighbours/searcher.js';
 import { defaultVote } from '../vote/rules.js';
 import { vote } from '../vote/vote.js';
 import type { Progress } from '../domain/progress.js';
-import { sampleRows } from './sample-rows.js';
+import { sampleRows } from '../domain/seeded-random.js';
 
 /** Each sampled example classified by all the others, at the default vote. */
 export interface LeaveOneOut {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import { littleEndianBytes } from '../neighbours/embeddings-file.js';
-import { exampleLine } from '../neighbours/examples-file.js';
-import type { FileDigest } from '../neighbours/file-digest.js';
-import { createHashedFile } from './hashed-file.js';
+import { exampleLine } from '../examples/examples-file.js';
+import type { FileDigest } from '../files/digest.js';
+import { createHashedFile } from '../files/digest.js';
 
 /** The files of a version that grow row by row. */
 export interface VersionFiles {

@@ -3,10 +3,10 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { NearvoteError } from '../domain/errors.js';
-import { syncPath, writeDurably } from '../neighbours/durable-file.js';
-import { lockIndex } from '../neighbours/index-lock.js';
-import { readCurrent } from '../neighbours/index-store.js';
-import { stagingPrefix, writing } from '../neighbours/publish.js';
+import { syncPath, writeDurably, writing } from '../files/durable.js';
+import { lockIndex } from '../files/lock.js';
+import { readCurrent } from '../examples/index-store.js';
+import { stagingPrefix } from '../examples/publish.js';
 import { voteRules } from '../vote/rules.js';
 import { unknownRules } from '../vote/unknown.js';
 

@@ -1,4 +1,4 @@
-import { sampleRows } from '../build/sample-rows.js';
+import { sampleRows } from '../domain/seeded-random.js';
 import type { ConfidenceFigures, Confident } from '../evaluate/metrics/confidence.js';
 import { quantileBins } from '../vote/bins.js';
 import type { Calibration, VoteSettings } from '../vote/calibration.js';

@@ -11,7 +11,7 @@ import type { LabelledImage } from '../image/dataset/dataset.js';
 import { everyImageById } from '../image/dataset/images-by-id.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
-import { openIndex, type OpenIndex } from '../neighbours/index-store.js';
+import { openIndex, type OpenIndex } from '../examples/index-store.js';
 import { renderPage } from '../report/render-page.js';
 import type { Picture } from '../report/section.js';
 import { pixelReader } from './audit-images.js';

@@ -4,7 +4,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import { checkSameLabels } from '../evaluate/common-images.js';
-import { checkEncoder, currentFile, openIndex, type OpenIndex } from '../neighbours/index-store.js';
+import { checkEncoder, currentFile, openIndex, type OpenIndex } from '../examples/index-store.js';
 import { resolveShipped } from './open-pair.js';
 
 /** One of the two that `nearvote compare` was given. */

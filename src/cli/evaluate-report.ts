@@ -7,7 +7,7 @@ import { mapSection } from '../evaluate/page/map.js';
 import { mistakesSection, pickMistakes } from '../evaluate/page/pictures.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { imagesById } from '../image/dataset/images-by-id.js';
-import type { OpenIndex } from '../neighbours/index-store.js';
+import type { OpenIndex } from '../examples/index-store.js';
 import type { ReportPage } from '../report/section.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import type { EvaluateFlags } from './evaluate-options.js';

@@ -9,7 +9,7 @@ import type { EncoderManifest } from '../encoder/manifest.js';
 import { createDecoder, type Decoder } from '../image/decode.js';
 import type { Inference } from '../inference/inference.js';
 import { createInferencePool } from '../inference/pool.js';
-import { checkEncoder, openIndex, type OpenIndex } from '../neighbours/index-store.js';
+import { checkEncoder, openIndex, type OpenIndex } from '../examples/index-store.js';
 import type { InferenceOptions, PairOptions } from './options.js';
 import { applyCalibration, type VoteChoice } from './vote-choice.js';
 

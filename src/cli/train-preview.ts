@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { writing } from '../neighbours/publish.js';
+import { writing } from '../files/durable.js';
 import type { BatchViewsOptions } from '../train/batch-views.js';
 import type { DecodedImages } from '../train/images.js';
 import { drawPreview } from '../train/preview.js';

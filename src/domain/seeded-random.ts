@@ -11,3 +11,20 @@ export function seededRandom(seed: number): Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   };
 }
+
+/**
+ * Chooses `count` of `size` rows, each as likely as any other, in an order that is random too; the same seed gives the
+ * same rows. A partial Fisher-Yates shuffle.
+ */
+export function sampleRows({ size, count, seed }: { size: number; count: number; seed: number }): Int32Array {
+  const rows = Int32Array.from({ length: size }, (_, row) => row);
+  const random = seededRandom(seed);
+  const chosen = Math.min(count, size);
+  for (let i = 0; i < chosen; i++) {
+    const j = i + Math.floor(random() * (size - i));
+    const row = rows[j] ?? 0;
+    rows[j] = rows[i] ?? 0;
+    rows[i] = row;
+  }
+  return rows.slice(0, chosen);
+}

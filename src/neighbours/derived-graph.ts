@@ -3,10 +3,10 @@ import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readEmbeddingsFile } from './embeddings-file.js';
-import { digestFile } from './file-digest.js';
+import { digestFile } from '../files/digest.js';
 import { createHnswBuilder, openGraph } from './hnsw-graph.js';
 import type { HnswGraph, HnswModule } from './hnsw-module.js';
-import type { IndexManifest } from './index-manifest.js';
+import type { IndexManifest } from '../examples/index-store.js';
 
 /** The name holds the sha256 of the content: a file that was torn or changed is not what it says it is. */
 const derivedName = /^derived-([0-9a-f]{64})\.hnsw$/;

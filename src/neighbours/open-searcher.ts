@@ -7,7 +7,7 @@ import { openDerivedGraph, type DerivedGraphOptions } from './derived-graph.js';
 import { openGraph } from './hnsw-graph.js';
 import { loadHnswModule, type HnswGraph, type HnswModule } from './hnsw-module.js';
 import { createHnswSearcher } from './hnsw.js';
-import { readIndexManifest } from './index-manifest.js';
+import { readIndexManifest } from '../examples/index-store.js';
 import type { Searcher } from './searcher.js';
 
 export interface OpenSearcherOptions {

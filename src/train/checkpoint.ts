@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { syncPath } from '../neighbours/durable-file.js';
-import { writing } from '../neighbours/publish.js';
+import { syncPath, writing } from '../files/durable.js';
 import type { CheckpointHeader } from './checkpoint-schema.js';
 import { checkpointHeaderSchema } from './checkpoint-schema.js';
 

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockIndex } from '../neighbours/index-lock.js';
-import { writing } from '../neighbours/publish.js';
+import { lockIndex } from '../files/lock.js';
+import { writing } from '../files/durable.js';
 import { writeCheckpoint, type Checkpoint } from './checkpoint.js';
 import { readCheckpoint, type ExpectedConfig } from './read-checkpoint.js';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openIndex } from '../../src/neighbours/index-store.js';
+import { openIndex } from '../../src/examples/index-store.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

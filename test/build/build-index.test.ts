@@ -8,7 +8,7 @@ import { buildIndex } from '../../src/build/build-index.js';
 import { openDataset } from '../../src/image/dataset/open-dataset.js';
 import type { LabelledImage } from '../../src/image/dataset/dataset.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
-import { openIndex } from '../../src/neighbours/index-store.js';
+import { openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 import { buildOptions } from './build-options.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildIndex } from '../../src/build/build-index.js';
-import { openIndex } from '../../src/neighbours/index-store.js';
+import { openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { buildOptions } from './build-options.js';
 import { pixelDataset } from './pixel-encoder.js';

@@ -7,7 +7,7 @@ import {
   servedCalibration,
   writeCalibration,
 } from '../../src/calibrate/calibration-file.js';
-import { lockIndex } from '../../src/neighbours/index-lock.js';
+import { lockIndex } from '../../src/files/lock.js';
 import { aCalibration } from './a-calibration.js';
 
 let root: string;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
-import { openIndex } from '../../src/neighbours/index-store.js';
+import { openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { publishSmallIndex } from './small-index.js';
 import { randomUnitRows } from './unit-vectors.js';

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import type { Example } from '../../src/domain/decision.js';
 import type { Embeddings } from '../../src/domain/embeddings.js';
 import { littleEndianBytes } from '../../src/neighbours/embeddings-file.js';
-import { exampleLine } from '../../src/neighbours/examples-file.js';
-import { digestFile } from '../../src/neighbours/file-digest.js';
+import { exampleLine } from '../../src/examples/examples-file.js';
+import { digestFile } from '../../src/files/digest.js';
 import { createHnswBuilder } from '../../src/neighbours/hnsw-graph.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
-import type { IndexManifest } from '../../src/neighbours/index-manifest.js';
-import { stageVersion } from '../../src/neighbours/publish.js';
+import type { IndexManifest } from '../../src/examples/index-store.js';
+import { stageVersion } from '../../src/examples/publish.js';
 
 export const encoderIdentity = {
   name: 'tiny',

@@ -1,4 +1,4 @@
-import { sampleRows } from '../../build/sample-rows.js';
+import { sampleRows } from '../../domain/seeded-random.js';
 import { dot, type Embeddings } from '../../domain/embeddings.js';
 import { queriesOf } from '../../neighbours/recall.js';
 import type { MapSection } from '../../report/section.js';

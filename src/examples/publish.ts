@@ -1,10 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { NearvoteError } from '../domain/errors.js';
-import { syncPath, writeDurably } from './durable-file.js';
-import { claimPrefix, lockIndex } from './index-lock.js';
-import { indexManifestSchema, manifestFile, type IndexManifest } from './index-manifest.js';
+import { syncPath, writeDurably, writing } from '../files/durable.js';
+import { claimPrefix, lockIndex } from '../files/lock.js';
+import { indexManifestSchema, manifestFile, type IndexManifest } from './index-store.js';
 import { currentFile } from './index-store.js';
 
 /** Of what is being written: a build removes what a killed process left. */
@@ -111,19 +110,4 @@ const claimLifeMs = 60_000;
 
 async function ageMsOf(path: string): Promise<number> {
   return Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
-}
-
-/**
- * Runs something that writes below `root`.
- * @throws NearvoteError `output_unwritable` for what the file system refuses
- */
-export async function writing<T>(root: string, write: () => Promise<T>): Promise<T> {
-  try {
-    return await write();
-  } catch (cause) {
-    if (cause instanceof NearvoteError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
-    throw new NearvoteError('output_unwritable', `Expected to write in ${root} but: ${cause.message}`, {
-      cause,
-    });
-  }
 }

@@ -1,6 +1,22 @@
 import { createHash } from 'node:crypto';
-import { closeSync, openSync, writeSync } from 'node:fs';
-import type { FileDigest } from '../neighbours/file-digest.js';
+import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
+
+export interface FileDigest {
+  /** Lower-case hex. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** Hashes a file in bounded memory. @throws the file system's own error */
+export async function digestFile(path: string): Promise<FileDigest> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.length;
+  }
+  return { sha256: hash.digest('hex'), bytes };
+}
 
 /** A new file that is hashed as it is written. */
 export interface HashedFile {

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { NearvoteError } from '../domain/errors.js';
 
 /** Writes a file and waits until it is on the disk. */
 export async function writeDurably(path: string, text: string): Promise<void> {
@@ -23,3 +24,18 @@ export async function syncPath(path: string): Promise<void> {
 }
 
 const unflushable: ReadonlySet<string> = new Set(['EPERM', 'EINVAL', 'EISDIR', 'EBADF']);
+
+/**
+ * Runs something that writes below `root`.
+ * @throws NearvoteError `output_unwritable` for what the file system refuses
+ */
+export async function writing<T>(root: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    if (cause instanceof NearvoteError || !(cause instanceof Error) || !('syscall' in cause)) throw cause;
+    throw new NearvoteError('output_unwritable', `Expected to write in ${root} but: ${cause.message}`, {
+      cause,
+    });
+  }
+}

@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:f
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openIndex } from '../../src/neighbours/index-store.js';
-import { stageVersion } from '../../src/neighbours/publish.js';
-import { publishSmallIndex } from './small-index.js';
-import { onCircle } from './unit-vectors.js';
+import { openIndex } from '../../src/examples/index-store.js';
+import { stageVersion } from '../../src/examples/publish.js';
+import { publishSmallIndex } from '../neighbours/small-index.js';
+import { onCircle } from '../neighbours/unit-vectors.js';
 
 const embeddings = onCircle([0, 90]);
 const examples = ['a', 'b'].map((id) => ({ id, label: id, source: id }));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { sampleRows } from '../../src/build/sample-rows.js';
+import { sampleRows } from '../../src/domain/seeded-random.js';
 
 describe('sampling rows', () => {
   it('chooses different rows, all in range, the same ones for the same seed', () => {

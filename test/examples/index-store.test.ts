@@ -4,10 +4,10 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Example } from '../../src/domain/decision.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
-import { checkEncoder, openIndex } from '../../src/neighbours/index-store.js';
+import { checkEncoder, openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
-import { editManifest, encoderIdentity, publishSmallIndex } from './small-index.js';
-import { onCircle, randomUnitRows } from './unit-vectors.js';
+import { editManifest, encoderIdentity, publishSmallIndex } from '../neighbours/small-index.js';
+import { onCircle, randomUnitRows } from '../neighbours/unit-vectors.js';
 
 const hnswLoads = (await loadHnswModule()) !== undefined;
 
