@@ -1,9 +1,9 @@
-import { availableParallelism } from 'node:os';
-import pLimit from 'p-limit';
 import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
 import { mayBeWhole } from './completeness.js';
 import type { ImageContent } from './dataset/dataset.js';
+import { costOf, costOfHeader, tooCostly, type DecodeCost } from './decode-cost.js';
+import { createDecodeTurns } from './decode-turns.js';
 import { requireFormat } from './format.js';
 import type { ImageFormat } from './format.js';
 import { outputSize, type Geometry, type Size } from './geometry.js';
@@ -14,6 +14,11 @@ export interface DecoderOptions {
   readonly geometry: Geometry;
   /** Of the encoded image, by its header; 50 million unless told. */
   readonly maxPixels?: number | undefined;
+  /**
+   * Of memory, by its header: an image that needs more is refused, and large ones that are decoded at once need no more
+   * together. 300 MB unless told: a progressive JPEG of 50 megapixels without subsampling.
+   */
+  readonly maxDecodeBytes?: number | undefined;
 }
 
 export interface Decoder {
@@ -21,14 +26,17 @@ export interface Decoder {
    * An encoded image or raw pixels to uint8 sRGB `[height, width, 3]`: the first frame, upright, alpha over white. The
    * same bytes give the same pixels, whoever asks. The bytes must not change until it is done. Some are decoded at
    * once, the rest wait; an aborted one is not begun.
-   * @throws NearvoteError `image_empty`, `image_unsupported`, `image_damaged`, `image_too_many_pixels`, or the reason of
-   * `signal`
+   * @throws NearvoteError `image_empty`, `image_unsupported`, `image_damaged`, `image_too_many_pixels`, `image_too_costly`,
+   * or the reason of `signal`
    */
   decode(content: ImageContent | Uint8Array, signal?: Cancellation): Promise<Uint8Array>;
 }
 
-/** Enough to keep every core busy; the rest wait as compressed bytes, which are smaller than pixels. */
-const decodesAtOnce = 2 * availableParallelism();
+/** Of this process, whichever decoder they are for. */
+const turns = createDecodeTurns();
+
+/** A JPEG of 50 megapixels in the usual ten scans goes through 14 samples a pixel where it is not subsampled. */
+const mostSamplesAPixel = 20;
 
 const white = { r: 255, g: 255, b: 255 };
 const black = { r: 0, g: 0, b: 0 };
@@ -43,9 +51,9 @@ const formatNames = {
 } as const;
 
 /** Makes the one decoder that build, evaluate and the server share. */
-export function createDecoder({ geometry, maxPixels = 50_000_000 }: DecoderOptions): Decoder {
+export function createDecoder(options: DecoderOptions): Decoder {
+  const { geometry, maxPixels = 50_000_000, maxDecodeBytes = 300_000_000 } = options;
   const { width, height } = outputSize(geometry);
-  const inTurn = pLimit(decodesAtOnce);
   const opening: SharpOptions = {
     autoOrient: true,
     limitInputPixels: maxPixels,
@@ -62,23 +70,48 @@ export function createDecoder({ geometry, maxPixels = 50_000_000 }: DecoderOptio
 
   async function decodeFile(bytes: Uint8Array, signal: Cancellation | undefined): Promise<Uint8Array> {
     const format = requireFormat(bytes);
-    if (format === 'png') {
-      const pixels = keeps(geometry, { width, height })
-        ? decodePlainPng(bytes, { width, height })
-        : undefined;
+    if (format === 'png' && keeps(geometry, { width, height })) {
+      const pixels = decodePlainPng(bytes, { width, height });
       if (pixels !== undefined) return pixels;
     }
+    try {
+      const { cost, profiled16Bit } = await inspect(format, bytes, signal);
+      return await turns.run({ cost, maxBytes: maxDecodeBytes }, async () => {
+        signal?.throwIfAborted();
+        return profiled16Bit
+          ? decodeProfiled16Bit(bytes)
+          : toPixels((await fitted(bytes)).flatten({ background: white }));
+      });
+    } catch (error) {
+      throw asImageError(error, format, maxPixels);
+    }
+  }
+
+  /** What the decode will take, by the file's own header or, where that is not enough, by what libvips says of it. */
+  async function inspect(format: ImageFormat, bytes: Uint8Array, signal: Cancellation | undefined) {
+    const known = costOf(format, bytes, resizedSize(geometry));
+    if (known !== undefined) requireAllowed(format, known);
     if (!mayBeWhole(format, bytes)) throw damaged(format);
-    return inTurn(async () => {
+    if (known !== undefined && !mayHold16Bits(format, bytes)) return { cost: known, profiled16Bit: false };
+    const header = await turns.look(() => {
       signal?.throwIfAborted();
-      try {
-        return mayHold16Bits(format, bytes) && (await isProfiled16Bit(bytes, opening))
-          ? await decodeProfiled16Bit(bytes)
-          : await toPixels((await fitted(bytes)).flatten({ background: white }));
-      } catch (error) {
-        throw asImageError(error, format, maxPixels);
-      }
+      return sharp(bytes, opening).metadata();
     });
+    const cost = known ?? costOfHeader(format, header);
+    requireAllowed(format, cost);
+    return { cost, profiled16Bit: header.space === 'rgb16' && header.hasProfile };
+  }
+
+  function requireAllowed(format: ImageFormat, cost: DecodeCost): void {
+    if (cost.width * cost.height > maxPixels) throw tooManyPixels(format, maxPixels);
+    if (cost.bytes > maxDecodeBytes) {
+      throw tooCostly(`a ${formatNames[format]} that is decoded in at most ${maxDecodeBytes} bytes`);
+    }
+    if (cost.samples > mostSamplesAPixel * maxPixels) {
+      throw tooCostly(
+        `a ${formatNames[format]} whose scans have at most ${mostSamplesAPixel * maxPixels} samples`,
+      );
+    }
   }
 
   /**
@@ -143,6 +176,12 @@ function resized(image: Sharp, { resize, crop, fit, kernel }: Geometry): Sharp {
   return crop === undefined ? whole : middleOf(whole, { from: { width, height }, size: crop });
 }
 
+/** What an image is resized to, or larger; it decides how much smaller a JPEG may be decoded. */
+function resizedSize({ resize }: Geometry): Size {
+  if (resize === 'none') return { width: Infinity, height: Infinity };
+  return 'width' in resize ? resize : { width: resize.shortestEdge, height: resize.shortestEdge };
+}
+
 /** The middle of an image of size `from`; where that has too little, black about it. */
 function middleOf(image: Sharp, { from, size }: { readonly from: Size; readonly size: Size }): Sharp {
   const [x, y] = [span(from.width, size.width), span(from.height, size.height)];
@@ -172,21 +211,12 @@ function mayHold16Bits(format: ImageFormat, bytes: Uint8Array): boolean {
   return format === 'tiff' || format === 'avif' || (format === 'png' && bytes[24] === 16);
 }
 
-async function isProfiled16Bit(bytes: Uint8Array, opening: SharpOptions): Promise<boolean> {
-  const { space, hasProfile } = await sharp(bytes, opening).metadata();
-  return space === 'rgb16' && hasProfile;
-}
-
 /** libvips speaks of its operations and of file offsets: none of that is for a client, so it stays in `cause`. */
 function asImageError(error: unknown, format: ImageFormat, maxPixels: number): NearvoteError {
   if (error instanceof NearvoteError) return error;
   const text = error instanceof Error ? error.message : String(error);
   if (/pixel limit|security limit|too large|too big|dimensions? exceed/i.test(text)) {
-    return new NearvoteError(
-      'image_too_many_pixels',
-      `Expected an image of at most ${maxPixels} pixels but received a larger ${formatNames[format]}`,
-      { cause: error },
-    );
+    return tooManyPixels(format, maxPixels, { cause: error });
   }
   if (/channel limit/i.test(text)) {
     return new NearvoteError(
@@ -196,6 +226,14 @@ function asImageError(error: unknown, format: ImageFormat, maxPixels: number): N
     );
   }
   return damaged(format, { cause: error });
+}
+
+function tooManyPixels(format: ImageFormat, maxPixels: number, options?: ErrorOptions): NearvoteError {
+  return new NearvoteError(
+    'image_too_many_pixels',
+    `Expected an image of at most ${maxPixels} pixels but received a larger ${formatNames[format]}`,
+    options,
+  );
 }
 
 function damaged(format: ImageFormat, options?: ErrorOptions): NearvoteError {

@@ -6,6 +6,9 @@ const maxPixels = 64 * 64;
 /** Chunks that say nothing of a pixel's value; any other (colour profile, orientation, transparency) goes to sharp. */
 const harmlessChunks = new Set(['pHYs', 'tIME', 'sRGB', 'gAMA', 'cHRM']);
 
+/** Image data in more pieces than this is left to sharp: looking at each of them takes the event loop's time. */
+const mostParts = 64;
+
 /** The CRC came with Node 20.15; without it nothing is decoded here. */
 const crc32: typeof zlib.crc32 | undefined = zlib.crc32;
 
@@ -36,7 +39,7 @@ export function decodePlainPng(
 /** The zlib stream of a plain PNG whose every CRC is right, or undefined. */
 function plainImageData(buffer: Buffer, width: number, height: number): Uint8Array | undefined {
   const parts: Uint8Array[] = [];
-  for (let at = 8; at + 12 <= buffer.length;) {
+  for (let at = 8; at + 12 <= buffer.length && parts.length <= mostParts;) {
     const length = buffer.readUInt32BE(at);
     const type = buffer.toString('latin1', at + 4, at + 8);
     const end = at + 8 + length;

@@ -17,6 +17,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   image_empty: shown(400, 'The image is empty'),
   image_too_large: shown(413, 'The image has too many bytes'),
   image_too_many_pixels: shown(413, 'The image has too many pixels'),
+  image_too_costly: shown(413, 'The image takes too much to decode'),
   image_unsupported: shown(415, 'The image format is not supported'),
   image_damaged: shown(422, 'The image cannot be decoded'),
   body_too_large: shown(413, 'The request body is too large'),

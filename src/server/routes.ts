@@ -5,6 +5,7 @@ const imageCodes = [
   'image_empty',
   'image_too_large',
   'image_too_many_pixels',
+  'image_too_costly',
   'image_unsupported',
   'image_damaged',
   'body_too_large',

@@ -8,6 +8,11 @@ export function decoderTo({
   fit,
   kernel,
   ...more
-}: Size & { readonly fit: Fit; readonly kernel: Kernel; readonly maxPixels?: number }): Decoder {
+}: Size & {
+  readonly fit: Fit;
+  readonly kernel: Kernel;
+  readonly maxPixels?: number;
+  readonly maxDecodeBytes?: number;
+}): Decoder {
   return createDecoder({ geometry: resizeTo({ width, height, fit, kernel }), ...more });
 }
