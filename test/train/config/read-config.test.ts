@@ -156,10 +156,7 @@ describe('a training config', () => {
       { budget: 'budget: two hours' },
       'budget: Expected a duration such as 2h, 90m or 1h30m but received "two hours"',
     ],
-    [
-      { budget: 'budget: 0s' },
-      'budget: Expected a duration such as 2h, 90m or 1h30m but received "0s"',
-    ],
+    [{ budget: 'budget: 0s' }, 'budget: Expected a duration such as 2h, 90m or 1h30m but received "0s"'],
     [
       { earlyStopping: 'earlyStopping: { patience: 3 }' },
       'earlyStopping: Expected data.validation too, by which to stop but received {"patience":3}',
