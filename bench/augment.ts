@@ -3,9 +3,8 @@
  * `npx tsx bench/augment.ts`.
  */
 import { cpus } from 'node:os';
-import { seededRandom } from '../src/domain/seeded-random.js';
+import { seededRandom, seedOf } from '../src/domain/seeded-random.js';
 import { composeOperations, type Operation } from '../src/train/augment/compose.js';
-import { seedOf } from '../src/train/seed-of.js';
 import { median } from './figures.js';
 
 const crop: Operation = { kind: 'randomResizedCrop', scale: [0.2, 1], ratio: [0.75, 4 / 3] };

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seededRandom } from '../src/domain/seeded-random.js';
-import { architectureOf } from '../src/train/architectures/architecture.js';
-import { parameterLayout, sizeOfSpec } from '../src/train/architectures/parameters.js';
-import { chooseKernels } from '../src/train/graph/choose-kernels.js';
-import { plainKernels } from '../src/train/graph/plain-kernels.js';
+import { architectureOf } from '../src/train/architecture.js';
+import { parameterLayout, sizeOfSpec } from '../src/train/parameters.js';
+import { chooseKernels } from '../src/train/graph/blocked-kernels.js';
+import { plainKernels } from '../src/train/graph/kernels.js';
 import { gradientOf, relativeError } from '../test/train/whole-gradient.js';
 
 /**

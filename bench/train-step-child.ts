@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import { readFileSync } from 'node:fs';
 import { seededRandom } from '../src/domain/seeded-random.js';
-import type { ArchitectureOptions } from '../src/train/architectures/architecture.js';
+import type { ArchitectureOptions } from '../src/train/architecture.js';
 import { createTrainingStep } from '../src/train/step.js';
 
 /** Answers `step` and `peak` on standard input as bench/train_step_torch.py does. */

@@ -1,10 +1,15 @@
-import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { Progress } from '../domain/progress.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import type { Backbone } from '../train/adapter/backbone.js';
-import type { AdapterConfig } from '../train/config/adapter-schema.js';
-import { decodeImages, type DecodedImages } from '../train/images.js';
-import { loadTrainingImages, sideOfRawPixels, storageFactor } from '../train/training-images.js';
+import type { AdapterConfig } from '../train/config/schema.js';
+import {
+  decodeImages,
+  loadTrainingImages,
+  sideOfRawPixels,
+  storageFactor,
+  type DecodedImages,
+} from '../train/images.js';
 import { openSplits, requireKnownLabels, warnOf } from './train-data.js';
 
 export interface AdapterData {

@@ -1,13 +1,17 @@
-import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { Progress } from '../domain/progress.js';
+import { servedWeights, type AdapterShape, type FrozenAdapter } from '../train/adapter/adapter.js';
 import type { Backbone } from '../train/adapter/backbone.js';
-import { embedPlain, embedViews, meanOf, viewOf } from '../train/adapter/embed-views.js';
-import { createFeatureBatches } from '../train/adapter/feature-batches.js';
-import type { AdapterShape } from '../train/adapter/layout.js';
 import { createAdapterStep } from '../train/adapter/step.js';
 import { createAdapterValidation } from '../train/adapter/validate-adapter.js';
-import { servedWeights, type FrozenAdapter } from '../train/adapter/weights.js';
-import type { AdapterConfig } from '../train/config/adapter-schema.js';
+import {
+  createFeatureBatches,
+  embedPlain,
+  embedViews,
+  meanOf,
+  viewOf,
+} from '../train/adapter/view-features.js';
+import type { AdapterConfig } from '../train/config/schema.js';
 import { stepOptionsIn } from '../train/config/step-options.js';
 import type { DecodedImages } from '../train/images.js';
 import type { TrainingState } from '../train/learner.js';

@@ -2,19 +2,17 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { checkPlace } from '../encoder/add/publish.js';
+import { attachAdapter, proveAttached } from '../train/adapter/attach.js';
 import { openBackbone, type Backbone } from '../train/adapter/backbone.js';
-import { attachAdapter } from '../train/adapter/attach.js';
-import { proveAttached } from '../train/adapter/prove.js';
-import type { AdapterConfig } from '../train/config/adapter-schema.js';
-import { hashConfig } from '../train/config/config-hash.js';
-import { parseAdapterConfig } from '../train/config/read-config.js';
+import { hashConfig, parseAdapterConfig } from '../train/config/read-config.js';
+import type { AdapterConfig } from '../train/config/schema.js';
 import { encoderFiles } from '../train/encoder-files.js';
 import { loadAdapterData, type AdapterData } from './adapter-data.js';
 import { createProgress } from './progress.js';
-import { runAdapterTraining, type TrainedAdapter } from './run-adapter-training.js';
-import { writePreview } from './train-preview.js';
-import type { TrainFlags } from './train-options.js';
 import { publishTrained } from './publish-trained.js';
+import { runAdapterTraining, type TrainedAdapter } from './run-adapter-training.js';
+import type { TrainFlags } from './train-options.js';
+import { writePreview } from './train-preview.js';
 
 interface ConfigText {
   readonly text: string;

@@ -1,13 +1,12 @@
-import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { Progress } from '../domain/progress.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { holdOut } from '../image/dataset/hold-out.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
-import type { BatchViewsOptions } from '../train/batch-views.js';
 import { channelStatistics, type ChannelStatistics } from '../train/channel-statistics.js';
 import type { TrainConfig } from '../train/config/schema.js';
-import { decodeImages, type DecodedImages } from '../train/images.js';
-import { loadTrainingImages } from '../train/training-images.js';
+import { decodeImages, loadTrainingImages, type DecodedImages } from '../train/images.js';
+import type { BatchViewsOptions } from '../train/views.js';
 
 export interface TrainingData {
   /** In words. */

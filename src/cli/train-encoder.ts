@@ -1,15 +1,14 @@
 import type { Progress } from '../domain/progress.js';
-import { stepOptionsIn } from '../train/config/step-options.js';
+import type { ArchitectureOptions } from '../train/architecture.js';
 import type { TrainConfig } from '../train/config/schema.js';
-import type { ArchitectureOptions } from '../train/architectures/architecture.js';
+import { stepOptionsIn } from '../train/config/step-options.js';
 import { freeze, type FrozenEncoder } from '../train/freeze.js';
-import { openFrozen } from '../train/frozen.js';
 import type { TrainingState } from '../train/learner.js';
 import type { EndReason, Figures } from '../train/loop.js';
 import { openRunFolder } from '../train/run-folder.js';
 import { createSampler } from '../train/sampler.js';
 import { createTrainingStep } from '../train/step.js';
-import { validate } from '../train/validate.js';
+import { openFrozen, validate } from '../train/validate.js';
 import { createViewPool } from '../train/views.js';
 import { createSay, driveTraining } from './drive-training.js';
 import { viewOptions, type TrainingData } from './train-data.js';

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { writing } from '../files/durable.js';
-import type { BatchViewsOptions } from '../train/batch-views.js';
 import type { DecodedImages } from '../train/images.js';
 import { drawPreview } from '../train/preview.js';
 import { createSampler, type SamplerOptions } from '../train/sampler.js';
+import type { BatchViewsOptions } from '../train/views.js';
 
 export interface WritePreviewOptions
   extends

@@ -2,15 +2,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { checkPlace } from '../encoder/add/publish.js';
-import { hashConfig } from '../train/config/config-hash.js';
-import { isAdapterConfig, parseTrainConfig, readConfig } from '../train/config/read-config.js';
+import { hashConfig, isAdapterConfig, parseTrainConfig, readConfig } from '../train/config/read-config.js';
 import type { TrainConfig } from '../train/config/schema.js';
 import { encoderFiles } from '../train/encoder-files.js';
 import { createProgress } from './progress.js';
+import { publishTrained } from './publish-trained.js';
 import { loadTrainingData } from './train-data.js';
 import { trainOptions, type TrainFlags } from './train-options.js';
 import { writePreview } from './train-preview.js';
-import { publishTrained } from './publish-trained.js';
 
 const example = `
 Data paths in the config are taken from where the command runs. A training that was stopped or killed goes on from its

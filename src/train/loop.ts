@@ -1,10 +1,10 @@
 import { NearvoteError } from '../domain/errors.js';
-import type { ViewBatch } from './batch-views.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
 import type { Learner, StepResult, TrainingState } from './learner.js';
 import { placeAfter, type BatchPlace } from './sampler.js';
 import { fractionDone, rateFactor } from './schedule.js';
+import type { ViewBatch } from './views.js';
 
 /** Figures by their names; one of them is `config.validation.metric`. */
 export type Figures = Readonly<Record<string, number>>;

@@ -2,8 +2,7 @@ import { appendFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { lockIndex } from '../files/lock.js';
 import { writing } from '../files/durable.js';
-import { writeCheckpoint, type Checkpoint } from './checkpoint.js';
-import { readCheckpoint, type ExpectedConfig } from './read-checkpoint.js';
+import { readCheckpoint, writeCheckpoint, type Checkpoint, type ExpectedConfig } from './checkpoint.js';
 
 /** What a training keeps while it lasts: `last.checkpoint`, `best.checkpoint` and `train.log`. */
 export interface RunFolder {

@@ -1,7 +1,8 @@
 import { NearvoteError } from '../domain/errors.js';
-import { seededRandom } from '../domain/seeded-random.js';
-import { permutation } from './permutation.js';
-import { seedOf, streams } from './seed-of.js';
+import { permutation, seededRandom, seedOf } from '../domain/seeded-random.js';
+
+/** What a seed is for, so that no two uses share their numbers. */
+export const streams = { view: 0, order: 1, mix: 2 } as const;
 
 /** Which batch: the `step`-th of an epoch, both from 0. */
 export interface BatchPlace {

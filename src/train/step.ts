@@ -1,13 +1,11 @@
-import { Tensor } from '../onnx/session.js';
 import { NearvoteError } from '../domain/errors.js';
-import { architectureOf, type ArchitectureOptions } from './architectures/architecture.js';
-import { initialParameters, initialStatistics, parameterLayout } from './architectures/parameters.js';
-import type { ParameterLayout } from './architectures/parameters.js';
-import { chooseKernels } from './graph/choose-kernels.js';
-import type { ImageKernels } from './graph/image-kernels.js';
-import type { Learner, StepInput, StepResult } from './learner.js';
+import { Tensor } from '../onnx/session.js';
+import { architectureOf, type ArchitectureOptions } from './architecture.js';
+import { chooseKernels } from './graph/blocked-kernels.js';
+import type { ImageKernels } from './graph/kernels.js';
+import { expectLength, openStepSession, type Learner, type StepInput, type StepResult } from './learner.js';
 import type { OptimizerOptions } from './optimizer.js';
-import { expectLength, openStepSession } from './step-session.js';
+import { initialParameters, initialStatistics, parameterLayout, type ParameterLayout } from './parameters.js';
 import { stateVectors, trainingGraph, type TrainingGraphOptions } from './training-graph.js';
 
 export interface TrainingStepOptions {

@@ -1,18 +1,21 @@
 import { encodeModel, model, tensorInfo, untypedInfo, type ValueInfoProto } from '../onnx/model.js';
-import type { Architecture } from './architectures/layers.js';
-import { lengthOf, sizeOfSpec, type ParameterLayout, type TensorSpec } from './architectures/parameters.js';
-import type { BatchNorm } from './graph/batch-norm.js';
-import { dense } from './graph/dense.js';
-import { relu } from './graph/elementwise.js';
-import type { ImageKernels } from './graph/image-kernels.js';
-import { normalisedPixels } from './graph/pixels.js';
-import { l2Normalise } from './graph/rows.js';
-import { reshaped } from './graph/shape.js';
+import type { Architecture, ConvolutionLayer, Layers } from './architecture.js';
+import { batchNorm, type BatchNorm } from './graph/batch-norm.js';
+import { convolution } from './graph/convolution.js';
+import type { ImageKernels } from './graph/kernels.js';
+import { add, crop, dense, l2Normalise, normalisedPixels, relu, reshaped } from './graph/operations.js';
+import { globalAveragePool, maxPool } from './graph/pooling.js';
 import { supconLoss } from './graph/supcon-loss.js';
 import { createTape, sizeOf, type Tape, type Value } from './graph/tape.js';
-import { optimizerSlots, updateNodes, type OptimizerOptions } from './optimizer.js';
-import { averaged, clipped, movedStatistics } from './state-nodes.js';
-import { trainingLayers } from './training-layers.js';
+import {
+  averaged,
+  clipped,
+  movedStatistics,
+  optimizerSlots,
+  updateNodes,
+  type OptimizerOptions,
+} from './optimizer.js';
+import { lengthOf, sizeOfSpec, type ParameterLayout, type TensorSpec } from './parameters.js';
 
 export interface TrainingGraphOptions {
   readonly architecture: Architecture;
@@ -196,4 +199,42 @@ export function known(parameters: ReadonlyMap<string, Value>, name: string): Val
   const value = parameters.get(name);
   if (value === undefined) throw new RangeError(`Expected a declared parameter but received ${name}`);
   return value;
+}
+
+interface TrainingLayersOptions {
+  readonly tape: Tape;
+  readonly kernels: ImageKernels;
+  readonly parameter: (name: string) => Value;
+  /** Features of an image, without the zeros that round channels up. */
+  readonly dimension: number;
+  /** Told of each batch norm's statistics as it is built. */
+  readonly onBatchNorm: (name: string, batch: BatchNorm) => void;
+}
+
+/** An architecture's layers as operations on the tape. */
+function trainingLayers(options: TrainingLayersOptions): Layers<Value, Value> {
+  const { tape, kernels, parameter, dimension, onBatchNorm } = options;
+  return {
+    convolution: (x, { name, stride, padding, bias = false }: ConvolutionLayer) =>
+      convolution(tape, x, {
+        kernels,
+        weight: parameter(`${name}.weight`),
+        ...(bias ? { bias: parameter(`${name}.bias`) } : {}),
+        ...(stride === undefined ? {} : { stride }),
+        ...(padding === undefined ? {} : { padding }),
+      }),
+    batchNorm: (x, name) => {
+      const [gamma, beta] = [parameter(`${name}.weight`), parameter(`${name}.bias`)];
+      const batch = batchNorm(tape, x, { kernels, gamma, beta });
+      onBatchNorm(name, batch);
+      return batch.output;
+    },
+    relu: (x) => relu(tape, x),
+    maxPool: (x) => maxPool(tape, kernels, x),
+    add: (a, b) => add(tape, a, b),
+    globalAveragePool: (x) => {
+      const means = globalAveragePool(tape, kernels, x);
+      return crop(tape, means, [x.shape[0] ?? 1, dimension]);
+    },
+  };
 }

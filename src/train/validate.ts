@@ -1,17 +1,19 @@
-import type { Progress } from '../domain/progress.js';
 import { sampleRows } from '../domain/seeded-random.js';
 import type { Example } from '../domain/decision.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { Progress } from '../domain/progress.js';
 import { answersOf } from '../evaluate/measure-accuracy.js';
 import { measureClusters, measureRetrieval } from '../evaluate/measure-embeddings.js';
 import { averageRetrieval } from '../evaluate/metrics/retrieval.js';
 import { createExactSearcher } from '../neighbours/exact.js';
-import { resized } from './augment/resized-crop.js';
+import { openSession, Tensor, type Session } from '../onnx/session.js';
+import { resized } from './augment/geometry.js';
 import type { DecodedImages } from './images.js';
 import type { Figures } from './loop.js';
 
 /** What images become: unit rows before the projection head and after it. */
-export interface BothEmbeddings {
+interface BothEmbeddings {
   /** `[count, dimension]` */
   readonly features: Float32Array;
   /** `[count, 128]` */
@@ -144,4 +146,44 @@ function concat(parts: readonly Float32Array[]): Float32Array {
     offset += part.length;
   }
   return all;
+}
+
+/** A network with the weights of one moment, for validation. */
+export interface Frozen {
+  /** `pixels` is uint8 RGB `[count, size, size, 3]`. */
+  embed(pixels: Uint8Array, count: number): Promise<BothEmbeddings>;
+  close(): Promise<void>;
+}
+
+export interface FrozenOptions {
+  /** Frozen without the projection head and with it. */
+  readonly models: { readonly features: Uint8Array; readonly projections: Uint8Array };
+  /** Of the images. */
+  readonly size: number;
+  readonly threads: number;
+}
+
+/** Opens a network frozen with the weights of one moment, before and after its projection head. */
+export async function openFrozen({ models, size, threads }: FrozenOptions): Promise<Frozen> {
+  const sessions = {
+    features: await openSession({ model: models.features, threads }),
+    projections: await openSession({ model: models.projections, threads }),
+  };
+  const run = async (session: Session, pixels: Tensor): Promise<Float32Array> => {
+    const { embeddings } = await session.run({ pixels });
+    if (embeddings?.data instanceof Float32Array) return embeddings.data;
+    throw new NearvoteError('internal', 'Expected embeddings from the frozen network');
+  };
+  return {
+    embed: async (pixels, count) => {
+      const tensor = new Tensor('uint8', pixels, [count, size, size, 3]);
+      return {
+        features: await run(sessions.features, tensor),
+        projections: await run(sessions.projections, tensor),
+      };
+    },
+    close: async () => {
+      for (const session of Object.values(sessions)) await session.release();
+    },
+  };
 }

@@ -1,7 +1,6 @@
 /* A thread that makes views: see views.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { createViewMaker, type BatchViewsOptions } from './batch-views.js';
-import type { ViewReply, ViewRequest } from './view-protocol.js';
+import { createViewMaker, type BatchViewsOptions, type ViewReply, type ViewRequest } from './views.js';
 
 const makeViews = createViewMaker(workerData as BatchViewsOptions);
 

@@ -2,8 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { writeCheckpoint, type Checkpoint } from '../../src/train/checkpoint.js';
-import { readCheckpoint } from '../../src/train/read-checkpoint.js';
+import { writeCheckpoint, readCheckpoint, type Checkpoint } from '../../src/train/checkpoint.js';
 import { emptyFolder } from '../encoder/folder.js';
 import { aCheckpoint, configOf } from './a-checkpoint.js';
 

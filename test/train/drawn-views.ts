@@ -1,6 +1,6 @@
 import { seededRandom } from '../../src/domain/seeded-random.js';
 import type { Operation } from '../../src/train/augment/compose.js';
-import type { BatchViewsOptions } from '../../src/train/batch-views.js';
+import type { BatchViewsOptions } from '../../src/train/views.js';
 
 const operations: readonly Operation[] = [
   { kind: 'randomResizedCrop', scale: [0.3, 1], ratio: [0.75, 4 / 3] },

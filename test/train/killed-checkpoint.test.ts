@@ -3,8 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { writeCheckpoint } from '../../src/train/checkpoint.js';
-import { readCheckpoint } from '../../src/train/read-checkpoint.js';
+import { writeCheckpoint, readCheckpoint } from '../../src/train/checkpoint.js';
 import { emptyFolder } from '../encoder/folder.js';
 import { aCheckpoint, configOf } from './a-checkpoint.js';
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decoderTo } from '../image/decoder-to.js';
-import { contactSheet } from '../../src/train/contact-sheet.js';
-import { drawPreview } from '../../src/train/preview.js';
+import { contactSheet, drawPreview } from '../../src/train/preview.js';
 import { createSampler } from '../../src/train/sampler.js';
 import { pixelAt } from '../image/drawing.js';
 import { greys } from './augment/images.js';

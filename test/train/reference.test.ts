@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/domain/seeded-random.js';
-import type { ArchitectureOptions } from '../../src/train/architectures/architecture.js';
-import { chooseKernels } from '../../src/train/graph/choose-kernels.js';
-import { plainKernels } from '../../src/train/graph/plain-kernels.js';
+import type { ArchitectureOptions } from '../../src/train/architecture.js';
+import { chooseKernels } from '../../src/train/graph/blocked-kernels.js';
+import { plainKernels } from '../../src/train/graph/kernels.js';
 import type { OptimizerOptions } from '../../src/train/optimizer.js';
 import { createTrainingStep, type TrainingStep } from '../../src/train/step.js';
 import { freeze } from '../../src/train/freeze.js';

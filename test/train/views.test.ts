@@ -2,9 +2,13 @@ import { once } from 'node:events';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { createViewMaker, type ViewBatch } from '../../src/train/batch-views.js';
+import {
+  createViewMaker,
+  createViewPool,
+  type ViewBatch,
+  type ViewPoolOptions,
+} from '../../src/train/views.js';
 import { createSampler, placeAfter } from '../../src/train/sampler.js';
-import { createViewPool, type ViewPoolOptions } from '../../src/train/views.js';
 import { drawnViews } from './drawn-views.js';
 
 const workerFile = pathToFileURL(fileURLToPath(new URL('../../dist/train/view-worker.js', import.meta.url)));

@@ -1,7 +1,7 @@
 import { openSession, Tensor } from '../../src/onnx/session.js';
-import { architectureOf } from '../../src/train/architectures/architecture.js';
-import { initialStatistics, parameterLayout } from '../../src/train/architectures/parameters.js';
-import { plainKernels } from '../../src/train/graph/plain-kernels.js';
+import { architectureOf } from '../../src/train/architecture.js';
+import { initialStatistics, parameterLayout } from '../../src/train/parameters.js';
+import { plainKernels } from '../../src/train/graph/kernels.js';
 import type { TrainingStepOptions } from '../../src/train/step.js';
 import { stateVectors, stepScalars, trainingGraph } from '../../src/train/training-graph.js';
 

@@ -1,10 +1,12 @@
+import { NearvoteError } from '../../domain/errors.js';
 import { backOf } from '../../encoder/add/back.js';
 import type { EncoderManifest } from '../../encoder/manifest.js';
+import { openOnnxEncoder } from '../../encoder/onnx-runtime.js';
 import { keepOnlyNeeded, namesIn, opsetOf, renameValue, unusedPrefix } from '../../onnx/graph.js';
 import { decodeModel, encodeModel, tensorInfo } from '../../onnx/model.js';
 import { createTape } from '../graph/tape.js';
-import { adapted } from './forward.js';
-import { constantWeights, type FrozenAdapter } from './weights.js';
+import { adapted, constantWeights, runAdapter, type FrozenAdapter } from './adapter.js';
+import type { Backbone } from './backbone.js';
 
 const pixels = 'pixels';
 const embeddings = 'embeddings';
@@ -63,4 +65,47 @@ export function attachAdapter({ model: bytes, manifest, adapter }: AttachOptions
   graph.initializer.push(...tape.constants, ...back.initializers);
   graph.output = [tensorInfo({ name: embeddings, elementType: 'float32', dims: ['n', dimension] })];
   return encodeModel(model);
+}
+
+const tolerance = 1e-5;
+
+export interface ProveOptions {
+  readonly backbone: Pick<Backbone, 'manifest' | 'encoder'>;
+  readonly adapter: FrozenAdapter;
+  /** What `attachAdapter` made of both. */
+  readonly model: Uint8Array;
+  /** uint8 RGB `[count, height, width, 3]` */
+  readonly pixels: Uint8Array;
+  readonly count: number;
+}
+
+/**
+ * Embeds images with the whole model, and with backbone and adapter one after the other.
+ * @throws NearvoteError `encoder_unsupported` when they differ by more than 1e-5
+ */
+export async function proveAttached(options: ProveOptions): Promise<void> {
+  const { backbone, adapter, model, pixels, count } = options;
+  const { dimension } = adapter.shape;
+  const manifest: EncoderManifest = {
+    ...backbone.manifest,
+    input: { ...backbone.manifest.input, name: 'pixels' },
+    output: { name: 'embeddings', dimension },
+  };
+  const apart = await runAdapter(adapter, await backbone.encoder.embed(pixels, count), { threads: 1 });
+  const whole = await openOnnxEncoder({ manifest, bytes: model, threads: 1 });
+  try {
+    const { values } = await whole.embed(pixels, count);
+    const most = values.reduce(
+      (max, value, i) => Math.max(max, Math.abs(value - (apart.values[i] ?? NaN))),
+      0,
+    );
+    if (most <= tolerance) return;
+    throw new NearvoteError(
+      'encoder_unsupported',
+      `Expected the backbone ${backbone.manifest.name} and its adapter to embed alike in one model and one after the ` +
+        `other but they differ by ${most.toPrecision(2)}`,
+    );
+  } finally {
+    await whole.close();
+  }
 }

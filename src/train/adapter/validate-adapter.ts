@@ -1,9 +1,8 @@
-import type { Progress } from '../../domain/progress.js';
 import type { Embeddings } from '../../domain/embeddings.js';
+import type { Progress } from '../../domain/progress.js';
 import type { Figures } from '../loop.js';
 import { measureEmbeddings, type ValidateOptions } from '../validate.js';
-import { runAdapter } from './run-adapter.js';
-import type { FrozenAdapter } from './weights.js';
+import { runAdapter, type FrozenAdapter } from './adapter.js';
 
 export interface AdapterValidationOptions extends Pick<ValidateOptions, 'vote' | 'threads' | 'seed'> {
   /** The backbone's embeddings of the images that vote. */

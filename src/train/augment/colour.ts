@@ -1,4 +1,45 @@
-import { blueWeight, greenWeight, redWeight } from './grey.js';
+import { below, keptArray, uniform, type Augmentation } from './pixels.js';
+
+export interface ColourJitterOptions {
+  readonly probability: number;
+  /** Factors are drawn from 1 - this, but not below 0, to 1 + this. */
+  readonly brightness: number;
+  readonly contrast: number;
+  readonly saturation: number;
+  /** Turned by up to this share of the circle of hues, at most 0.5, either way. */
+  readonly hue: number;
+}
+
+interface Part {
+  readonly change: ColourChange;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Changes brightness, contrast, saturation and hue in a random order, with that probability: torchvision's ColorJitter. */
+export function colourJitter(options: ColourJitterOptions): Augmentation {
+  const around = (change: ColourChange, spread: number): readonly Part[] =>
+    spread === 0 ? [] : [{ change, low: Math.max(0, 1 - spread), high: 1 + spread }];
+  const parts: readonly Part[] = [
+    ...around(changeBrightness, options.brightness),
+    ...around(changeContrast, options.contrast),
+    ...around(changeSaturation, options.saturation),
+    ...(options.hue === 0 ? [] : [{ change: changeHue, low: -options.hue, high: options.hue }]),
+  ];
+
+  const outOf = keptArray();
+  return (image, random) => {
+    if (random() >= options.probability) return image;
+    const values = outOf(image.values.length);
+    values.set(image.values);
+    const waiting = [...parts];
+    while (waiting.length > 0) {
+      const [part] = waiting.splice(below(random, waiting.length), 1);
+      if (part !== undefined) part.change(values, uniform(random, part.low, part.high));
+    }
+    return { ...image, values };
+  };
+}
 
 /** Changes RGB values in place; a factor of 1, or a turn of 0, leaves them as they are. */
 export type ColourChange = (values: Uint8ClampedArray, amount: number) => void;
@@ -61,3 +102,28 @@ export const changeHue: ColourChange = (values, turn) => {
     values[i + 2] = sixth === 3 || sixth === 4 ? most : sixth === 2 || sixth === 5 ? middle : least;
   }
 };
+
+/** What red, green and blue weigh in grey, as in torchvision (ITU-R BT.601). */
+const [redWeight, greenWeight, blueWeight] = [0.2989, 0.587, 0.114];
+
+export interface GreyOptions {
+  readonly probability: number;
+}
+
+/** All three channels become the grey of the pixel, with that probability: torchvision's RandomGrayscale. */
+export function toGrey({ probability }: GreyOptions): Augmentation {
+  const outOf = keptArray();
+  return (image, random) => {
+    if (random() >= probability) return image;
+    const { values, width, height } = image;
+    const out = outOf(values.length);
+    for (let i = 0; i < values.length; i += 3) {
+      const grey =
+        redWeight * (values[i] ?? 0) + greenWeight * (values[i + 1] ?? 0) + blueWeight * (values[i + 2] ?? 0);
+      out[i] = grey;
+      out[i + 1] = grey;
+      out[i + 2] = grey;
+    }
+    return { values: out, width, height };
+  };
+}

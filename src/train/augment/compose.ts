@@ -1,11 +1,18 @@
-import { colourJitter, type ColourJitterOptions } from './colour-jitter.js';
-import { cutout, type CutoutOptions } from './cutout.js';
-import { horizontalFlip, type FlipOptions } from './flip.js';
-import { toGrey, type GreyOptions } from './grey.js';
-import { paddingCrop, type PaddingCropOptions } from './padding-crop.js';
+import { colourJitter, toGrey, type ColourJitterOptions, type GreyOptions } from './colour.js';
+import {
+  cutout,
+  horizontalFlip,
+  paddingCrop,
+  randomResizedCrop,
+  resized,
+  rotation,
+  type CutoutOptions,
+  type FlipOptions,
+  type PaddingCropOptions,
+  type ResizedCropOptions,
+  type RotationOptions,
+} from './geometry.js';
 import type { Augmentation } from './pixels.js';
-import { randomResizedCrop, resized, type ResizedCropOptions } from './resized-crop.js';
-import { rotation, type RotationOptions } from './rotation.js';
 
 /** One operation as the config names it. */
 export type Operation =

@@ -1,5 +1,4 @@
-import type { Random } from '../../domain/seeded-random.js';
-import { permutation } from '../permutation.js';
+import { permutation, type Random } from '../../domain/seeded-random.js';
 import { below } from './pixels.js';
 
 export interface MixOptions {

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { LineCounter, isMap, isNode, parseDocument, type Document } from 'yaml';
+import { createHash } from 'node:crypto';
+import { isMap, isNode, LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { NearvoteError } from '../../domain/errors.js';
-import { adapterConfigSchema, type AdapterConfig } from './adapter-schema.js';
 import { explainIssue, pathOf } from './explain-issue.js';
-import { trainConfigSchema, type TrainConfig } from './schema.js';
+import { adapterConfigSchema, trainConfigSchema, type AdapterConfig, type TrainConfig } from './schema.js';
 
 /**
  * The training config in a text that came from `file`.
@@ -76,4 +76,27 @@ function lineOf(document: Document, path: readonly PropertyKey[], lines: LineCou
     if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
   }
   return 1;
+}
+
+type Aside = Partial<Pick<TrainConfig, 'threads' | 'workers' | 'checkpoint'>>;
+
+/**
+ * The sha256, lower-case hex, of what decides a training: the config with its defaults as JSON with sorted keys. What
+ * only decides how fast it goes or how often it is saved (`threads`, `workers`, `checkpoint`) is left out, so that a
+ * checkpoint can go on elsewhere.
+ */
+export function hashConfig(config: Aside & Readonly<Record<string, unknown>>): string {
+  const rest: Aside = { ...config };
+  delete rest.threads;
+  delete rest.workers;
+  delete rest.checkpoint;
+  return createHash('sha256').update(canonicalJson(rest)).digest('hex');
+}
+
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
 }

@@ -1,12 +1,61 @@
 import { z } from 'zod';
 import { parseDuration } from '../../domain/duration.js';
-import { augmentSchema, mixSchema } from './augment-schema.js';
+import type { Operation } from '../augment/compose.js';
+import type { MixOptions } from '../augment/mix.js';
 
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
 const count = z.int().min(1);
+const padding = z.enum(['reflect', 'zero']).default('reflect');
 
-export const dataSchema = z.strictObject({
+/** From and to, in that order. */
+const range = (least: number, most: number) =>
+  z
+    .tuple([z.number().gt(least).max(most), z.number().gt(least).max(most)])
+    .refine(([from, to]) => from <= to, { error: 'Expected the smaller number first' });
+
+const operationSchema = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('randomResizedCrop'),
+    scale: range(0, 1).default([0.2, 1]),
+    ratio: range(0, 10).default([3 / 4, 4 / 3]),
+  }),
+  z.strictObject({
+    kind: z.literal('paddingCrop'),
+    padding: z.int().min(0).max(256),
+    mode: padding,
+  }),
+  z.strictObject({ kind: z.literal('horizontalFlip'), probability: share.default(0.5) }),
+  z.strictObject({ kind: z.literal('rotation'), degrees: z.number().min(0).max(180), mode: padding }),
+  z.strictObject({
+    kind: z.literal('colourJitter'),
+    probability: share.default(0.8),
+    brightness: share.default(0.4),
+    contrast: share.default(0.4),
+    saturation: share.default(0.4),
+    hue: z.number().min(0).max(0.5).default(0.1),
+  }),
+  z.strictObject({ kind: z.literal('toGrey'), probability: share.default(0.2) }),
+  z.strictObject({
+    kind: z.literal('cutout'),
+    probability: share.default(0.5),
+    side: z.number().gt(0).max(1),
+    fill: z.int().min(0).max(255).default(128),
+  }),
+]) satisfies z.ZodType<Operation>;
+
+/** What is done to each view, in this order. */
+const augmentSchema = z.array(operationSchema);
+
+/** What is done to a batch of views. */
+const mixSchema = z.strictObject({
+  kind: z.enum(['mixup', 'cutmix']),
+  /** Beyond these bounds Beta's sampling underflows or is refused too often. */
+  alpha: z.number().min(0.05).max(4).default(1),
+  probability: share.default(0.5),
+}) satisfies z.ZodType<MixOptions>;
+
+const dataSchema = z.strictObject({
   /** A path as every command takes it: CIFAR binaries, a folder per class, a list. */
   train: z.string().min(1),
   /** Another path, or a share of the images to train on, held out by class. */
@@ -29,7 +78,7 @@ const modelSchema = z.strictObject({
   kernel: z.enum(['nearest', 'linear', 'cubic', 'mitchell', 'lanczos2', 'lanczos3']).default('cubic'),
 });
 
-export const optimizerSchema = z.discriminatedUnion('kind', [
+const optimizerSchema = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('sgd'),
     learningRate: positive,
@@ -47,13 +96,13 @@ export const optimizerSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
-export const scheduleSchema = z.strictObject({
+const scheduleSchema = z.strictObject({
   kind: z.enum(['cosine', 'one-cycle']).default('cosine'),
   warmUp: share.default(0.05),
   final: share.default(0),
 });
 
-export const validationSchema = z.strictObject({
+const validationSchema = z.strictObject({
   /** Epochs between two. */
   every: count.default(5),
   k: count.default(20),
@@ -64,12 +113,10 @@ export const validationSchema = z.strictObject({
 });
 
 /** Of the encoder that is written. */
-export const nameSchema = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9._-]*$/i, 'Expected letters, digits, dots and dashes');
-export const seedSchema = z.int().min(0).max(0xffffffff).default(42);
+const nameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, 'Expected letters, digits, dots and dashes');
+const seedSchema = z.int().min(0).max(0xffffffff).default(42);
 /** Images; a step takes two views of each. */
-export const batchSchema = z.int().min(2).max(65_536).default(256);
+const batchSchema = z.int().min(2).max(65_536).default(256);
 
 /** In seconds; undefined for what is no duration, and for no time at all. */
 export function parseBudget(text: string): number | undefined {
@@ -78,7 +125,7 @@ export function parseBudget(text: string): number | undefined {
 }
 
 /** Written as `2h` or `90m`, read as seconds. */
-export const durationSchema = z.string().transform((text, context) => {
+const durationSchema = z.string().transform((text, context) => {
   const seconds = parseBudget(text);
   if (seconds !== undefined) return seconds;
   context.addIssue({ code: 'custom', message: 'Expected a duration such as 2h, 90m or 1h30m' });
@@ -135,3 +182,52 @@ export const trainConfigSchema = z
   });
 
 export type TrainConfig = z.infer<typeof trainConfigSchema>;
+
+/** As the backbone's unless told, and no more than that. */
+const dimension = count.max(65_536).optional();
+
+/** What `nearvote train --backbone DIR CONFIG.yml` reads. */
+export const adapterConfigSchema = z
+  .strictObject({
+    name: nameSchema,
+    version: z.string().min(1).default('1.0.0'),
+    /** The backbone's unless told: its weights are part of what is written. */
+    licence: z.string().min(1).optional(),
+    seed: seedSchema,
+    data: dataSchema,
+    /** The folder of an encoder. */
+    backbone: z.string().min(1).optional(),
+    /** Of each image, embedded once; the first is the image as it is served. */
+    views: z.int().min(2).max(256).default(8),
+    adapter: z.discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('linear'), dimension }),
+      z.strictObject({ kind: z.literal('mlp'), dimension, hidden: count.max(8192).default(512) }),
+    ]),
+    /** All images where there are fewer. */
+    batch: batchSchema,
+    epochs: count,
+    /** In seconds, of training; embedding comes before it. */
+    budget: durationSchema.optional(),
+    sampler: z.enum(['plain', 'balanced']).default('plain'),
+    optimizer: optimizerSchema,
+    schedule: scheduleSchema.prefault({}),
+    clip: z.number().positive().optional(),
+    ema: z.strictObject({ decay: z.number().min(0).lt(1).default(0.999) }).optional(),
+    /** Of the loss. */
+    temperature: z.number().positive().default(0.1),
+    augment: augmentSchema,
+    validation: validationSchema.prefault({}),
+    earlyStopping: z.strictObject({ patience: count }).optional(),
+    checkpoint: z.strictObject({ everyMinutes: z.number().positive().default(10) }).prefault({}),
+    threads: count.optional(),
+  })
+  .superRefine(({ data, earlyStopping }, context) => {
+    if (earlyStopping === undefined || data.validation !== undefined) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['earlyStopping'],
+      message: 'Expected data.validation too, by which to stop',
+    });
+  });
+
+export type AdapterConfig = z.infer<typeof adapterConfigSchema>;

@@ -1,5 +1,5 @@
-import type { ImageKernels } from './image-kernels.js';
-import { padTo } from './shape.js';
+import type { ImageKernels } from './kernels.js';
+import { padTo } from './operations.js';
 import type { Tape, Value } from './tape.js';
 
 /** PyTorch's default. */

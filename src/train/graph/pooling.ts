@@ -1,5 +1,5 @@
-import { stepMask } from './elementwise.js';
-import { imageShape, type ImageKernels } from './image-kernels.js';
+import { imageShape, type ImageKernels } from './kernels.js';
+import { stepMask } from './operations.js';
 import type { Tape, Value } from './tape.js';
 
 /**
@@ -24,23 +24,6 @@ export function maxPool(tape: Tape, kernels: ImageKernels, x: Value): Value {
         const each = tape.emit('Div', [gradient, tape.emit('Mul', [share, tape.floats([4])])]);
         const spread = kernels.upsample(tape, like(each, output.shape));
         return kernels.resize(tape, like(tape.emit('Mul', [spread, mask]), whole), [height, width]);
-      },
-    ],
-  });
-}
-
-/** The mean of every 2 x 2 places; a last odd row or column is left out. */
-export function averagePool(tape: Tape, kernels: ImageKernels, x: Value): Value {
-  const [, , height, width] = imageShape(x);
-  const output = { name: kernels.pool(tape, x, 'AveragePool'), shape: halved(x) };
-  return tape.record({
-    inputs: [x],
-    output,
-    backward: (gradient) => [
-      () => {
-        const quarter = tape.emit('Mul', [gradient, tape.floats([0.25])]);
-        const name = kernels.upsample(tape, { name: quarter, shape: output.shape });
-        return kernels.resize(tape, { name, shape: doubled(output.shape) }, [height, width]);
       },
     ],
   });

@@ -1,6 +1,4 @@
-import { add, multiply, scale, subtract, total } from './elementwise.js';
-import { rowProducts } from './dense.js';
-import { logSumExp, rowSum } from './rows.js';
+import { add, logSumExp, multiply, rowProducts, rowSum, scale, subtract, total } from './operations.js';
 import type { Tape, Value } from './tape.js';
 
 export interface SupconLossOptions {

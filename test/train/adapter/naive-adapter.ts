@@ -1,5 +1,5 @@
-import { adapterLayout, type AdapterShape } from '../../../src/train/adapter/layout.js';
-import { sizeOfSpec } from '../../../src/train/architectures/parameters.js';
+import { adapterLayout, type AdapterShape } from '../../../src/train/adapter/adapter.js';
+import { sizeOfSpec } from '../../../src/train/parameters.js';
 
 /** Numbers from -1 to 1 without a pattern that matters. */
 export function numbers(count: number, salt: number): Float32Array {

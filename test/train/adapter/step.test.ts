@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createFeatureBatches, type FeatureBatch } from '../../../src/train/adapter/feature-batches.js';
+import { createFeatureBatches, type FeatureBatch } from '../../../src/train/adapter/view-features.js';
 import { createAdapterStep, type AdapterStepOptions } from '../../../src/train/adapter/step.js';
-import type { Checkpoint } from '../../../src/train/checkpoint.js';
-import { readCheckpoint } from '../../../src/train/read-checkpoint.js';
-import { writeCheckpoint } from '../../../src/train/checkpoint.js';
+import { readCheckpoint, writeCheckpoint, type Checkpoint } from '../../../src/train/checkpoint.js';
 import { runLoop, type LoopConfig } from '../../../src/train/loop.js';
 import { createSampler, placeAfter } from '../../../src/train/sampler.js';
 import { emptyFolder } from '../../encoder/folder.js';

@@ -1,7 +1,7 @@
-import { openSession, Tensor } from '../../../src/onnx/session.js';
 import { describe, expect, it } from 'vitest';
-import { adapterLayout, type AdapterShape } from '../../../src/train/adapter/layout.js';
-import { adapterGraph } from '../../../src/train/adapter/training-graph.js';
+import { openSession, Tensor } from '../../../src/onnx/session.js';
+import { adapterLayout, type AdapterShape } from '../../../src/train/adapter/adapter.js';
+import { adapterGraph } from '../../../src/train/adapter/step.js';
 import { stateVectors, stepScalars } from '../../../src/train/training-graph.js';
 import { naiveEmbedding, naiveLoss, numbers, parametersOf, unitRows } from './naive-adapter.js';
 

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { colourJitter } from '../../../src/train/augment/colour-jitter.js';
 import {
+  colourJitter,
   changeBrightness,
   changeContrast,
   changeHue,
   changeSaturation,
+  toGrey,
   type ColourChange,
 } from '../../../src/train/augment/colour.js';
-import { toGrey } from '../../../src/train/augment/grey.js';
 import { colours, draws, type Rgb } from './images.js';
 
 function changed(change: ColourChange, amount: number, ...pixels: readonly Rgb[]): number[] {

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/domain/seeded-random.js';
-import { cutout } from '../../../src/train/augment/cutout.js';
-import { horizontalFlip } from '../../../src/train/augment/flip.js';
-import { mirrored } from '../../../src/train/augment/mirrored.js';
-import { paddingCrop } from '../../../src/train/augment/padding-crop.js';
+import {
+  cutout,
+  horizontalFlip,
+  mirrored,
+  paddingCrop,
+  randomResizedCrop,
+  resized,
+  rotation,
+} from '../../../src/train/augment/geometry.js';
 import { createResampler, type Box } from '../../../src/train/augment/resample.js';
-import { randomResizedCrop, resized } from '../../../src/train/augment/resized-crop.js';
-import { rotation } from '../../../src/train/augment/rotation.js';
 import { draws, greys, rowsOf } from './images.js';
 
 const numbered = greys([

@@ -1,7 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { hashConfig } from '../../../src/train/config/config-hash.js';
-import { isAdapterConfig, parseAdapterConfig, readConfig } from '../../../src/train/config/read-config.js';
+import {
+  hashConfig,
+  isAdapterConfig,
+  parseAdapterConfig,
+  readConfig,
+} from '../../../src/train/config/read-config.js';
 
 const example = fileURLToPath(new URL('../../../configs/adapter.yml', import.meta.url));
 

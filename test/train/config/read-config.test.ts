@@ -2,8 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { hashConfig } from '../../../src/train/config/config-hash.js';
-import { parseTrainConfig, readConfig } from '../../../src/train/config/read-config.js';
+import { hashConfig, parseTrainConfig, readConfig } from '../../../src/train/config/read-config.js';
 
 const examples = fileURLToPath(new URL('../../../configs', import.meta.url));
 

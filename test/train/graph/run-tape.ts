@@ -1,7 +1,7 @@
 import { openSession, Tensor } from '../../../src/onnx/session.js';
 import { encodeModel, model, tensorInfo, untypedInfo } from '../../../src/onnx/model.js';
 import { seededRandom } from '../../../src/domain/seeded-random.js';
-import { multiply, total } from '../../../src/train/graph/elementwise.js';
+import { multiply, total } from '../../../src/train/graph/operations.js';
 import { createTape, sizeOf, type Tape, type Value } from '../../../src/train/graph/tape.js';
 
 /** An expression of parameters, of any shape. */

@@ -1,7 +1,7 @@
-import { openSession, Tensor } from '../../../src/onnx/session.js';
 import { describe, expect, it } from 'vitest';
+import { openSession, Tensor } from '../../../src/onnx/session.js';
 import { encodeModel, model, tensorInfo, untypedInfo } from '../../../src/onnx/model.js';
-import { l2Normalise } from '../../../src/train/graph/rows.js';
+import { l2Normalise } from '../../../src/train/graph/operations.js';
 import { supconLoss } from '../../../src/train/graph/supcon-loss.js';
 import { createTape } from '../../../src/train/graph/tape.js';
 import { drawn, gradientError } from './run-tape.js';

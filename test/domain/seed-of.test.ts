@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { seededRandom } from '../../src/domain/seeded-random.js';
-import { seedOf } from '../../src/train/seed-of.js';
+import { seededRandom, seedOf } from '../../src/domain/seeded-random.js';
 
 describe('the seed of a list of numbers', () => {
   it('differs in every part and its place: no two of 64,000 lists share one but by chance', () => {

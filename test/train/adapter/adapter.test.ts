@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { asEmbeddings } from '../../../src/domain/embeddings.js';
-import { adapterLayout, initialAdapter, type AdapterShape } from '../../../src/train/adapter/layout.js';
-import { runAdapter } from '../../../src/train/adapter/run-adapter.js';
+import {
+  adapterLayout,
+  initialAdapter,
+  runAdapter,
+  type AdapterShape,
+} from '../../../src/train/adapter/adapter.js';
 import { naiveEmbedding, numbers, parametersOf, unitRows } from './naive-adapter.js';
 
 const threads = { threads: 1 };

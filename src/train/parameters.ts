@@ -1,5 +1,5 @@
-import { seededRandom } from '../../domain/seeded-random.js';
-import type { Architecture, ConvolutionLayer, Layers } from './layers.js';
+import { seededRandom } from '../domain/seeded-random.js';
+import type { Architecture, ConvolutionLayer, Layers } from './architecture.js';
 
 /** A tensor that training changes. */
 export interface TensorSpec {

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { asEmbeddings } from '../../../src/domain/embeddings.js';
-import { embedPlain, embedViews, meanOf, viewOf } from '../../../src/train/adapter/embed-views.js';
-import { createFeatureBatches } from '../../../src/train/adapter/feature-batches.js';
+import {
+  embedPlain,
+  embedViews,
+  meanOf,
+  viewOf,
+  createFeatureBatches,
+} from '../../../src/train/adapter/view-features.js';
 import { openBackbone } from '../../../src/train/adapter/backbone.js';
 import { createSampler, type BatchPlace } from '../../../src/train/sampler.js';
 import { emptyFolder } from '../../encoder/folder.js';
