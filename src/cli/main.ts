@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { NearvoteError } from '../domain/errors.js';
+// First of all that is ours: threads and children take the environment from here.
+import '../onnx/no-telemetry.js';
 
 /** Loaded when named, so that `nearvote classify` does not pay for Express. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
