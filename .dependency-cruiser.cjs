@@ -26,7 +26,7 @@ module.exports = {
       from: { path: `^src/${stage}/` },
       to: {
         path: '^src/',
-        pathNot: `^src/(${stage}/|domain/|onnx/|${stage === 'vote' ? '' : 'files/|'}image/geometry\\.ts${stage === 'neighbours' ? '|examples/' : ''})`,
+        pathNot: `^src/(${stage}/|domain/|onnx/|processes/|${stage === 'vote' ? '' : 'files/|'}image/geometry\\.ts${stage === 'neighbours' ? '|examples/' : ''})`,
       },
     })),
     {
@@ -64,7 +64,7 @@ module.exports = {
       severity: 'error',
       comment: 'images, encoder and workers are wired to it by cli/',
       from: { path: '^src/calibrate/' },
-      to: { path: '^src/(image|encoder|inference|server|cli)/' },
+      to: { path: '^src/(image|encoder|server|cli)/' },
     },
     {
       name: 'files-know-no-content',
@@ -98,7 +98,7 @@ module.exports = {
       severity: 'error',
       comment: 'training is offline; cli/ wires it to whatever serves',
       from: { path: '^src/train/' },
-      to: { path: '^src/(server|inference|cli)/' },
+      to: { path: '^src/(server|cli)/' },
     },
     {
       name: 'no-junk-drawers',

@@ -4,12 +4,12 @@ import { createProgress } from '../src/cli/progress.js';
 import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { readEncoderManifest } from '../src/encoder/load.js';
+import { createEncoderPool } from '../src/encoder/pool/pool.js';
 import { embedDataset, type EmbeddedDataset } from '../src/evaluate/embed-dataset.js';
 import { evaluate } from '../src/evaluate/measure-accuracy.js';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
 import { limitPerClass } from '../src/image/dataset/sample.js';
 import { createDecoder } from '../src/image/decode.js';
-import { createInferencePool } from '../src/inference/pool.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import { defaultVote } from '../src/vote/rules.js';
 
@@ -22,19 +22,15 @@ const encoder = await readEncoderManifest(encoderDir);
 
 async function embed(split: 'train' | 'test'): Promise<EmbeddedDataset> {
   const inFlight = 256;
-  const inference = await createInferencePool({
-    workerFile: new URL('../dist/inference/worker.js', import.meta.url),
-    setup: { encoderDir, indexDir: undefined, threads: 1, search: 'exact' },
-    workers: 2,
-    maxBatch: 32,
-    maxQueue: inFlight,
+  const pool = await createEncoderPool({
+    ...{ encoderDir, manifest: encoder, workers: 2, threads: 1, maxBatch: 32, maxQueue: inFlight },
   });
   try {
     const dataset = await openDataset(folder, { split, maxFileBytes: 1e7 });
     const decoder = createDecoder({ geometry: encoder.input.geometry });
-    return await embedDataset({ dataset, encoder, decoder, inference, inFlight, progress: createProgress() });
+    return await embedDataset({ dataset, encoder, decoder, pool, inFlight, progress: createProgress() });
   } finally {
-    await inference.close();
+    await pool.close();
   }
 }
 

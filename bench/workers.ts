@@ -1,96 +1,66 @@
-/* Where workers live and how cores are split: images/s through the pool.  npm run build && npx tsx bench/workers.ts */
-import { spawnSync } from 'node:child_process';
+/* How cores are split: images/s through the pool.  npm run build && npx tsx bench/workers.ts [ENCODER_FOLDER] */
 import { fileURLToPath } from 'node:url';
-import type { WorkerKind } from '../src/inference/channel.js';
-import { createInferencePool } from '../src/inference/pool.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
+import { readEncoderManifest } from '../src/encoder/load.js';
+import { createEncoderPool } from '../src/encoder/pool/pool.js';
 
 const rounds = 3;
-const imagesPerRound = 2_000;
-const size = 32 * 32 * 3;
+const forMs = 2_000;
+const waits = [1, 2, 4, 8, 16, 32, 64];
 
-const local = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const pixels = Uint8Array.from({ length: 1_000 * size }, (_, i) => (i * 2654435761) >>> 13);
-const image = (i: number): Uint8Array => pixels.subarray((i % 1_000) * size, ((i % 1_000) + 1) * size);
+const [, , folder = fileURLToPath(new URL('../models/cifar10-compact', import.meta.url))] = process.argv;
+const manifest = await readEncoderManifest(folder);
+const size = manifest.input.width * manifest.input.height * 3;
+const image = Uint8Array.from({ length: size }, (_, i) => Math.imul(i, 2654435761) >>> 13);
 
 interface Setting {
-  readonly kind: WorkerKind;
   readonly workers: number;
   readonly threads: number;
+  /** Whether few images are spread over every core. */
+  readonly wide: boolean;
   readonly maxBatch: number;
 }
 
-/** Keeps `waiting` images in the pool until all are done; images/s. */
-async function rateOf(setting: Setting, waiting: number): Promise<number> {
-  const pool = await createInferencePool({
-    workerFile: new URL('../dist/inference/worker.js', import.meta.url),
-    setup: {
-      encoderDir: local('models/cifar10-compact'),
-      indexDir: undefined,
-      threads: setting.threads,
-      search: 'auto',
-    },
-    maxQueue: waiting,
-    ...setting,
-  });
-  let next = 0;
-  const started = performance.now();
-  await Promise.all(
-    Array.from({ length: waiting }, async () => {
-      while (next < imagesPerRound) await pool.infer(image(next++), { k: 0, withEmbedding: true });
-    }),
-  );
-  return imagesPerRound / ((performance.now() - started) / 1_000);
-}
-
-/** Each in a process of its own: ending a thread that holds a session of ONNX Runtime aborts the process. */
-function rateInChild(setting: Setting, waiting: number): number {
-  const argument = JSON.stringify({ setting, waiting });
-  const { stdout } = spawnSync(process.execPath, [...process.execArgv, local('bench/workers.ts'), argument]);
-  return Number(stdout.toString());
+/** Keeps `waiting` images in the pool for a while; images/s at each of these numbers. */
+async function ratesOf(setting: Setting): Promise<number[]> {
+  const pool = await createEncoderPool({ encoderDir: folder, manifest, maxQueue: 256, ...setting });
+  const rates: number[] = [];
+  for (const waiting of waits) {
+    let done = 0;
+    const started = performance.now();
+    await Promise.all(
+      Array.from({ length: waiting }, async () => {
+        for (; performance.now() - started < forMs; done++) await pool.embed(image);
+      }),
+    );
+    rates.push((1_000 * done) / (performance.now() - started));
+  }
+  await pool.close();
+  return rates;
 }
 
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 
-function compare(): void {
-  const settings: Setting[] = (['process', 'thread'] as const).flatMap((kind) =>
-    [
-      { workers: 1, threads: 2 },
-      { workers: 2, threads: 1 },
-      { workers: 2, threads: 2 },
-    ].map((split) => ({ kind, ...split, maxBatch: 32 })),
-  );
-  const waits = [1, 32];
-  const rates = new Map<string, number[]>();
-  for (let round = 0; round < rounds; round++) {
-    for (const setting of settings) {
-      for (const waiting of waits) {
-        const key = `${JSON.stringify(setting)} ${waiting}`;
-        rates.set(key, [...(rates.get(key) ?? []), rateInChild(setting, waiting)]);
-      }
-    }
-  }
-  console.log(`images/s, median of ${rounds} rounds of ${imagesPerRound} images, cifar10-compact, no search`);
-  console.log(
-    markdownTable(
-      ['workers', 'workers x threads', ...waits.map((waiting) => `${waiting} waiting`)],
-      settings.map((setting) => [
-        setting.kind,
-        `${setting.workers} x ${setting.threads}`,
-        ...waits.map((waiting) =>
-          median(rates.get(`${JSON.stringify(setting)} ${waiting}`) ?? []).toFixed(0),
-        ),
-      ]),
-    ),
-  );
+const settings: Setting[] = [
+  { workers: 2, threads: 1, wide: true, maxBatch: 16 },
+  { workers: 2, threads: 1, wide: false, maxBatch: 16 },
+  { workers: 1, threads: 2, wide: false, maxBatch: 4 },
+  { workers: 1, threads: 2, wide: false, maxBatch: 16 },
+];
+const measured = settings.map((): number[][] => []);
+for (let round = 0; round < rounds; round++) {
+  for (const [i, setting] of settings.entries()) measured[i]?.push(await ratesOf(setting));
 }
-
-const [, , asked] = process.argv;
-if (asked === undefined) {
-  compare();
-} else {
-  const { setting, waiting } = JSON.parse(asked) as { setting: Setting; waiting: number };
-  const rate = await rateOf(setting, waiting);
-  process.stdout.write(String(rate), () => process.kill(process.pid, 'SIGKILL'));
-}
+console.log(`images/s, median of ${rounds} rounds of ${forMs / 1_000} s, ${manifest.name}`);
+console.log(
+  markdownTable(
+    ['workers x threads', 'few on every core', 'largest batch', ...waits.map((waiting) => `${waiting} waiting`)],
+    settings.map(({ workers, threads, wide, maxBatch }, i) => [
+      `${workers} x ${threads}`,
+      wide ? 'yes' : 'no',
+      String(maxBatch),
+      ...waits.map((_, w) => median((measured[i] ?? []).map((rates) => rates[w] ?? NaN)).toFixed(0)),
+    ]),
+  ),
+);

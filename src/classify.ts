@@ -1,11 +1,11 @@
-import type { Ballot } from './domain/ballots.js';
-import type { Decision, Example, Neighbour } from './domain/decision.js';
 import type { Cancellation } from './domain/cancellation.js';
+import type { Decision } from './domain/decision.js';
 import { NearvoteError } from './domain/errors.js';
+import type { EncoderPool } from './encoder/pool/pool.js';
+import type { Embedded } from './encoder/pool/queue.js';
 import type { Decoder } from './image/decode.js';
-import type { Inference, Inferred } from './inference/inference.js';
+import type { Neighbours } from './neighbours/neighbours.js';
 import { judge, type Calibration, type VoteSettings } from './vote/calibration.js';
-import { labelSharesOf } from './vote/prior.js';
 import type { VoteRule } from './vote/rules.js';
 import { vote } from './vote/vote.js';
 
@@ -47,16 +47,16 @@ export interface Classifier {
   /** The k of a request that sets none, clamped to the index. */
   readonly defaultK: number;
   readonly calibration: Calibration | undefined;
-  /** @throws NearvoteError `image_*`, `k_too_large`, or what inference throws */
+  /** @throws NearvoteError `image_*`, `k_too_large`, or what encoder and index throw */
   classify(bytes: Uint8Array, options?: ClassifyOptions): Promise<Classification>;
-  /** @throws NearvoteError `image_*`, or what inference throws */
+  /** @throws NearvoteError `image_*`, or what the encoder throws */
   embed(bytes: Uint8Array, options?: Pick<ClassifyOptions, 'signal'>): Promise<EmbedResult>;
 }
 
 export interface ClassifierOptions {
   readonly decoder: Decoder;
-  readonly inference: Inference;
-  readonly index: { readonly name: string; readonly version: string; readonly examples: readonly Example[] };
+  readonly pool: Pick<EncoderPool, 'embed'>;
+  readonly neighbours: Pick<Neighbours, 'version' | 'search'>;
   readonly encoder: { readonly name: string; readonly version: string; readonly dimension: number };
   /** What a request without its own gets, unless there is a calibration. */
   readonly defaults: VoteSettings;
@@ -67,90 +67,64 @@ export interface ClassifierOptions {
 
 const defaultShown = 5;
 
-/** Joins the four stages: bytes -> pixels -> embedding and neighbours (one trip to a worker) -> decision. */
+/** Joins the four stages: bytes -> pixels -> embedding -> neighbours -> decision. */
 export function createClassifier(options: ClassifierOptions): Classifier {
-  const { decoder, inference, index, encoder, calibration, createId } = options;
-  const { examples } = index;
+  const { decoder, pool, neighbours, encoder, calibration, createId } = options;
+  const { name, version, examples, labels } = neighbours.version;
   const defaults = calibration?.vote ?? options.defaults;
-  const defaultK = Math.min(defaults.k, examples.length);
-  const priors = defaults.priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined;
+  const defaultK = Math.min(defaults.k, examples);
+  const priors = defaults.priorCorrection
+    ? new Map(labels.map(({ label, examples: count }) => [label, count / examples]))
+    : undefined;
   const versions = {
-    index: { name: index.name, version: index.version },
+    index: { name, version },
     encoder: { name: encoder.name, version: encoder.version },
   };
 
-  /** The nearest `most` of what was found. */
-  function neighboursOf({ rows, similarities }: Inferred, most: number): Neighbour[] {
-    const neighbours: Neighbour[] = [];
-    for (const [i, row] of rows.subarray(0, most).entries()) {
-      const { id, label, source } = exampleOf(row);
-      neighbours.push({ id, label, source, similarity: similarities[i] ?? NaN });
-    }
-    return neighbours;
-  }
-
-  function ballotsOf({ rows, similarities }: Inferred): Ballot[] {
-    const ballots: Ballot[] = [];
-    for (let i = 0; i < rows.length; i++) {
-      ballots.push({ label: exampleOf(rows[i] ?? -1).label, similarity: similarities[i] ?? NaN });
-    }
-    return ballots;
-  }
-
-  function exampleOf(row: number): Example {
-    const example = examples[row];
-    if (example === undefined) {
-      throw new NearvoteError('internal', `Expected a row below ${examples.length} but received ${row}`);
-    }
-    return example;
-  }
-
-  async function infer(
+  async function embed(
     bytes: Uint8Array,
-    ask: { k: number; withEmbedding: boolean; signal: Cancellation | undefined },
-  ): Promise<{ inferred: Inferred; timings: Omit<StageTimings, 'voteMs'> }> {
+    signal: Cancellation | undefined,
+  ): Promise<Embedded & { readonly decodeMs: number }> {
     const started = performance.now();
-    const pixels = await decoder.decode(bytes, ask.signal);
+    const pixels = await decoder.decode(bytes, signal);
     const decodeMs = performance.now() - started;
-    const inferred = await inference.infer(pixels, ask);
-    const { queueMs, encodeMs, searchMs } = inferred;
-    return { inferred, timings: { decodeMs, queueMs, encodeMs, searchMs } };
+    return { ...(await pool.embed(pixels, { signal })), decodeMs };
   }
 
   return {
-    index: { ...versions.index, examples: examples.length },
+    index: { name, version, examples },
     encoder,
-    labels: [...new Set(examples.map(({ label }) => label))].sort(),
+    labels: labels.map(({ label }) => label).sort(),
     defaultK,
     calibration,
 
     classify: async (bytes, ask = {}) => {
-      if (ask.k !== undefined && ask.k > examples.length) {
+      const { signal, k = defaultK, neighbours: shown = defaultShown } = ask;
+      if (k > examples) {
         throw new NearvoteError(
           'k_too_large',
-          `Expected k to be at most ${examples.length}, the size of the index, but received ${ask.k}`,
+          `Expected k to be at most ${examples}, the size of the index, but received ${k}`,
         );
       }
-      const { inferred, timings } = await infer(bytes, {
-        k: ask.k ?? defaultK,
-        withEmbedding: false,
-        signal: ask.signal,
-      });
+      const { embedding, decodeMs, queueMs, encodeMs } = await embed(bytes, signal);
+      const nearest = await neighbours.search(embedding, { k, shown, signal });
+      const { similarities, searchMs } = nearest;
       const started = performance.now();
-      const scores = vote(ballotsOf(inferred), {
+      const ballots = nearest.labels.map((label, i) => ({ label, similarity: similarities[i] ?? NaN }));
+      const scores = vote(ballots, {
         rule: ask.vote ?? defaults.rule,
         temperature: defaults.temperature,
         priors,
       });
       const [top] = scores;
-      const [topSimilarity] = inferred.similarities;
+      const [topSimilarity] = similarities;
       if (top === undefined || topSimilarity === undefined) {
         throw new NearvoteError('internal', 'Expected at least one neighbour but received none');
       }
       const isDefault = ask.k === undefined && ask.vote === undefined;
       const judged =
         calibration && isDefault
-          ? { ...judge(calibration, { scores, similarities: inferred.similarities }), calibrated: true }
+          ? { ...judge(calibration, { scores, similarities }), calibrated: true }
           : { outcome: 'known' as const, confidence: top.score, calibrated: false };
       return {
         decision: {
@@ -158,20 +132,20 @@ export function createClassifier(options: ClassifierOptions): Classifier {
           label: top.label,
           ...judged,
           scores,
-          neighbours: neighboursOf(inferred, ask.neighbours ?? defaultShown),
+          neighbours: nearest.examples.map(({ id, label, source }, i) => ({
+            ...{ id, label, source },
+            similarity: similarities[i] ?? NaN,
+          })),
           ...versions,
         },
         topSimilarity,
-        timings: { ...timings, voteMs: performance.now() - started },
+        timings: { decodeMs, queueMs, encodeMs, searchMs, voteMs: performance.now() - started },
       };
     },
 
     embed: async (bytes, ask = {}) => {
-      const { inferred, timings } = await infer(bytes, { k: 0, withEmbedding: true, signal: ask.signal });
-      if (inferred.embedding === undefined) {
-        throw new NearvoteError('internal', 'Expected an embedding but received none');
-      }
-      return { embedding: inferred.embedding, timings: { ...timings, voteMs: 0 } };
+      const { embedding, decodeMs, queueMs, encodeMs } = await embed(bytes, ask.signal);
+      return { embedding, timings: { decodeMs, queueMs, encodeMs, searchMs: 0, voteMs: 0 } };
     },
   };
 }

@@ -4,13 +4,17 @@ import { NearvoteError } from '../domain/errors.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
-import type { Inference } from '../inference/inference.js';
+import type { EncoderPool } from '../encoder/pool/pool.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { createExactSearcher } from '../neighbours/exact.js';
 import { digestFile } from '../files/digest.js';
-import { createHnswBuilder, type HnswParameters } from '../neighbours/hnsw-graph.js';
-import { loadHnswModule, type HnswModule } from '../neighbours/hnsw-module.js';
-import { createHnswSearcher } from '../neighbours/hnsw.js';
+import {
+  createHnswBuilder,
+  createHnswSearcher,
+  loadHnswModule,
+  type HnswModule,
+  type HnswParameters,
+} from '../neighbours/hnsw.js';
 import type { IndexManifest } from '../examples/index-store.js';
 import { stageVersion, type StagedVersion } from '../examples/publish.js';
 import { writing } from '../files/durable.js';
@@ -27,7 +31,7 @@ export interface BuildIndexOptions {
   readonly decoder: Decoder;
   readonly encoder: EncoderManifest;
   /** Of that encoder; it needs room for `inFlight` images in its queue. */
-  readonly inference: Inference;
+  readonly pool: Pick<EncoderPool, 'embed'>;
   /** Images on their way at once: about four batches for each worker. */
   readonly inFlight: number;
   /** `index/<name>`. */
@@ -49,7 +53,7 @@ export interface BuildIndexOptions {
  * Builds an index of a dataset and publishes it in one atomic step; until then the old version is served, whatever
  * happens. Embeddings are cached in `<out>/.cache`, so a build that was killed goes on where it was.
  * @throws NearvoteError `output_unwritable`, `dataset_invalid`, `recall_too_low`, `image_*` when strict, or what
- * inference throws
+ * the encoder throws
  */
 export function buildIndex(options: BuildIndexOptions): Promise<BuildReport> {
   const { out } = options;
@@ -90,7 +94,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     written === undefined
       ? exact
       : createHnswSearcher({
-          graph: written,
+          ...written,
           size,
           dimension,
           ef: hnsw.ef,
@@ -148,7 +152,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
 type Sinks = Pick<Parameters<typeof insertImages>[0], 'files' | 'graph'>;
 
 async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise<Inserted> {
-  const { dataset, decoder, encoder, inference, inFlight, out, strict, progress } = options;
+  const { dataset, decoder, encoder, pool, inFlight, out, strict, progress } = options;
   const cache = openEmbeddingCache({
     dir: join(out, '.cache'),
     encoderSha256: encoder.sha256,
@@ -158,7 +162,7 @@ async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise
     const images = embedImages(dataset.images(), {
       decoder,
       geometry: encoder.input.geometry,
-      inference,
+      pool,
       cache,
       inFlight,
       // libuv's threads, which sharp works on, are four unless told.

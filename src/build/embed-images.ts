@@ -2,8 +2,8 @@ import pLimit from 'p-limit';
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
+import type { EncoderPool } from '../encoder/pool/pool.js';
 import type { Geometry } from '../image/geometry.js';
-import type { Inference } from '../inference/inference.js';
 import type { EmbeddingCache } from './embedding-cache.js';
 import { imageKey } from './image-key.js';
 
@@ -26,7 +26,7 @@ export type EmbeddedImage =
 export interface EmbedImagesOptions {
   readonly decoder: Decoder;
   readonly geometry: Geometry;
-  readonly inference: Inference;
+  readonly pool: Pick<EncoderPool, 'embed'>;
   readonly cache: Pick<EmbeddingCache, 'get' | 'set'>;
   /** Images on their way at once: enough that no stage waits for another. */
   readonly inFlight: number;
@@ -44,7 +44,7 @@ export async function* embedImages(
   images: AsyncIterable<LabelledImage>,
   options: EmbedImagesOptions,
 ): AsyncGenerator<EmbeddedImage> {
-  const { decoder, geometry, inference, cache, inFlight } = options;
+  const { decoder, geometry, pool, cache, inFlight } = options;
   const decoding = pLimit(options.decoding);
 
   async function embed(image: LabelledImage): Promise<Outcome> {
@@ -52,10 +52,7 @@ export async function* embedImages(
       const read = await decoding(() => readPixels(image));
       const { key } = read;
       if ('embedding' in read) return { kind: 'cached', image, key, embedding: read.embedding };
-      const { embedding } = await inference.infer(read.pixels, { k: 0, withEmbedding: true });
-      if (embedding === undefined) {
-        throw new NearvoteError('internal', 'Expected an embedding but received none');
-      }
+      const { embedding } = await pool.embed(read.pixels);
       cache.set(key, embedding);
       return { kind: 'embedded', image, key, embedding };
     } catch (error) {

@@ -1,5 +1,5 @@
 import { NearvoteError } from '../domain/errors.js';
-import type { HnswBuilder } from '../neighbours/hnsw-graph.js';
+import type { HnswBuilder } from '../neighbours/hnsw.js';
 import type { EmbeddedImage } from './embed-images.js';
 import type { Progress } from '../domain/progress.js';
 import type { VersionFiles } from './version-files.js';

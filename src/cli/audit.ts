@@ -17,7 +17,7 @@ import type { Picture } from '../report/section.js';
 import { pixelReader } from './audit-images.js';
 import { auditOptions, type AuditFlags } from './audit-options.js';
 import { auditSummary, renderAudit } from './audit-summary.js';
-import { openPair, resolveShipped } from './open-pair.js';
+import { openOffline, resolveShipped } from '../pair.js';
 import { createProgress } from './progress.js';
 import { thumbnailsOf } from './report-thumbnails.js';
 import { writeOutput } from './output-file.js';
@@ -101,12 +101,12 @@ async function indexedImages(
 async function embedTest(path: string, flags: AuditFlags, progress: Progress): Promise<Test> {
   const dataset = await openDataset(path, { split: flags.split, maxFileBytes: flags.maxImageBytes });
   const inFlight = 4 * flags.maxBatch * flags.workers;
-  const pair = await openPair({ ...flags, search: 'exact', maxQueue: inFlight });
+  const pair = await openOffline({ ...flags, maxQueue: inFlight });
   try {
     const { images, embeddings } = await embedDataset({ ...pair, dataset, inFlight, progress });
     return { name: dataset.name, images, embeddings };
   } finally {
-    await pair.inference.close();
+    await pair.pool.close();
   }
 }
 

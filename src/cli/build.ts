@@ -4,9 +4,9 @@ import { readEncoderManifest } from '../encoder/load.js';
 import { createDecoder } from '../image/decode.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitPerClass } from '../image/dataset/sample.js';
-import { createInferencePool } from '../inference/pool.js';
+import { createEncoderPool } from '../encoder/pool/pool.js';
 import { buildSummary } from './build-summary.js';
-import { resolveShipped, workerFile } from './open-pair.js';
+import { resolveShipped } from '../pair.js';
 import { imageLimitOptions, inferenceOptions, integerFrom, numberAbove } from './options.js';
 import type { ImageLimitOptions, InferenceOptions } from './options.js';
 import { createProgress } from './progress.js';
@@ -96,12 +96,8 @@ async function build(flags: BuildFlags): Promise<void> {
   const all = await openDataset(flags.data, { split: flags.split, maxFileBytes: flags.maxImageBytes });
   const dataset = maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed });
   const inFlight = batchesInFlight * maxBatch * workers;
-  const inference = await createInferencePool({
-    workerFile,
-    setup: { encoderDir, indexDir: undefined, threads, search: 'exact' },
-    workers,
-    maxBatch,
-    maxQueue: inFlight,
+  const pool = await createEncoderPool({
+    ...{ encoderDir, manifest: encoder, workers, threads, maxBatch, maxQueue: inFlight },
   });
   const progress = createProgress();
   try {
@@ -109,7 +105,7 @@ async function build(flags: BuildFlags): Promise<void> {
       dataset,
       decoder: createDecoder({ geometry: encoder.input.geometry, maxPixels: flags.maxPixels }),
       encoder,
-      inference,
+      pool,
       inFlight,
       out: flags.out,
       hnsw: { m, efConstruction, ef, seed },
@@ -122,6 +118,6 @@ async function build(flags: BuildFlags): Promise<void> {
     console.log(flags.json === true ? JSON.stringify(report) : buildSummary(report));
   } finally {
     progress.finish();
-    await inference.close();
+    await pool.close();
   }
 }

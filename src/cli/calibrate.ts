@@ -21,7 +21,7 @@ import { checkK, type NearestRows } from '../neighbours/searcher.js';
 import { renderPage } from '../report/render-page.js';
 import { calibrateOptions, type CalibrateFlags } from './calibrate-options.js';
 import { renderCalibration, type CalibrateReport } from './calibrate-summary.js';
-import { openPair, resolveShipped, type OpenPair } from './open-pair.js';
+import { openOffline, resolveShipped, type OfflinePair } from '../pair.js';
 import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { isSet, settingsOf } from './vote-choice.js';
@@ -43,7 +43,7 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
   if (flags.report !== undefined) await checkWritable(flags.report);
   const dataset = await openLimited(flags);
   const inFlight = 4 * flags.maxBatch * flags.workers;
-  const pair = await openPair({ ...flags, maxQueue: inFlight });
+  const pair = await openOffline({ ...flags, maxQueue: inFlight });
   let embedded: EmbeddedDataset;
   try {
     const { examples, manifest } = pair.index;
@@ -55,7 +55,7 @@ async function calibrate(flags: CalibrateFlags, command: Command): Promise<void>
     checkCount(dataset.size, Math.min(flags.k, examples.length));
     embedded = await embedDataset({ ...pair, dataset, inFlight, progress: createProgress() });
   } finally {
-    await pair.inference.close();
+    await pair.pool.close();
   }
   const { fitted, overlap } = await fit({ flags, command, pair, embedded });
   const { index, encoder } = pair;
@@ -109,14 +109,14 @@ async function openLimited({
 interface FitParts {
   readonly flags: CalibrateFlags;
   readonly command: Command;
-  readonly pair: OpenPair;
+  readonly pair: OfflinePair;
   readonly embedded: EmbeddedDataset;
 }
 
 /** Searches as the server does, refuses what promises nothing, and fits. */
 async function fit(parts: FitParts): Promise<{ fitted: FittedCalibration; overlap: Overlap }> {
   const { flags, command, pair, embedded } = parts;
-  const { examples, dir } = pair.index;
+  const { examples, dir, manifest } = pair.index;
   const { images, embeddings } = embedded;
   const truths = images.map(({ label }) => label);
   checkLabels(new Set(truths), new Set(examples.map(({ label }) => label)));
@@ -126,7 +126,12 @@ async function fit(parts: FitParts): Promise<{ fitted: FittedCalibration; overla
     ? [flags.k]
     : [...new Set([...candidateKs, k])].filter((each) => each <= Math.min(images.length, examples.length));
   // The workers are gone: search may have every core.
-  const searcher = await openSearcher({ dir, threads: flags.workers * flags.threads, mode: flags.search });
+  const searcher = await openSearcher({
+    dir,
+    manifest,
+    threads: flags.workers * flags.threads,
+    mode: flags.search,
+  });
   const searched = new Map<number, Promise<NearestRows>>();
   const search = (most: number): Promise<NearestRows> => {
     const found = searched.get(most) ?? searcher.search(embeddings, most);

@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import type { Classifier } from '../classify.js';
 import type { Decision } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
-import { classifierOf, openPair } from './open-pair.js';
+import { classifierOf, openPair } from '../pair.js';
 import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 import { applyCalibration, voteChoice } from './vote-choice.js';
@@ -49,9 +49,9 @@ async function classifyFiles(
     maxQueue: files.length,
   });
   const choice = voteChoice(flags, command);
-  const { warning } = applyCalibration(pair.calibration, choice);
+  const { calibration, warning } = applyCalibration(pair.calibration, choice);
   if (warning !== undefined) console.error(`nearvote: ${warning}`);
-  const classifier = classifierOf(pair, choice);
+  const classifier = classifierOf(pair, { defaults: choice.settings, calibration });
   const outcomes: Outcome[] = [];
   try {
     for (const file of files) {
@@ -60,7 +60,7 @@ async function classifyFiles(
       if (flags.json) console.log(JSON.stringify(outcome));
     }
   } finally {
-    await pair.inference.close();
+    await Promise.all([pair.pool.close(), pair.neighbours.close()]);
   }
   if (!flags.json) console.log(renderTable(outcomes));
   const failed = outcomes.filter((outcome) => 'error' in outcome).length;

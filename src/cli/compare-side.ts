@@ -5,7 +5,7 @@ import { readEncoderManifest } from '../encoder/load.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import { checkSameLabels } from '../evaluate/common-images.js';
 import { checkEncoder, currentFile, openIndex, type OpenIndex } from '../examples/index-store.js';
-import { resolveShipped } from './open-pair.js';
+import { resolveShipped } from '../pair.js';
 
 /** One of the two that `nearvote compare` was given. */
 export interface CompareSide {

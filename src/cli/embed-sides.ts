@@ -4,13 +4,12 @@ import { commonImages, type CommonImages } from '../evaluate/common-images.js';
 import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
 import { createDecoder } from '../image/decode.js';
 import type { Dataset } from '../image/dataset/dataset.js';
-import { createInferencePool } from '../inference/pool.js';
+import { createEncoderPool } from '../encoder/pool/pool.js';
 import { createExactSearcher } from '../neighbours/exact.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
 import type { Searcher } from '../neighbours/searcher.js';
 import type { CompareFlags } from './compare-options.js';
 import type { CompareSide } from './compare-side.js';
-import { workerFile } from './open-pair.js';
 import { createProgress } from './progress.js';
 
 /** The data as both see it, and where each looks it up. */
@@ -72,7 +71,7 @@ export async function embedSides({
 
 async function ofIndex({ index }: CompareSide, threads: number): Promise<SearchedExamples> {
   if (index === undefined) throw new TypeError('Expected an index');
-  return { examples: index.examples, exact: await openSearcher({ dir: index.dir, mode: 'exact', threads }) };
+  return { examples: index.examples, exact: await openSearcher({ ...index, mode: 'exact', threads }) };
 }
 
 async function embedWith(
@@ -81,21 +80,19 @@ async function embedWith(
   { workers, threads, maxBatch, maxPixels }: CompareFlags,
 ): Promise<EmbeddedDataset[]> {
   const inFlight = 4 * maxBatch * workers;
-  const inference = await createInferencePool({
-    workerFile,
-    setup: { encoderDir, indexDir: undefined, threads, search: 'exact' },
-    ...{ workers, maxBatch, maxQueue: inFlight },
+  const pool = await createEncoderPool({
+    ...{ encoderDir, manifest: encoder, workers, threads, maxBatch, maxQueue: inFlight },
   });
   const decoder = createDecoder({ geometry: encoder.input.geometry, maxPixels });
   try {
     const embedded: EmbeddedDataset[] = [];
     for (const dataset of datasets) {
       embedded.push(
-        await embedDataset({ dataset, encoder, decoder, inference, inFlight, progress: createProgress() }),
+        await embedDataset({ dataset, encoder, decoder, pool, inFlight, progress: createProgress() }),
       );
     }
     return embedded;
   } finally {
-    await inference.close();
+    await pool.close();
   }
 }

@@ -10,7 +10,7 @@ import { evaluateOptions, type EvaluateFlags } from './evaluate-options.js';
 import { evaluateReport } from './evaluate-report.js';
 import { evaluateSummary } from './evaluate-summary.js';
 import { measureIndex } from './measure-index.js';
-import { openPair } from './open-pair.js';
+import { openOffline } from '../pair.js';
 import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { applyCalibration, isSet, voteChoice, voteWords } from './vote-choice.js';
@@ -29,7 +29,7 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
   const examples = flags.examples === undefined ? undefined : await open(flags.examples, flags.examplesSplit);
 
   const inFlight = 4 * flags.maxBatch * flags.workers;
-  const pair = await openPair({ ...flags, maxQueue: inFlight });
+  const pair = await openOffline({ ...flags, maxQueue: inFlight });
   let embedded: EmbeddedDataset;
   let unknown: EmbeddedDataset | undefined;
   try {
@@ -40,7 +40,7 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
     embedded = await embed(dataset);
     unknown = strangers && (await embed(strangers));
   } finally {
-    await pair.inference.close();
+    await pair.pool.close();
   }
   const choice = voteChoice(flags, command);
   const { calibration, warning } = applyCalibration(pair.calibration, choice);

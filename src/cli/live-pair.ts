@@ -1,10 +1,9 @@
 import type { Logger } from 'pino';
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
-import type { Inference } from '../inference/inference.js';
+import { classifierOf, type OpenPair } from '../pair.js';
 import type { Metrics } from '../server/metrics.js';
 import type { Serving } from '../server/serving.js';
-import { classifierOf, type OpenPair } from './open-pair.js';
 import { applyCalibration, type VoteChoice } from './vote-choice.js';
 
 export interface LivePairOptions {
@@ -12,11 +11,11 @@ export interface LivePairOptions {
   readonly metrics: Pick<Metrics, 'serves' | 'watchQueue' | 'reloaded'>;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   readonly vote: VoteChoice;
-  /** Opens what is published now, in workers of its own. */
-  readonly open: (how: { readonly besideOthers: boolean }) => Promise<OpenPair>;
+  /** Opens what is published now; beside a pair that serves, whose encoder it takes over where it is the same. */
+  readonly open: (former: OpenPair | undefined) => Promise<OpenPair>;
 }
 
-/** The index, encoder and workers that answer, and how they are replaced. */
+/** The index and the encoder that answer, and how they are replaced. */
 export interface LivePair {
   /** The first pair. @throws what opening it threw */
   load(): Promise<OpenPair>;
@@ -26,9 +25,11 @@ export interface LivePair {
    * @throws NearvoteError what opening threw, while the old pair goes on serving; `shutting_down`
    */
   reload(): Promise<{ readonly name: string; readonly version: string }>;
-  /** Stops all workers once what they were given is answered. */
+  /** Stops encoder and index once what they were given is answered. */
   close(): Promise<void>;
 }
+
+type Closable = Pick<OpenPair['pool'], 'close'>;
 
 interface Live {
   readonly pair: OpenPair;
@@ -39,11 +40,12 @@ export function createLivePair(options: LivePairOptions): LivePair {
   const { serving, metrics, logger, vote } = options;
   let live: Live | undefined;
   let closing = false;
-  /** The workers of the pair before this one, until nobody needs them. */
+  /** The pair before this one, until nobody needs it. */
   let retiring: Promise<void> = Promise.resolve();
   let last: Promise<unknown> = Promise.resolve();
   let next: Promise<OpenPair> | undefined;
-  const open = new Set<Inference>();
+  /** Encoders and indexes that are not closed yet. */
+  const open = new Set<Closable>();
 
   // Asked anew after every await.
   const isClosing = (): boolean => closing || serving.stopping;
@@ -52,31 +54,35 @@ export function createLivePair(options: LivePairOptions): LivePair {
     return new NearvoteError('shutting_down', 'Expected a serving server but it is shutting down');
   }
 
-  async function swapIn(besideOthers: boolean): Promise<OpenPair> {
+  async function swapIn(): Promise<OpenPair> {
     if (isClosing()) throw closedError();
-    const pair = await options.open({ besideOthers });
-    open.add(pair.inference);
+    const former = live;
+    const pair = await options.open(former?.pair);
+    const isNew = (part: Closable): boolean => part !== former?.pair.pool;
+    for (const part of [pair.neighbours, pair.pool]) open.add(part);
     if (isClosing()) {
-      await retire(pair.inference);
+      await Promise.all([pair.neighbours, pair.pool].filter(isNew).map(retire));
       throw closedError();
     }
-    const former = live;
-    live = { pair, classifier: classifierOf(pair, vote) };
-    const { warning } = applyCalibration(pair.calibration, vote);
+    const { calibration, warning } = applyCalibration(pair.calibration, vote);
+    live = { pair, classifier: classifierOf(pair, { defaults: vote.settings, calibration }) };
     if (warning !== undefined) logger.warn(warning);
-    metrics.serves(live.classifier, pair.inference.searchKind);
-    metrics.watchQueue(() => pair.inference.queueDepth);
-    serving.workersReady = () => pair.inference.ready;
+    metrics.serves(live.classifier, pair.neighbours.searchKind);
+    metrics.watchQueue(() => pair.pool.queueDepth);
+    serving.workersReady = () => pair.pool.ready && pair.neighbours.ready;
     serving.classifier = live.classifier;
     if (former !== undefined) {
-      retiring = serving.holds.none(former.classifier).then(() => retire(former.pair.inference));
+      const parts = [former.pair.neighbours, former.pair.pool].filter((part) => part !== pair.pool);
+      retiring = serving.holds.none(former.classifier).then(async () => {
+        await Promise.all(parts.map(retire));
+      });
     }
     return pair;
   }
 
-  async function retire(inference: Inference): Promise<void> {
-    await inference.close();
-    open.delete(inference);
+  async function retire(part: Closable): Promise<void> {
+    await part.close();
+    open.delete(part);
   }
 
   async function reloadNow(): Promise<OpenPair> {
@@ -84,9 +90,10 @@ export function createLivePair(options: LivePairOptions): LivePair {
     await retiring;
     next = undefined;
     try {
-      const pair = await swapIn(true);
+      const pair = await swapIn();
       metrics.reloaded('ok');
-      logger.info({ index: pair.index.name, version: pair.index.version }, 'reloaded');
+      const { name, version } = pair.published;
+      logger.info({ index: name, version }, 'reloaded');
       return pair;
     } catch (err) {
       if (isClosing()) throw closedError();
@@ -103,16 +110,16 @@ export function createLivePair(options: LivePairOptions): LivePair {
   }
 
   return {
-    load: () => inTurn(() => swapIn(false)),
+    load: () => inTurn(swapIn),
     reload: async () => {
       if (isClosing()) throw closedError();
       next ??= inTurn(reloadNow);
-      const { index } = await next;
-      return { name: index.name, version: index.version };
+      const { name, version } = (await next).published;
+      return { name, version };
     },
     close: async () => {
       closing = true;
-      // A pair that is still being opened closes itself; its workers end with this process at the latest.
+      // A pair that is still being opened closes itself; its processes end with this one at the latest.
       await Promise.all([...open].map(retire));
     },
   };

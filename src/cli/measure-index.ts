@@ -7,14 +7,14 @@ import { openSearcher } from '../neighbours/open-searcher.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import { labelSharesOf } from '../vote/prior.js';
 import type { EvaluateFlags } from './evaluate-options.js';
-import type { OpenPair } from './open-pair.js';
+import type { OfflinePair } from '../pair.js';
 import { createProgress } from './progress.js';
 
 /** The k's of the table, as DINO's eval_knn has them and the article's k = 1. */
 const ks = [1, 5, 10, 20, 50, 200];
 
 export interface MeasureIndexOptions {
-  readonly pair: OpenPair;
+  readonly pair: OfflinePair;
   readonly flags: EvaluateFlags;
   readonly embedded: EmbeddedDataset;
   readonly unknown: EmbeddedDataset | undefined;
@@ -37,7 +37,7 @@ export async function measureIndex(options: MeasureIndexOptions): Promise<Measur
   const { seed } = flags;
   // The workers are gone: search may have every core.
   const threads = flags.workers * flags.threads;
-  const open = { dir: pair.index.dir, threads };
+  const open = { ...pair.published, threads };
   const served = await openSearcher({ ...open, mode: flags.search });
   const exact = served.kind === 'exact' ? served : await openSearcher({ ...open, mode: 'exact' });
   const vote = {

@@ -11,7 +11,7 @@ import { createMetrics, type Metrics } from '../server/metrics.js';
 import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
 import { createLivePair, type LivePair } from './live-pair.js';
-import { openPair } from './open-pair.js';
+import { openPair } from '../pair.js';
 import { readServerKeys } from './server-keys.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
 import { voteChoice } from './vote-choice.js';
@@ -60,14 +60,15 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     metrics,
     logger,
     vote: voteChoice(flags, command),
-    open: ({ besideOthers }) =>
+    open: (former) =>
       openPair({
         ...flags,
-        besideOthers,
+        former,
+        besideOthers: former !== undefined,
         onBatch: (size) => metrics.batch(size),
         onRestart: (reason) => {
           metrics.workerRestarted();
-          logger.warn({ reason }, 'an inference worker was replaced');
+          logger.warn({ reason }, 'a worker was replaced');
         },
       }),
   });
@@ -132,15 +133,15 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     port: flags.port,
     maxConnections: flags.maxConnections,
   });
-  const { index, encoder, inference } = await live.load();
-  const { searchKind } = inference;
+  const { published, encoder, neighbours } = await live.load();
+  const { searchKind } = neighbours;
   if (searchKind === 'exact' && flags.search === 'auto') {
     logger.warn('search is exact: hnswlib-node is not installed, or the index was built without it');
   }
   // process.uptime counts from before the first import.
   console.log(
-    `nearvote is ready on ${started.server.url} with index ${index.name} ${index.version}, ` +
-      `encoder ${encoder.name} ${encoder.version}, ${index.examples.length} examples, ` +
+    `nearvote is ready on ${started.server.url} with index ${published.name} ${published.version}, ` +
+      `encoder ${encoder.name} ${encoder.version}, ${published.manifest.examples} examples, ` +
       `${searchKind} search, after ${process.uptime().toFixed(2)} s`,
   );
 }

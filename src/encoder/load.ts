@@ -33,19 +33,34 @@ function fieldOf(issue: z.core.$ZodIssue): string {
   return issue.path.length === 0 ? 'the whole' : z.core.toDotPath(issue.path);
 }
 
-export interface LoadEncoderOptions {
+export interface RuntimeOptions {
   /** Threads of one forward pass. The WASM backend of tfjs has only one under Node, whatever is asked. */
   readonly threads: number;
   /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
   readonly providers?: readonly string[] | undefined;
+  /** Threads that have no work look for it a while before they sleep: sooner done, on cores that nobody else needs. */
+  readonly spinning?: boolean | undefined;
+}
+
+export interface OpenEncoderOptions extends RuntimeOptions {
+  readonly dir: string;
+  /** Of that folder, as it was read before. */
+  readonly manifest: EncoderManifest;
 }
 
 /**
- * Opens the encoder in a folder, its model file checked against the manifest's sha256.
+ * Opens the encoder in a folder.
  * @throws NearvoteError `encoder_missing`, `encoder_invalid`, or `dependency_missing` for tfjs where it is not installed
  */
-export async function loadEncoder(dir: string, options: LoadEncoderOptions): Promise<Encoder> {
-  const manifest = await readEncoderManifest(dir);
+export async function loadEncoder(dir: string, options: RuntimeOptions): Promise<Encoder> {
+  return openEncoder({ dir, manifest: await readEncoderManifest(dir), ...options });
+}
+
+/**
+ * Opens the encoder that a manifest describes, its model file checked against the manifest's sha256.
+ * @throws NearvoteError as `loadEncoder`
+ */
+export async function openEncoder({ dir, manifest, ...options }: OpenEncoderOptions): Promise<Encoder> {
   if (manifest.format === 'onnx') {
     const bytes = await readEncoderFile(dir, manifest.file);
     checkHash({ dir, manifest, parts: [bytes] });

@@ -11,6 +11,7 @@ export interface OnnxEncoderOptions {
   readonly bytes: Uint8Array;
   readonly threads: number;
   readonly providers?: readonly string[] | undefined;
+  readonly spinning?: boolean | undefined;
 }
 
 /**
@@ -19,11 +20,11 @@ export interface OnnxEncoderOptions {
  * `usage`, `dependency_missing` for providers that are not there
  */
 export async function openOnnxEncoder(options: OnnxEncoderOptions): Promise<Encoder> {
-  const { manifest, bytes, threads, providers } = options;
+  const { manifest, bytes, threads, providers, spinning = false } = options;
   let session: Session;
   try {
     // With decoding on the same two cores, threads that spin for work took 6 % from the encoder and 15 % from the rest.
-    session = await openSession({ model: bytes, threads, spinning: false, providers });
+    session = await openSession({ model: bytes, threads, spinning, providers });
   } catch (cause) {
     if (cause instanceof NearvoteError) throw cause;
     throw new NearvoteError(

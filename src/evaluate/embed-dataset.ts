@@ -5,13 +5,13 @@ import { NearvoteError } from '../domain/errors.js';
 import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
-import type { Inference } from '../inference/inference.js';
+import type { EncoderPool } from '../encoder/pool/pool.js';
 
 export interface EmbedDatasetOptions {
   readonly dataset: Dataset;
   readonly encoder: EncoderManifest;
   readonly decoder: Decoder;
-  readonly inference: Inference;
+  readonly pool: EncoderPool;
   readonly inFlight: number;
   readonly progress: Progress;
 }
@@ -33,7 +33,7 @@ const noCache = { get: () => undefined, set: () => undefined };
  * @throws NearvoteError `dataset_invalid` when none is left
  */
 export async function embedDataset(options: EmbedDatasetOptions): Promise<EmbeddedDataset> {
-  const { dataset, encoder, decoder, inference, inFlight, progress } = options;
+  const { dataset, encoder, decoder, pool, inFlight, progress } = options;
   const images: LabelledImage[] = [];
   const rows: Float32Array[] = [];
   const keys: Uint8Array[] = [];
@@ -43,7 +43,7 @@ export async function embedDataset(options: EmbedDatasetOptions): Promise<Embedd
   const embedded = embedImages(dataset.images(), {
     decoder,
     geometry: encoder.input.geometry,
-    inference,
+    pool,
     cache: noCache,
     inFlight,
     decoding: inFlight,

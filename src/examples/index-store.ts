@@ -79,12 +79,16 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The published version that an index's `current` names, every file checked against its manifest. */
-export interface OpenIndex {
+/** The version that an index's `current` names. */
+export interface PublishedVersion {
   readonly name: string;
   readonly version: string;
   readonly dir: string;
   readonly manifest: IndexManifest;
+}
+
+/** A published version, every file checked against its manifest. */
+export interface OpenIndex extends PublishedVersion {
   /** In row order. */
   readonly examples: readonly Example[];
 }
@@ -94,20 +98,37 @@ export const currentFile = 'current';
 const versionPattern = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 /**
- * Opens `index/<name>`; its name is the folder's.
+ * What `index/<name>` has published; its name is the folder's. Only the manifest is read.
  * @throws NearvoteError `index_missing` with the command that builds one, or `index_invalid` naming the defect
  */
-export async function openIndex(root: string): Promise<OpenIndex> {
+export async function readPublished(root: string): Promise<PublishedVersion> {
   const name = basename(resolve(root));
   const version = await readCurrent(root);
   const dir = join(resolve(root), version);
-  const manifest = await readIndexManifest(dir);
+  return { name, version, dir, manifest: await readIndexManifest(dir) };
+}
+
+/**
+ * Opens what `index/<name>` has published.
+ * @throws NearvoteError as `readPublished` and `readVersion`
+ */
+export async function openIndex(root: string): Promise<OpenIndex> {
+  const published = await readPublished(root);
+  return { ...published, examples: await readVersion(published) };
+}
+
+/**
+ * The examples of a version, in row order, once every file has been found to be what the manifest says.
+ * @throws NearvoteError `index_invalid` naming the defect
+ */
+export async function readVersion(version: Pick<PublishedVersion, 'dir' | 'manifest'>): Promise<Example[]> {
+  const { dir, manifest } = version;
   const [examples] = await Promise.all([
     readExamplesFile(join(dir, 'examples.jsonl')),
     ...Object.entries(manifest.files).map(([file, expected]) => checkFile(join(dir, file), expected)),
   ]);
   checkCounts(manifest, examples);
-  return { name, version, dir, manifest, examples };
+  return examples;
 }
 
 /**

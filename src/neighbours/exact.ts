@@ -1,8 +1,7 @@
-import type { Embeddings } from '../domain/embeddings.js';
+import { dot, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
+import { encodeModel, model, node, tensorInfo } from '../onnx/model.js';
 import { openSession, Tensor } from '../onnx/session.js';
-import { exactSearchModel } from './exact-model.js';
-import { mergeNearest, type Ranking } from './merge-nearest.js';
 import { checkK, checkQueries, type NearestRows, type Searcher } from './searcher.js';
 
 export interface ExactSearcherOptions {
@@ -18,11 +17,18 @@ export interface ExactSearcherOptions {
 const defaultChunkRows = 16_384;
 const defaultChunkQueries = 256;
 
+/**
+ * A product of matrices rounds a similarity differently in different company. Up to this k the nearest, and so many
+ * more, are compared once again alone, so that no answer depends on what was asked beside it.
+ */
+const largestRefinedK = 1_024;
+const refinedMargin = 16;
+
 /** Exact search as a matrix product: every query against every row. Decision 002 has the figures. */
 export async function createExactSearcher(options: ExactSearcherOptions): Promise<Searcher> {
   const { embeddings, threads, chunkRows = defaultChunkRows, chunkQueries = defaultChunkQueries } = options;
   const { count: size, dimension } = embeddings;
-  const session = await openSession({ model: exactSearchModel(dimension), threads });
+  const session = await openSession({ model: exactSearchModel(dimension), threads, spinning: true });
 
   async function searchChunk(queries: Tensor, from: number, k: number): Promise<Ranking> {
     const rows = Math.min(chunkRows, size - from);
@@ -44,6 +50,29 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
     };
   }
 
+  /** The `k` nearest of each of `count` queries, as the product rounded them. */
+  async function rank(queries: Tensor, count: number, k: number): Promise<Ranking | undefined> {
+    let best: Ranking | undefined;
+    for (let from = 0; from < size; from += chunkRows) {
+      const next = await searchChunk(queries, from, k);
+      best = best === undefined ? next : mergeNearest({ first: best, second: next, count, k });
+    }
+    return best;
+  }
+
+  /** The nearest `k` of what was ranked for one query, compared once more in double precision. */
+  function refine(ranking: Ranking, query: number, queries: Embeddings, k: number): RankedRow[] {
+    const ranked: RankedRow[] = [];
+    for (let i = query * ranking.k; i < (query + 1) * ranking.k; i++) {
+      const row = ranking.rows[i] ?? -1;
+      const similarity = Math.fround(
+        dot(queries.values, query * dimension, embeddings.values, row * dimension, dimension),
+      );
+      ranked.push({ row, similarity });
+    }
+    return ranked.sort((a, b) => b.similarity - a.similarity || a.row - b.row).slice(0, k);
+  }
+
   return {
     kind: 'exact',
     size,
@@ -54,21 +83,102 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
       const { count } = queries;
       const rows = new Int32Array(count * k);
       const similarities = new Float32Array(count * k);
+      const refined = k <= largestRefinedK;
+      const wanted = refined ? Math.min(k + refinedMargin, size) : k;
       for (let start = 0; start < count && k > 0; start += chunkQueries) {
         const n = Math.min(chunkQueries, count - start);
         const values = queries.values.subarray(start * dimension, (start + n) * dimension);
-        const tensor = new Tensor('float32', values, [n, dimension]);
-        let best: Ranking | undefined;
-        for (let from = 0; from < size; from += chunkRows) {
-          const next = await searchChunk(tensor, from, k);
-          best = best === undefined ? next : mergeNearest({ first: best, second: next, count: n, k });
-        }
+        const best = await rank(new Tensor('float32', values, [n, dimension]), n, wanted);
         if (best === undefined) continue;
-        rows.set(best.rows, start * k);
-        similarities.set(best.similarities, start * k);
+        if (!refined) {
+          rows.set(best.rows, start * k);
+          similarities.set(best.similarities, start * k);
+          continue;
+        }
+        const chunk = { ...queries, count: n, values };
+        for (let query = 0; query < n; query++) {
+          for (const [i, one] of refine(best, query, chunk, k).entries()) {
+            rows[(start + query) * k + i] = one.row;
+            similarities[(start + query) * k + i] = one.similarity;
+          }
+        }
       }
       return { count, k, rows, similarities };
     },
     close: () => session.release(),
   };
+}
+
+interface RankedRow {
+  readonly row: number;
+  readonly similarity: number;
+}
+
+/**
+ * The bytes of an ONNX model of exact search: `examples [N, dimension]`, `queries [n, dimension]` and `k [1]` in,
+ * `similarities [n, k]` and `rows [n, k]` out, nearest first. TopK gives the lower row first among equals.
+ */
+function exactSearchModel(dimension: number): Uint8Array {
+  return encodeModel(
+    model({
+      name: 'exact-search',
+      inputs: [
+        tensorInfo({ name: 'examples', elementType: 'float32', dims: ['N', dimension] }),
+        tensorInfo({ name: 'queries', elementType: 'float32', dims: ['n', dimension] }),
+        tensorInfo({ name: 'k', elementType: 'int64', dims: [1] }),
+      ],
+      outputs: [
+        tensorInfo({ name: 'similarities', elementType: 'float32', dims: ['n', 'k'] }),
+        tensorInfo({ name: 'rows', elementType: 'int64', dims: ['n', 'k'] }),
+      ],
+      nodes: [
+        // The tall matrix on the left: the other way round, packing it costs more than the product.
+        node('Gemm', { inputs: ['examples', 'queries'], outputs: ['byRow'], attributes: { transB: 1 } }),
+        node('Transpose', { inputs: ['byRow'], outputs: ['byQuery'], attributes: { perm: [1, 0] } }),
+        node('TopK', {
+          inputs: ['byQuery', 'k'],
+          outputs: ['similarities', 'rows'],
+          attributes: { axis: -1, largest: 1, sorted: 1 },
+        }),
+      ],
+    }),
+  );
+}
+
+/** For each of some queries its `k` nearest so far, nearest first: `rows` and `similarities` are `[count, k]`. */
+interface Ranking {
+  readonly k: number;
+  readonly rows: Int32Array;
+  readonly similarities: Float32Array;
+}
+
+interface MergeNearestOptions {
+  readonly first: Ranking;
+  /** Of rows that all come after those of `first`: so among equals, `first` goes first. */
+  readonly second: Ranking;
+  readonly count: number;
+  /** How many to keep of each query; fewer where both together have fewer. */
+  readonly k: number;
+}
+
+/** Merges the rankings of two stretches of rows into one, equal similarities in row order. */
+function mergeNearest({ first, second, count, k }: MergeNearestOptions): Ranking {
+  const kept = Math.min(k, first.k + second.k);
+  const rows = new Int32Array(count * kept);
+  const similarities = new Float32Array(count * kept);
+  for (let query = 0; query < count; query++) {
+    let a = query * first.k;
+    let b = query * second.k;
+    const aEnd = a + first.k;
+    const bEnd = b + second.k;
+    for (let out = query * kept; out < (query + 1) * kept; out++) {
+      const fromFirst =
+        b === bEnd || (a < aEnd && (first.similarities[a] ?? NaN) >= (second.similarities[b] ?? NaN));
+      const source = fromFirst ? first : second;
+      const at = fromFirst ? a++ : b++;
+      rows[out] = source.rows[at] ?? -1;
+      similarities[out] = source.similarities[at] ?? NaN;
+    }
+  }
+  return { k: kept, rows, similarities };
 }

@@ -1,18 +1,27 @@
-import { stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import { readEmbeddingsFile } from './embeddings-file.js';
 import { createExactSearcher } from './exact.js';
-import { openDerivedGraph, type DerivedGraphOptions } from './derived-graph.js';
-import { openGraph } from './hnsw-graph.js';
-import { loadHnswModule, type HnswGraph, type HnswModule } from './hnsw-module.js';
-import { createHnswSearcher } from './hnsw.js';
-import { readIndexManifest } from '../examples/index-store.js';
+import {
+  createHnswBuilder,
+  createHnswSearcher,
+  loadHnswModule,
+  openGraph,
+  type HnswModule,
+  type RowGraph,
+} from './hnsw.js';
+import { readIndexManifest, type IndexManifest } from '../examples/index-store.js';
+import { digestFile } from '../files/digest.js';
 import type { Searcher } from './searcher.js';
 
 export interface OpenSearcherOptions {
   /** A published version's folder. */
   readonly dir: string;
+  /** As it was read before; unless told it is read now. */
+  readonly manifest?: IndexManifest | undefined;
   /** `exact` ignores vectors.hnsw; `auto` uses it where it was built and hnswlib-node loads. */
   readonly mode: 'auto' | 'exact';
   readonly threads: number;
@@ -26,33 +35,42 @@ export interface OpenSearcherOptions {
  */
 export async function openSearcher(options: OpenSearcherOptions): Promise<Searcher> {
   const { dir, mode, threads, loadHnsw = loadHnswModule } = options;
-  const manifest = await readIndexManifest(dir);
-  const { dimension, examples, ef, files } = manifest;
+  const manifest = options.manifest ?? (await readIndexManifest(dir));
+  const { dimension, examples: size, ef, files } = manifest;
+  const embeddings = (): Promise<Embeddings> =>
+    readEmbeddingsFile({ path: join(dir, 'embeddings.f32'), count: size, dimension });
+  const exact = async (): Promise<Searcher> =>
+    createExactSearcher({ embeddings: await embeddings(), threads });
 
-  const exact = async (): Promise<Searcher> => {
-    const path = join(dir, 'embeddings.f32');
-    const embeddings = await readEmbeddingsFile({ path, count: examples, dimension });
-    return createExactSearcher({ embeddings, threads });
-  };
-
-  const expected = files['vectors.hnsw'];
-  if (mode === 'exact' || expected === undefined) return exact();
+  if (mode === 'exact' || files['vectors.hnsw'] === undefined) return exact();
   const module = await loadHnsw();
   if (module === undefined) return exact();
-  const graph = await openPublishedGraph({ module, dir, manifest, bytes: expected.bytes });
-  return createHnswSearcher({ graph, size: examples, dimension, ef, exact });
+  const { bytes } = files['vectors.hnsw'];
+  const graph = await openVersionGraph({ module, dir, manifest, bytes, embeddings });
+  return createHnswSearcher({ ...graph, size, dimension, ef, exact });
 }
 
-interface PublishedGraphOptions extends DerivedGraphOptions {
+interface VersionGraphOptions {
+  readonly module: HnswModule;
+  readonly dir: string;
+  readonly manifest: IndexManifest;
+  /** Of vectors.hnsw. */
   readonly bytes: number;
+  readonly embeddings: () => Promise<Embeddings>;
 }
 
 /** vectors.hnsw, or what is derived from the embeddings where the version travelled without it. */
-async function openPublishedGraph(options: PublishedGraphOptions): Promise<HnswGraph> {
-  const { module, dir, manifest, bytes } = options;
-  const file = join(dir, 'vectors.hnsw');
-  const found = await stat(file).catch(() => undefined);
-  if (found === undefined) return openDerivedGraph({ module, dir, manifest });
+async function openVersionGraph(options: VersionGraphOptions): Promise<RowGraph> {
+  const { module, dir, manifest, bytes, embeddings } = options;
+  const { examples: size, dimension } = manifest;
+  const published = join(dir, 'vectors.hnsw');
+  const found = await stat(published).catch(() => undefined);
+  if (found === undefined) {
+    const file = await findDerived(dir);
+    return file === undefined
+      ? deriveGraph(options)
+      : openGraph({ module, file, size, dimension, embeddings });
+  }
   // hnswlib trusts the lengths it reads.
   if (found.size !== bytes) {
     throw new NearvoteError(
@@ -60,5 +78,56 @@ async function openPublishedGraph(options: PublishedGraphOptions): Promise<HnswG
       `Expected vectors.hnsw to hold ${bytes} bytes but it holds ${found.size}`,
     );
   }
-  return openGraph({ module, file, size: manifest.examples, dimension: manifest.dimension });
+  return openGraph({ module, file: published, size, dimension, embeddings });
+}
+
+/**
+ * The graph of a version that travels without one (it doubles the size of an index and is a function of the embeddings):
+ * built on first use with the manifest's own parameters and seed, and kept beside the embeddings where that can be
+ * written. Several processes may do this at once; each writes a whole file and renames it.
+ */
+async function deriveGraph({ module, dir, manifest, embeddings }: VersionGraphOptions): Promise<RowGraph> {
+  const { dimension, examples: size } = manifest;
+  const { values } = await embeddings();
+  const builder = createHnswBuilder({ ...manifest, module, maxElements: size });
+  for (let row = 0; row < size; row++) {
+    builder.add(values.subarray(row * dimension, (row + 1) * dimension));
+  }
+  // A folder that cannot be written costs this work at every start, and nothing else.
+  if (!(await isWritable(dir))) return builder.finish();
+  const staged = join(dir, `.derived-${randomUUID()}`);
+  try {
+    const graph = await builder.write(staged);
+    const { sha256 } = await digestFile(staged);
+    await rename(staged, join(dir, `derived-${sha256}.hnsw`));
+    return graph;
+  } finally {
+    await rm(staged, { force: true });
+  }
+}
+
+async function isWritable(dir: string): Promise<boolean> {
+  const probe = join(dir, `.probe-${randomUUID()}`);
+  try {
+    await writeFile(probe, '');
+    await rm(probe);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The name holds the sha256 of the content: a file that was torn or changed is not what it says it is. */
+const derivedName = /^derived-([0-9a-f]{64})\.hnsw$/;
+
+async function findDerived(dir: string): Promise<string | undefined> {
+  for (const name of await readdir(dir)) {
+    const sha256 = derivedName.exec(name)?.[1];
+    if (sha256 === undefined) continue;
+    const path = join(dir, name);
+    const found = await digestFile(path).catch(() => undefined);
+    if (found?.sha256 === sha256) return path;
+    await rm(path, { force: true }).catch(() => undefined);
+  }
+  return undefined;
 }

@@ -7,12 +7,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildIndex } from '../../src/build/build-index.js';
 import { openDataset } from '../../src/image/dataset/open-dataset.js';
 import type { LabelledImage } from '../../src/image/dataset/dataset.js';
-import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
+import { loadHnswModule } from '../../src/neighbours/hnsw.js';
 import { openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 import { buildOptions } from './build-options.js';
-import { createPixelInference, datasetOf, pixelDataset, pixelEncoder, pixelImages } from './pixel-encoder.js';
+import { createPixelPool, datasetOf, pixelDataset, pixelEncoder, pixelImages } from './pixel-encoder.js';
 
 const hnswLoads = (await loadHnswModule()) !== undefined;
 
@@ -55,14 +55,11 @@ describe('building an index', () => {
     // Each image, as a query, is its own nearest neighbour: rows, embeddings and graph agree.
     const searcher = await openSearcher({ dir: index.dir, mode: 'auto', threads: 1 });
     const exact = await openSearcher({ dir: index.dir, mode: 'exact', threads: 1 });
-    const inference = createPixelInference();
+    const pool = createPixelPool();
     for (const [row, image] of expected.entries()) {
       const content = await image.read();
       const pixels = content.kind === 'pixels' ? content.pixels : new Uint8Array(0);
-      const { embedding = new Float32Array(0) } = await inference.infer(pixels, {
-        k: 0,
-        withEmbedding: true,
-      });
+      const { embedding } = await pool.embed(pixels);
       const query = { count: 1, dimension: 12, values: embedding } as Parameters<typeof searcher.search>[0];
       expect([...(await searcher.search(query, 1)).rows]).toEqual([row]);
       expect([...(await exact.search(query, 1)).rows]).toEqual([row]);
@@ -72,10 +69,10 @@ describe('building an index', () => {
   });
 
   it('keeps many images on their way, and no more than it may', async () => {
-    const inference = createPixelInference();
-    await buildIndex(buildOptions({ out, inference, inFlight: 16 }));
-    expect(inference.mostAtOnce).toBeGreaterThan(4);
-    expect(inference.mostAtOnce).toBeLessThanOrEqual(16);
+    const pool = createPixelPool();
+    await buildIndex(buildOptions({ out, pool, inFlight: 16 }));
+    expect(pool.mostAtOnce).toBeGreaterThan(4);
+    expect(pool.mostAtOnce).toBeLessThanOrEqual(16);
   });
 
   it('gives the same hashes for the same data, seed and encoder', async () => {
@@ -94,7 +91,7 @@ describe('building an index', () => {
     await drawFolder(join(data, 'c', 'nested'), 5, 3);
     const grown = await options();
     expect(await buildIndex(grown)).toMatchObject({ embedded: 5, fromCache: 24, examples: 29 });
-    expect((grown.inference as ReturnType<typeof createPixelInference>).inferred).toBe(5);
+    expect((grown.pool as ReturnType<typeof createPixelPool>).embedded).toBe(5);
     // A second encoder has embeddings of its own.
     const encoder = { ...pixelEncoder, sha256: 'b'.repeat(64) };
     expect(await buildIndex({ ...(await options()), encoder })).toMatchObject({ embedded: 29, fromCache: 0 });
@@ -230,14 +227,14 @@ describe('building an index', () => {
     expect(other.leaveOneOut.optimistic).toBe(false);
   });
 
-  it('hands on what inference throws, publishes nothing, and goes on from there next time', async () => {
-    const fine = createPixelInference();
+  it('hands on what the encoder throws, publishes nothing, and goes on from there next time', async () => {
+    const fine = createPixelPool();
     const dying = {
       ...fine,
-      infer: (...args: Parameters<typeof fine.infer>) =>
-        fine.inferred >= 40 ? Promise.reject(new Error('the worker died')) : fine.infer(...args),
+      embed: (pixels: Uint8Array) =>
+        fine.embedded >= 40 ? Promise.reject(new Error('the worker died')) : fine.embed(pixels),
     };
-    await expect(buildIndex(buildOptions({ out, inference: dying }))).rejects.toThrow('the worker died');
+    await expect(buildIndex(buildOptions({ out, pool: dying }))).rejects.toThrow('the worker died');
     expect(await readdir(out)).toEqual(['.cache']);
     expect(await buildIndex(buildOptions({ out }))).toMatchObject({ embedded: 20, fromCache: 40 });
   });

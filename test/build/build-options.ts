@@ -1,6 +1,6 @@
 import type { BuildIndexOptions } from '../../src/build/build-index.js';
 import { createDecoder } from '../../src/image/decode.js';
-import { createPixelInference, pixelDataset, pixelEncoder } from './pixel-encoder.js';
+import { createPixelPool, pixelDataset, pixelEncoder } from './pixel-encoder.js';
 
 /** A build of pixel images with everything but `out` set. */
 export function buildOptions(
@@ -10,7 +10,7 @@ export function buildOptions(
     dataset: pixelDataset({ count: 60 }),
     decoder: createDecoder({ geometry: pixelEncoder.input.geometry }),
     encoder: pixelEncoder,
-    inference: createPixelInference(),
+    pool: createPixelPool(),
     inFlight: 16,
     hnsw: { m: 16, efConstruction: 100, ef: 64, seed: 1 },
     minRecall: 0.99,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { EncoderManifest } from '../../src/encoder/manifest.js';
 import type { Dataset, LabelledImage } from '../../src/image/dataset/dataset.js';
-import type { Inference } from '../../src/inference/inference.js';
+import type { EncoderPool } from '../../src/encoder/pool/pool.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 
 /** An image is its own embedding: the pixels about their middle, at unit length. 2 x 2 RGB, so 12 dimensions. */
@@ -23,41 +23,37 @@ export const pixelEncoder: EncoderManifest = {
   licence: 'Apache-2.0',
 };
 
-export interface CountingInference extends Inference {
-  readonly inferred: number;
+export interface CountingPool extends EncoderPool {
+  readonly embedded: number;
   readonly mostAtOnce: number;
 }
 
 /** Answers out of order, as a pool with several workers does. */
-export function createPixelInference(): CountingInference {
-  let inferred = 0;
+export function createPixelPool(): CountingPool {
+  let embedded = 0;
   let now = 0;
   let mostAtOnce = 0;
   return {
-    get inferred() {
-      return inferred;
+    get embedded() {
+      return embedded;
     },
     get mostAtOnce() {
       return mostAtOnce;
     },
-    searchKind: 'none',
     queueDepth: 0,
     ready: true,
-    infer: async (pixels) => {
-      inferred++;
+    embed: async (pixels) => {
+      embedded++;
       mostAtOnce = Math.max(mostAtOnce, ++now);
-      for (let turns = inferred % 3; turns >= 0; turns--)
+      for (let turns = embedded % 3; turns >= 0; turns--)
         await new Promise((resolve) => setImmediate(resolve));
       now--;
       const centred = Array.from(pixels, (value) => value - 127.5);
       const norm = Math.hypot(...centred);
       return {
         embedding: Float32Array.from(centred, (value) => value / norm),
-        rows: new Int32Array(0),
-        similarities: new Float32Array(0),
         queueMs: 0,
         encodeMs: 0,
-        searchMs: 0,
         batchSize: 1,
       };
     },

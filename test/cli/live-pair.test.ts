@@ -3,11 +3,11 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 
 import { createLivePair, type LivePair } from '../../src/cli/live-pair.js';
-import type { OpenPair } from '../../src/cli/open-pair.js';
+import type { OpenPair } from '../../src/pair.js';
 import { createServing, type Serving } from '../../src/server/serving.js';
 
 interface Opening {
-  readonly besideOthers: boolean;
+  readonly former: OpenPair | undefined;
   /** Ends the opening with a pair of this version. */
   finish(version: string): void;
   fail(error: Error): void;
@@ -24,25 +24,32 @@ interface Stage {
 }
 
 /** A live pair whose openings end when the test says. */
-function setStage(): Stage {
+function setStage({ keepsPool = false } = {}): Stage {
   const openings: Opening[] = [];
   const closed: string[] = [];
   const results: string[] = [];
   const warnings: string[] = [];
   const serving = createServing();
-  const pairOf = (version: string): OpenPair => {
-    const index = { name: 'i', version, examples: [{ id: 'a', label: 'a', source: 'a' }] };
+  const pairOf = (version: string, former: OpenPair | undefined): OpenPair => {
+    const named = { name: 'i', version };
     const encoder = { name: 'e', version: '1', output: { name: 'o', dimension: 2 } };
-    const inference = {
-      searchKind: 'exact',
+    const pool = {
       queueDepth: 0,
       ready: true,
-      infer: () => Promise.reject(new Error('nothing is classified here')),
+      close: () => Promise.resolve(void closed.push(`${version} pool`)),
+    };
+    const neighbours = {
+      version: { ...named, examples: 1, labels: [{ label: 'a', examples: 1 }] },
+      searchKind: 'exact',
+      ready: true,
       close: () => Promise.resolve(void closed.push(version)),
     };
     const calibration =
       version === 'stale' ? { kind: 'ignored', reason: 'it is for v0' } : { kind: 'absent' };
-    return { index, encoder, calibration, decoder: {}, inference } as unknown as OpenPair;
+    return {
+      ...{ published: named, encoder, calibration, decoder: {}, neighbours },
+      pool: keepsPool ? (former?.pool ?? pool) : pool,
+    } as unknown as OpenPair;
   };
   const live = createLivePair({
     serving,
@@ -60,9 +67,9 @@ function setStage(): Stage {
       settings: { k: 1, rule: 'majority', temperature: 1, priorCorrection: false },
       isExplicit: false,
     },
-    open: ({ besideOthers }) =>
+    open: (former) =>
       new Promise((resolve, reject) => {
-        openings.push({ besideOthers, finish: (version) => resolve(pairOf(version)), fail: reject });
+        openings.push({ former, finish: (version) => resolve(pairOf(version, former)), fail: reject });
       }),
   });
   const opening = async (number: number): Promise<Opening> => {
@@ -75,8 +82,8 @@ function setStage(): Stage {
   return { live, serving, openings, closed, results, warnings, opening };
 }
 
-async function loaded(): Promise<Stage> {
-  const stage = setStage();
+async function loaded(options: Parameters<typeof setStage>[0] = {}): Promise<Stage> {
+  const stage = setStage(options);
   const first = stage.live.load();
   (await stage.opening(0)).finish('v1');
   await first;
@@ -91,9 +98,9 @@ describe('the pair that answers', () => {
     const reloading = stage.live.reload();
     (await stage.opening(1)).finish('v2');
     expect(await reloading).toEqual({ name: 'i', version: 'v2' });
-    expect(stage.openings.map(({ besideOthers }) => besideOthers)).toEqual([false, true]);
+    expect(stage.openings.map(({ former }) => former?.published.version)).toEqual([undefined, 'v1']);
     expect(versionServed(stage)).toBe('v2');
-    await expect.poll(() => stage.closed).toEqual(['v1']);
+    await expect.poll(() => stage.closed.toSorted()).toEqual(['v1', 'v1 pool']);
     expect(stage.results).toEqual(['ok']);
   });
 
@@ -140,7 +147,17 @@ describe('the pair that answers', () => {
     holds.remove(former);
     (await stage.opening(2)).finish('v3');
     expect((await third).version).toBe('v3');
-    await expect.poll(() => stage.closed).toEqual(['v1', 'v2']);
+    await expect.poll(() => stage.closed.toSorted()).toEqual(['v1', 'v1 pool', 'v2', 'v2 pool']);
+  });
+
+  it('goes on with the encoder of the former pair where the new one has the same', async () => {
+    const stage = await loaded({ keepsPool: true });
+    const reloading = stage.live.reload();
+    (await stage.opening(1)).finish('v2');
+    await reloading;
+    await expect.poll(() => stage.closed).toEqual(['v1']);
+    await stage.live.close();
+    expect(stage.closed.toSorted()).toEqual(['v1', 'v1 pool', 'v2']);
   });
 
   it('says once that the calibration beside it is not its own, and answers without', async () => {
@@ -169,7 +186,7 @@ describe('the pair that answers', () => {
     await stage.live.close();
     during.finish('v2');
     await reloading;
-    expect(stage.closed.toSorted()).toEqual(['v1', 'v2']);
+    expect(stage.closed.toSorted()).toEqual(['v1', 'v1 pool', 'v2', 'v2 pool']);
     expect(versionServed(stage)).toBe('v1');
     await expect(stage.live.reload()).rejects.toMatchObject({ code: 'shutting_down' });
     expect(stage.results).toEqual([]);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Example } from '../../src/domain/decision.js';
-import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
+import { loadHnswModule } from '../../src/neighbours/hnsw.js';
 import { checkEncoder, openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { editManifest, encoderIdentity, publishSmallIndex } from '../neighbours/small-index.js';

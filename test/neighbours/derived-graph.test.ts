@@ -2,7 +2,7 @@ import { mkdtemp, readFile, readdir, rm, truncate, unlink, writeFile } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
+import { loadHnswModule } from '../../src/neighbours/hnsw.js';
 import { openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { publishSmallIndex } from './small-index.js';

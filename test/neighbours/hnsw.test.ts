@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Embeddings } from '../../src/domain/embeddings.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
-import { createHnswBuilder, openGraph } from '../../src/neighbours/hnsw-graph.js';
-import { loadHnswModule, type HnswGraph, type HnswModule } from '../../src/neighbours/hnsw-module.js';
-import { createHnswSearcher } from '../../src/neighbours/hnsw.js';
+import {
+  createHnswBuilder,
+  createHnswSearcher,
+  loadHnswModule,
+  openGraph,
+  type HnswGraph,
+  type HnswModule,
+  type RowGraph,
+} from '../../src/neighbours/hnsw.js';
 import type { Searcher } from '../../src/neighbours/searcher.js';
 import { onCircle, randomUnitRows, unitRows } from './unit-vectors.js';
 
@@ -34,9 +40,11 @@ describe.skipIf(module === undefined)('HNSW search', () => {
 
   async function searcherOf(embeddings: Embeddings, ef = 64): Promise<Searcher> {
     const { count: size, dimension } = embeddings;
-    const graph = await openGraph({ module: hnsw, file: await writeGraph(embeddings), size, dimension });
+    const file = await writeGraph(embeddings);
+    const read = (): Promise<Embeddings> => Promise.resolve(embeddings);
+    const graph = await openGraph({ module: hnsw, file, size, dimension, embeddings: read });
     const exact = (): Promise<Searcher> => createExactSearcher({ embeddings, threads: 1 });
-    return createHnswSearcher({ graph, size, dimension, ef, exact });
+    return createHnswSearcher({ ...graph, size, dimension, ef, exact });
   }
 
   it('finds nearly all that exact search finds, after a round trip through its file', async () => {
@@ -95,7 +103,7 @@ describe.skipIf(module === undefined)('HNSW search', () => {
       setEf: () => undefined,
     };
     const exact = (): Promise<Searcher> => createExactSearcher({ embeddings, threads: 1 });
-    const cut = createHnswSearcher({ graph, size: 3, dimension: 2, ef: 10, exact });
+    const cut = createHnswSearcher({ graph, repeats: new Map(), size: 3, dimension: 2, ef: 10, exact });
     expect([...(await cut.search(onCircle([2, 80]), 3)).rows]).toEqual([0, 2, 1, 1, 2, 0]);
     await cut.close();
   });
@@ -109,12 +117,15 @@ describe.skipIf(module === undefined)('HNSW search', () => {
   });
 
   it('refuses a graph file that is missing, cut short or of another size', async () => {
-    const open = (file: string, size: number) => openGraph({ module: hnsw, file, size, dimension: 2 });
+    const open = (file: string, size: number): Promise<RowGraph> => {
+      const embeddings = (): Promise<Embeddings> => Promise.resolve(onCircle([0, 90, 10, 20]));
+      return openGraph({ module: hnsw, file, size, dimension: 2, embeddings });
+    };
     await expect(open(join(dir, 'none.hnsw'), 1)).rejects.toMatchObject({ code: 'index_invalid' });
     const file = await writeGraph(onCircle([0, 90, 10]));
     await expect(open(file, 4)).rejects.toMatchObject({
       code: 'index_invalid',
-      message: 'Expected vectors.hnsw to hold 4 rows but it holds 3',
+      message: 'Expected vectors.hnsw to hold 4 vectors but it holds 3',
     });
     await truncate(file, (await stat(file)).size - 8);
     await expect(open(file, 3)).rejects.toMatchObject({ code: 'index_invalid' });

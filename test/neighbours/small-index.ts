@@ -6,8 +6,7 @@ import type { Embeddings } from '../../src/domain/embeddings.js';
 import { littleEndianBytes } from '../../src/neighbours/embeddings-file.js';
 import { exampleLine } from '../../src/examples/examples-file.js';
 import { digestFile } from '../../src/files/digest.js';
-import { createHnswBuilder } from '../../src/neighbours/hnsw-graph.js';
-import { loadHnswModule } from '../../src/neighbours/hnsw-module.js';
+import { createHnswBuilder, loadHnswModule } from '../../src/neighbours/hnsw.js';
 import type { IndexManifest } from '../../src/examples/index-store.js';
 import { stageVersion } from '../../src/examples/publish.js';
 

@@ -1,19 +1,29 @@
-import { NearvoteError } from '../domain/errors.js';
-import type { InferOptions, Inferred } from './inference.js';
+import type { Cancellation } from '../../domain/cancellation.js';
+import { NearvoteError } from '../../domain/errors.js';
+
+/** What came back for one image. */
+export interface Embedded {
+  /** `[dimension]`, of unit length. */
+  readonly embedding: Float32Array;
+  readonly queueMs: number;
+  /** Of its whole batch. */
+  readonly encodeMs: number;
+  readonly batchSize: number;
+}
 
 /** One image waiting for, or inside, a worker. */
 export interface Entry {
+  /** uint8 RGB `[height, width, 3]` */
   readonly pixels: Uint8Array;
-  readonly options: InferOptions;
   readonly queuedAt: number;
-  resolve(inferred: Inferred): void;
+  resolve(embedded: Embedded): void;
   reject(error: Error): void;
 }
 
 export interface EntryQueue {
   readonly depth: number;
   /** Resolves when a worker has answered. @throws NearvoteError `overloaded` when full, `client_gone` when aborted */
-  push(pixels: Uint8Array, options: InferOptions): Promise<Inferred>;
+  push(pixels: Uint8Array, signal: Cancellation | undefined): Promise<Embedded>;
   /** Takes up to `most` of the oldest entries, in order. */
   take(most: number): Entry[];
   rejectAll(error: Error): void;
@@ -27,9 +37,8 @@ export function createEntryQueue(capacity: number, onPush: () => void): EntryQue
     get depth() {
       return waiting.size;
     },
-    push: (pixels, options) =>
-      new Promise<Inferred>((resolve, reject) => {
-        const { signal } = options;
+    push: (pixels, signal) =>
+      new Promise<Embedded>((resolve, reject) => {
         if (signal?.aborted === true) return reject(goneError());
         if (waiting.size >= capacity) {
           return reject(
@@ -42,9 +51,8 @@ export function createEntryQueue(capacity: number, onPush: () => void): EntryQue
         const settled = (): void => signal?.removeEventListener('abort', leave);
         const entry: Entry = {
           pixels,
-          options,
           queuedAt: performance.now(),
-          resolve: (inferred) => (settled(), resolve(inferred)),
+          resolve: (embedded) => (settled(), resolve(embedded)),
           reject: (error) => (settled(), reject(error)),
         };
         signal?.addEventListener('abort', leave);

@@ -1,0 +1,160 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { isAbsolute, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { servedCalibration, type ServedCalibration } from './calibrate/calibration-file.js';
+import { createClassifier, type Classifier } from './classify.js';
+import { readEncoderManifest } from './encoder/load.js';
+import type { EncoderManifest } from './encoder/manifest.js';
+import { createEncoderPool, type EncoderPool } from './encoder/pool/pool.js';
+import { createDecoder, type Decoder } from './image/decode.js';
+import { openIndexOwner } from './neighbours/index-owner.js';
+import {
+  checkEncoder,
+  readPublished,
+  readVersion,
+  type OpenIndex,
+  type PublishedVersion,
+} from './examples/index-store.js';
+import type { Neighbours } from './neighbours/neighbours.js';
+import type { Calibration, VoteSettings } from './vote/calibration.js';
+
+const packageRoot = fileURLToPath(new URL('..', import.meta.url));
+
+/** A path from the current folder; where nothing is there, what the package ships under that name. */
+export function resolveShipped(path: string): string {
+  const local = resolve(path);
+  if (isAbsolute(path) || existsSync(local)) return local;
+  const shipped = join(packageRoot, path);
+  return existsSync(shipped) ? shipped : local;
+}
+
+/** A published version and the encoder it was built with, as their manifests describe them; neither is opened. */
+export interface Pair {
+  readonly published: PublishedVersion;
+  readonly encoderDir: string;
+  readonly encoder: EncoderManifest;
+  /** What lies beside the index, for this version and this encoder. */
+  readonly calibration: ServedCalibration;
+}
+
+/**
+ * Finds what an index has published, and its encoder in the folder `models`.
+ * @throws NearvoteError `index_missing`, `index_invalid`, `encoder_*`
+ */
+export async function findPair(options: { readonly index: string; readonly models: string }): Promise<Pair> {
+  const root = resolveShipped(options.index);
+  const published = await readPublished(root);
+  const encoderDir = resolveShipped(join(options.models, published.manifest.encoder.name));
+  const encoder = await readEncoderManifest(encoderDir);
+  checkEncoder(published, encoder);
+  const calibration = await servedCalibration(root, { version: published.version, encoder });
+  return { published, encoderDir, encoder, calibration };
+}
+
+/** Where encoders run. */
+export interface PoolOptions {
+  readonly workers: number;
+  readonly threads: number;
+  readonly maxBatch: number;
+  /** Most images waiting. */
+  readonly maxQueue: number;
+  /** In milliseconds; 30 s unless told. */
+  readonly workerDeadline?: number | undefined;
+  /** Other processes are serving meanwhile. */
+  readonly besideOthers?: boolean | undefined;
+  readonly onBatch?: ((size: number) => void) | undefined;
+  readonly onRestart?: ((reason: string) => void) | undefined;
+}
+
+/**
+ * Starts the workers of a pair's encoder; no index is loaded.
+ * @throws NearvoteError `encoder_*`, `dependency_missing`, `worker_failed`
+ */
+export function openPool(
+  { encoderDir, encoder }: Pick<Pair, 'encoderDir' | 'encoder'>,
+  { workerDeadline, ...options }: PoolOptions,
+): Promise<EncoderPool> {
+  return createEncoderPool({ ...options, encoderDir, manifest: encoder, batchDeadlineMs: workerDeadline });
+}
+
+/** A pair for offline work: its examples, and the workers that embed what is measured against them. */
+export interface OfflinePair extends Pair {
+  readonly index: OpenIndex;
+  readonly decoder: Decoder;
+  readonly pool: EncoderPool;
+}
+
+/**
+ * Opens a pair for offline work: the search is opened afterwards, when the workers have left it the cores.
+ * @throws NearvoteError `index_*`, `encoder_*`, `worker_failed`
+ */
+export async function openOffline(
+  options: PoolOptions & { readonly index: string; readonly models: string; readonly maxPixels: number },
+): Promise<OfflinePair> {
+  const pair = await findPair(options);
+  const index = { ...pair.published, examples: await readVersion(pair.published) };
+  const decoder = createDecoder({ geometry: pair.encoder.input.geometry, maxPixels: options.maxPixels });
+  return { ...pair, index, decoder, pool: await openPool(pair, options) };
+}
+
+/** A pair that answers: decoder, workers of the encoder, and the owner of the index. */
+export interface OpenPair extends Pair {
+  readonly decoder: Decoder;
+  readonly pool: EncoderPool;
+  readonly neighbours: Neighbours;
+}
+
+export interface OpenPairOptions extends PoolOptions {
+  readonly index: string;
+  readonly models: string;
+  readonly search: 'auto' | 'exact';
+  readonly maxPixels: number;
+  /** Of an encoder that is served already: used again where it is this index's too. */
+  readonly former?: Pick<OpenPair, 'encoder' | 'pool'> | undefined;
+}
+
+/**
+ * Opens an index and its encoder as a pair.
+ * @throws NearvoteError `index_*`, `encoder_*`, `worker_failed`
+ */
+export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
+  const { former, search, maxPixels, threads, workers, workerDeadline, besideOthers, onRestart } = options;
+  const pair = await findPair(options);
+  const isSame = former !== undefined && JSON.stringify(former.encoder) === JSON.stringify(pair.encoder);
+  const opening = isSame ? Promise.resolve(former.pool) : openPool(pair, options);
+  const owning = openIndexOwner({
+    ...pair.published,
+    ...{ search, threads: threads * workers, besideOthers, onRestart },
+    searchDeadlineMs: workerDeadline,
+  });
+  try {
+    const decoder = createDecoder({ geometry: pair.encoder.input.geometry, maxPixels });
+    return { ...pair, decoder, pool: await opening, neighbours: await owning };
+  } catch (error) {
+    // Whichever of the two did open is closed again.
+    if (!isSame) await opening.then((pool) => pool.close()).catch(() => undefined);
+    await owning.then((neighbours) => neighbours.close()).catch(() => undefined);
+    throw error;
+  }
+}
+
+export interface ClassifierChoice {
+  /** For requests without their own. */
+  readonly defaults: VoteSettings;
+  readonly calibration: Calibration | undefined;
+}
+
+/** The classifier of a pair. */
+export function classifierOf(pair: OpenPair, { defaults, calibration }: ClassifierChoice): Classifier {
+  const { encoder, decoder, pool, neighbours } = pair;
+  return createClassifier({
+    decoder,
+    pool,
+    neighbours,
+    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
+    defaults,
+    calibration,
+    createId: randomUUID,
+  });
+}

@@ -1,0 +1,342 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { getPriority, setPriority } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { NearvoteError } from '../domain/errors.js';
+import { pipeDescriptor } from './child.js';
+import { readFrames, writeFrame, type Frame } from './frames.js';
+import type { ChildMessage, ParentMessage } from './messages.js';
+
+export interface SupervisedChildOptions {
+  /** Its compiled module; it calls `answerParent`. */
+  readonly file: URL;
+  /** Sent to each process before anything else; the same to a replacement. */
+  readonly setup: unknown;
+  /** A job that takes longer is taken for hung: the process is killed and replaced. */
+  readonly jobDeadlineMs: number;
+  /** Of the JavaScript heap; tensors and graphs lie outside it. A process that needs more is running away. */
+  readonly heapMegabytes: number;
+  /** Starts with what others leave of the cores, until `stopYielding`. */
+  readonly yielding: boolean;
+  /** Called when it could take a job after a time in which it could not. */
+  readonly onReady: () => void;
+  /** Called when a process that was not told to stop has ended, or its replacement could not be set up. */
+  readonly onRestart: (reason: string) => void;
+}
+
+/** A process that does jobs one after another, and its replacement whenever it dies. */
+export interface SupervisedChild<Ready> {
+  /** Set up, alive, and answering. */
+  readonly ready: boolean;
+  /** It cannot be set up any more, or does not answer: waiting for it is of no use. */
+  readonly failing: boolean;
+  /** How many jobs it holds: the one it works on, and those that wait for it there. */
+  readonly jobs: number;
+  /** Resolves when the first process is set up. @throws what its setup threw; later failures are retried */
+  readonly started: Promise<Ready>;
+  /** @throws NearvoteError `worker_failed`, its cause saying why */
+  run(job: Frame): Promise<Frame>;
+  stopYielding(): void;
+  /** Resolves when it holds no job. */
+  drained(): Promise<void>;
+  stop(): void;
+}
+
+/** The compiled module beside the one at `from`: where tests and benches run TypeScript, a process runs what was built. */
+export function compiledModule(name: string, from: string): URL {
+  return new URL(name, from.replace(/\/src\/(.*)\.ts$/, '/dist/$1.js'));
+}
+
+const firstRetryMs = 100;
+const lastRetryMs = 5_000;
+
+/** How often an idle process is asked whether it still answers. */
+const pingEveryMs = 1_000;
+/** What takes longer than this, and ten times what anything took so far, is not answering. */
+const silentMs = 3_000;
+
+interface Flight {
+  readonly sentAt: number;
+  resolve(reply: Frame): void;
+  reject(error: Error): void;
+}
+
+/** Starts a process and keeps one running. */
+export function superviseChild<Ready>(options: SupervisedChildOptions): SupervisedChild<Ready> {
+  let channel: Channel | undefined;
+  let ready = false;
+  let everReady = false;
+  let stopped = false;
+  let { yielding } = options;
+  /** What the latest setup failed with. */
+  let setupFailure: string | undefined;
+  let setupDeadline: NodeJS.Timeout | undefined;
+  let openedAt = 0;
+  let firstSetupMs = 0;
+  let longestMs = 0;
+  let pingSentAt: number | undefined;
+  let nextJob = 0;
+  let retryMs = firstRetryMs;
+  let retryTimer: NodeJS.Timeout | undefined;
+  /** In the order in which the process takes them. */
+  const flights = new Map<number, Flight>();
+  let deadline: NodeJS.Timeout | undefined;
+  const waitingForDrain: (() => void)[] = [];
+  const start = withResolvers<Ready>();
+
+  function open(): void {
+    const own = openChannel(options, {
+      onMessage: (message, parts) => {
+        if (own === channel) onMessage(message, parts);
+      },
+      onExit: (reason) => {
+        if (own === channel) onExit(reason);
+      },
+    });
+    channel = own;
+    openedAt = performance.now();
+    if (yielding) own.yieldCores(true);
+    // How long the first setup takes is nobody's to bound, a large index included; a replacement's is known.
+    if (everReady) setupDeadline = setTimeout(() => own.kill(), options.jobDeadlineMs + 10 * firstSetupMs);
+    own.send({ type: 'setup', setup: options.setup });
+  }
+
+  function onMessage(message: ChildMessage, parts: Frame['parts']): void {
+    switch (message.type) {
+      case 'ready':
+        clearTimeout(setupDeadline);
+        if (!everReady) firstSetupMs = performance.now() - openedAt;
+        ready = everReady = true;
+        setupFailure = undefined;
+        retryMs = firstRetryMs;
+        start.resolve(message.ready as Ready);
+        return options.onReady();
+      case 'pong':
+        pingSentAt = undefined;
+        return options.onReady();
+      case 'done':
+        return land(message.job)?.resolve({ words: message.words, parts });
+      case 'failed':
+        if (message.job === undefined)
+          return onSetupFailure(new NearvoteError(message.code, message.message));
+        return land(message.job)?.reject(failedJob(message.message));
+    }
+  }
+
+  function onSetupFailure(error: NearvoteError): void {
+    if (!everReady) return fail(error);
+    setupFailure = `${error.message} [${error.code}]`;
+    channel?.kill();
+  }
+
+  function onExit(reason: string): void {
+    if (!ready) setupFailure ??= reason;
+    ready = false;
+    channel = undefined;
+    pingSentAt = undefined;
+    clearTimeout(setupDeadline);
+    for (const job of [...flights.keys()]) land(job)?.reject(failedJob(`it ended (${reason})`));
+    if (stopped) return;
+    if (!everReady) {
+      return fail(new NearvoteError('worker_failed', `The worker ended while starting (${reason})`));
+    }
+    options.onRestart(setupFailure ?? reason);
+    retryTimer = setTimeout(open, retryMs);
+    retryMs = Math.min(retryMs * 2, lastRetryMs);
+  }
+
+  function fail(error: NearvoteError): void {
+    stopped = true;
+    clearInterval(pinging);
+    start.reject(error);
+    channel?.kill();
+  }
+
+  function land(job: number): Flight | undefined {
+    const flight = flights.get(job);
+    if (flight === undefined) return undefined;
+    flights.delete(job);
+    longestMs = Math.max(longestMs, performance.now() - flight.sentAt);
+    watchDeadline();
+    if (flights.size === 0) for (const resolve of waitingForDrain.splice(0)) resolve();
+    return flight;
+  }
+
+  /** Anew for each job, from when the process takes it. */
+  function watchDeadline(): void {
+    clearTimeout(deadline);
+    if (flights.size > 0) deadline = setTimeout(() => channel?.kill(), options.jobDeadlineMs);
+  }
+
+  /** A stopped process holds its pipe open and takes what is sent: only silence tells. */
+  function isSilent(): boolean {
+    const [oldest] = flights.values();
+    const since = oldest?.sentAt ?? pingSentAt;
+    return since !== undefined && performance.now() - since > Math.max(silentMs, 10 * longestMs);
+  }
+
+  const pinging = setInterval(() => {
+    if (!ready || flights.size > 0) return;
+    if (pingSentAt === undefined) {
+      pingSentAt = performance.now();
+      channel?.send({ type: 'ping' });
+    } else if (performance.now() - pingSentAt > options.jobDeadlineMs) channel?.kill();
+  }, pingEveryMs);
+  pinging.unref();
+
+  open();
+  return {
+    get jobs() {
+      return flights.size;
+    },
+    get ready() {
+      return ready && !isSilent();
+    },
+    get failing() {
+      return stopped || setupFailure !== undefined || (ready && isSilent());
+    },
+    started: start.promise,
+    run: ({ words, parts }) =>
+      new Promise((resolve, reject) => {
+        if (channel === undefined || !ready) {
+          reject(failedJob('it is being replaced'));
+          return;
+        }
+        const job = nextJob++;
+        flights.set(job, { sentAt: performance.now(), resolve, reject });
+        if (flights.size === 1) watchDeadline();
+        channel.send({ type: 'job', job, words }, parts);
+      }),
+    stopYielding: () => {
+      yielding = false;
+      channel?.yieldCores(false);
+    },
+    drained: () =>
+      flights.size === 0 ? Promise.resolve() : new Promise((resolve) => waitingForDrain.push(resolve)),
+    stop: () => {
+      stopped = true;
+      ready = false;
+      clearTimeout(retryTimer);
+      clearTimeout(setupDeadline);
+      clearInterval(pinging);
+      channel?.kill();
+    },
+  };
+}
+
+/** What a client is told; the reason is for the log. */
+function failedJob(reason: string): NearvoteError {
+  return new NearvoteError('worker_failed', 'The worker failed at this image', { cause: new Error(reason) });
+}
+
+/** The parent's end of one process. */
+interface Channel {
+  send(message: ParentMessage, parts?: Frame['parts']): void;
+  kill(): void;
+  /** Takes only what others leave of the cores, or its fair share again. */
+  yieldCores(yielding: boolean): void;
+}
+
+interface ChannelEvents {
+  readonly onMessage: (message: ChildMessage, parts: Frame['parts']) => void;
+  /** Once, with words for the log. */
+  readonly onExit: (reason: string) => void;
+}
+
+/** A stopped or hung process would outlive this one. One listener for all: Node warns of more than ten. */
+const running = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+function openChannel(
+  { file, heapMegabytes }: Pick<SupervisedChildOptions, 'file' | 'heapMegabytes'>,
+  { onMessage, onExit }: ChannelEvents,
+): Channel {
+  const stdio: ('ignore' | 'inherit' | 'pipe')[] = ['ignore', 'inherit', 'inherit'];
+  stdio[pipeDescriptor] = 'pipe';
+  // Its own arguments: a debugger's port or a loader given to the parent is not the child's.
+  const child = spawn(process.execPath, [`--max-old-space-size=${heapMegabytes}`, fileURLToPath(file)], {
+    stdio,
+  });
+  const pipe = child.stdio[pipeDescriptor] as Duplex;
+  running.add(child);
+  if (child.pid !== undefined) setNice(child.pid, childNice);
+  let ended = false;
+  const end = (reason: string): void => {
+    if (ended) return;
+    ended = true;
+    running.delete(child);
+    onExit(reason);
+  };
+  readFrames(pipe, ({ words, parts }) => onMessage(words as ChildMessage, parts));
+  // A write into a dying child's pipe is reported by its exit.
+  pipe.on('error', () => undefined);
+  child.once('error', (error) => end(error.message));
+  // Not `exit`: what it answered before it ended is read first.
+  child.once('close', (code, signal) =>
+    end(signal === null ? `exit code ${String(code)}` : `signal ${signal}`),
+  );
+  return {
+    send: (message, parts = []) => {
+      if (pipe.writable) writeFrame(pipe, { words: message, parts });
+    },
+    kill: () => child.kill('SIGKILL'),
+    yieldCores: (yielding) => {
+      if (child.pid !== undefined) yieldNice(child.pid, yielding);
+    },
+  };
+}
+
+/** HTTP is little work and must be prompt; children take what it leaves. By docs/decisions/005. */
+const childNice = 5;
+/** Of children that are not needed yet. */
+const yieldingNice = 19;
+
+/** Only the privileged may lower a nice value again, so a step of one is tried before a child is set far back. */
+function yieldNice(pid: number, yielding: boolean): void {
+  try {
+    if (yielding) {
+      setPriority(pid, below(childNice + 1));
+      setPriority(pid, below(childNice));
+    }
+    for (const thread of threadsOf(pid)) setPriority(thread, below(yielding ? yieldingNice : childNice));
+  } catch {
+    // Without the privilege a child starts at the priority of the others; one that is gone needs none.
+  }
+}
+
+/** So much nicer than this process. */
+function below(nice: number): number {
+  return Math.min(19, getPriority() + nice);
+}
+
+function setNice(pid: number, nice: number): void {
+  try {
+    setPriority(pid, below(nice));
+  } catch {
+    // A child that is gone already needs none.
+  }
+}
+
+/** On Linux a nice value belongs to a thread, and a new thread takes its creator's. */
+function threadsOf(pid: number): number[] {
+  const tasks = `/proc/${pid}/task`;
+  return existsSync(tasks) ? readdirSync(tasks).map(Number) : [pid];
+}
+
+/** Promise.withResolvers came with Node 22. */
+function withResolvers<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: Error) => void;
+} {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (error: Error) => void = () => undefined;
+  const promise = new Promise<T>((res, rej) => {
+    resolve = res;
+    reject = rej;
+  });
+  return { promise, resolve, reject };
+}
