@@ -113,7 +113,7 @@ module.exports = {
     only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/page/map'),
     only('yaml', 'yaml', '^src/train/config/read-config'),
     only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
-    only('express', 'express|express-rate-limit|multer|helmet', '^src/server/'),
+    only('express', 'express|express-rate-limit|busboy|helmet', '^src/server/'),
     only('prom-client', 'prom-client', '^src/server/metrics\\.ts$'),
   ],
   options: {

@@ -20,7 +20,7 @@ import type { ReadyBody } from './schemas.js';
 import { readyClassifier, type Serving } from './serving.js';
 import { createUploadReader } from './upload.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
-import type { UploadLimits } from './uploaded.js';
+import type { UploadLimits } from './sent-images.js';
 import { unansweredOn } from './when-over.js';
 
 /** What all requests together may ask of the server. */

@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Transform, type Readable } from 'node:stream';
 
 import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
@@ -52,88 +51,90 @@ function admit({ req, res, limit, holdBytes }: Incoming): void {
   if (req.headers.expect?.toLowerCase() === '100-continue') res.writeContinue();
 }
 
-function brokenOff(): NearvoteError {
-  return new NearvoteError('client_gone', 'Expected the whole body but received a part');
-}
-
 /**
- * The request's body as a stream that fails past `limit` bytes. Destroying it leaves the socket open, so that the
- * client can still be answered; body-parser and multer would read a refused body to its end first.
- * @throws NearvoteError `body_too_large`, `media_type_unsupported` for a compressed body, `overloaded`
+ * Hands over the request's body piece by piece, and stops reading where it is refused: the socket stays open, so that
+ * the client can still be answered.
+ * @param open gives what takes a piece, which may throw; it may also call `fail` at any other time
+ * @throws NearvoteError `body_too_large`, `media_type_unsupported` for a compressed body, `overloaded`, `client_gone`,
+ * the reason of the signal, and what `open` failed with
  */
-export function openBody(incoming: Incoming): Readable {
-  const { req, limit, signal, holdBytes } = incoming;
-  admit(incoming);
-  let received = 0;
-  const body = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      received += chunk.length;
-      try {
-        if (received > limit) throw bodyTooLarge(limit);
-        holdBytes(received);
-      } catch (refusal) {
-        done(refusal as Error);
-        return;
-      }
-      done(null, chunk);
-    },
-  });
-  const drop = (): void => void body.destroy(signal.reason as Error);
-  body.once('close', () => {
-    req.unpipe(body);
-    signal.removeEventListener('abort', drop);
-  });
-  signal.addEventListener('abort', drop);
-  req.once('close', () => {
-    if (!req.complete) body.destroy(brokenOff());
-  });
-  req.pipe(body);
-  if (signal.aborted) drop();
-  return body;
-}
-
-/**
- * The request's body whole, past no stream of its own: this is the way of nearly every request.
- * @throws NearvoteError as `openBody`
- */
-export async function readBody(incoming: Incoming): Promise<Buffer> {
+export async function receive(
+  incoming: Incoming,
+  open: (fail: (error: unknown) => void) => (piece: Buffer) => void,
+): Promise<void> {
   const { req, limit, signal, holdBytes } = incoming;
   admit(incoming);
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
     let received = 0;
-    const settle = (error: unknown): void => {
-      req.off('data', keep).off('end', finish).off('close', breakOff);
+    const stop = (): void => {
+      req.off('data', take).off('end', finish).off('close', breakOff);
       signal.removeEventListener('abort', drop);
-      if (error === undefined) {
-        resolve(joined(chunks));
-        return;
-      }
+    };
+    const fail = (error: unknown): void => {
+      stop();
       req.pause();
       reject(error instanceof Error ? error : new Error('reading failed', { cause: error }));
     };
-    const keep = (chunk: Buffer): void => {
-      received += chunk.length;
+    const keep = open(fail);
+    const take = (piece: Buffer): void => {
+      received += piece.length;
       try {
         if (received > limit) throw bodyTooLarge(limit);
         holdBytes(received);
-        chunks.push(chunk);
+        keep(piece);
       } catch (refusal) {
-        settle(refusal);
+        fail(refusal);
       }
     };
-    const finish = (): void => settle(undefined);
-    const breakOff = (): void => settle(brokenOff());
-    const drop = (): void => settle(signal.reason);
-    req.on('data', keep).once('end', finish).once('close', breakOff);
+    const finish = (): void => {
+      stop();
+      resolve();
+    };
+    const breakOff = (): void => {
+      fail(new NearvoteError('client_gone', 'Expected the whole body but received a part'));
+    };
+    const drop = (): void => fail(signal.reason);
+    req.on('data', take).once('end', finish).once('close', breakOff);
     signal.addEventListener('abort', drop);
     if (signal.aborted) drop();
     else if (req.destroyed) breakOff();
   });
 }
 
-/** The chunks as one buffer, copied only where there are several. */
-export function joined(chunks: readonly Buffer[]): Buffer {
-  const [first] = chunks;
-  return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+/**
+ * The request's body whole.
+ * @throws NearvoteError as `receive`
+ */
+export async function readBody(incoming: Incoming): Promise<Buffer> {
+  const body = new Gathering(Number(incoming.req.headers['content-length'] ?? 0));
+  await receive(incoming, () => (piece) => body.add(piece));
+  return body.whole();
+}
+
+/** Bytes that come in pieces, kept as one buffer: kept each, a body of one-byte chunks would hold a hundred times it. */
+export class Gathering {
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+
+  /** @param expected bytes in all, where that is known */
+  constructor(readonly expected = 0) {}
+
+  add(piece: Buffer): void {
+    const length = this.#length + piece.length;
+    if (this.#length === 0) this.#bytes = piece;
+    else {
+      if (length > this.#bytes.length) {
+        const grown = Buffer.allocUnsafe(Math.max(length, this.expected, 2 * this.#bytes.length, 1024));
+        this.#bytes.copy(grown, 0, 0, this.#length);
+        this.#bytes = grown;
+      }
+      piece.copy(this.#bytes, this.#length);
+    }
+    this.#length = length;
+  }
+
+  /** What was added; nothing may be added after it. */
+  whole(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
 }

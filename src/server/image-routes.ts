@@ -12,7 +12,7 @@ import type { DecisionBody, EmbeddingBody, Problem } from './schemas.js';
 import { servingClassifier, type Serving } from './serving.js';
 import { requestIdOf, standardHeaders } from './standard-headers.js';
 import type { ReadUpload } from './upload.js';
-import type { UploadedImage } from './uploaded.js';
+import type { SentImage } from './sent-images.js';
 import { whenOver } from './when-over.js';
 
 export interface ImageRouteParts {
@@ -82,7 +82,7 @@ async function answer<Body>(
   const { serving, metrics, admission, report } = parts;
   const admitted = admission.enter();
   const signal = abandonSignal({ req, res }, parts.requestTimeoutMs);
-  const answerOne = async (image: UploadedImage): Promise<Answered<Body>> => {
+  const answerOne = async (image: SentImage): Promise<Answered<Body>> => {
     try {
       if (image instanceof NearvoteError) throw image;
       const answered = await answerImage(image, signal);

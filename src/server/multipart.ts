@@ -1,161 +1,136 @@
-import type { Readable, Writable } from 'node:stream';
-
-import type { Request, Response } from 'express';
-import multer from 'multer';
+import busboy, { type Busboy } from 'busboy';
 
 import { NearvoteError } from '../domain/errors.js';
-import { joined, quoted } from './body.js';
-import { imageTooLarge, tooManyImages, uploadedMany, uploadedOne } from './uploaded.js';
-import type { Upload, UploadLimits } from './uploaded.js';
+import { Gathering, quoted, receive, type Incoming } from './body.js';
+import { imageTooLarge, malformed, tooManyImages, unexpectedField } from './sent-images.js';
+import type { SentImages, UploadLimits } from './sent-images.js';
 
-/** What multer reads of, and leaves on, the request it is given. */
-interface Form extends Readable {
-  headers: Request['headers'];
-  body?: Readonly<Record<string, unknown>>;
-  files?: Readonly<Record<string, readonly Express.Multer.File[]>>;
+/** A file as far as it has come; undefined where it is too large, and no longer kept. */
+interface Part {
+  bytes: Gathering | undefined;
 }
-
-export type ReadMultipart = (body: Readable, req: Request, res: Response) => Promise<Upload>;
 
 /**
  * Reads `multipart/form-data` with one file `image` or several files `images`, into memory.
- * @throws NearvoteError `field_unexpected`, `image_*`, `too_many_images`, `request_malformed`, and what the body throws
+ * @throws NearvoteError `field_unexpected`, `image_missing`, `image_too_large`, `too_many_images`,
+ * `request_malformed`, and those of `receive`
  */
-export function createMultipartReader(limits: UploadLimits): ReadMultipart {
-  const options = {
-    storage: createImageStorage(limits.maxImageBytes),
-    // One text field is let through, so that the error can name it.
-    limits: {
-      files: limits.maxImages,
-      parts: limits.maxImages + 1,
-      fields: 1,
-      fieldSize: 1024,
-      fieldNameSize: 100,
-      headerPairs: 20,
-    },
-    // multer reads a refused body to its end before it reports; the body of `openBody` may be dropped at once instead.
-    streamHandler(body: Readable, busboy: Writable) {
-      busboy.once('unpipe', () => body.destroy());
-      // busboy waits for ever for the end of a file that begins after the form's end, in the same chunk.
-      body.once('end', () => setImmediate(() => setImmediate(failUnfinished, busboy)));
-      body.pipe(busboy);
-    },
-  };
-  const parse = multer(options).fields([
-    { name: 'image', maxCount: 1 },
-    { name: 'images', maxCount: limits.maxImages },
-  ]);
-  return (body, req, res) =>
-    new Promise((resolve, reject) => {
-      const form: Form = Object.assign(body, { headers: req.headers });
-      // multer reads only headers and the stream of its request.
-      parse(form as unknown as Request, res, (error: unknown) => {
-        try {
-          if (error !== undefined) throw translate(error, limits);
-          resolve(uploadOf(form, limits));
-        } catch (refusal) {
-          reject(refusal instanceof Error ? refusal : new Error('multipart failed', { cause: refusal }));
-        }
-      });
+export async function readMultipart(incoming: Incoming, limits: UploadLimits): Promise<SentImages> {
+  const form = createForm(incoming, limits);
+  try {
+    await receive(incoming, (fail) => {
+      form.failed = fail;
+      return (piece) => void form.parser.write(piece);
     });
-}
-
-/** Nothing more is coming, and what came is read without a wait: what is open now stays open. */
-function failUnfinished(busboy: Writable): void {
-  if (!busboy.writableFinished && !busboy.destroyed) busboy.destroy(new Error('Unexpected end of form'));
-}
-
-/** Memory storage that stops keeping a file past the limit: `image` fails at once, one of `images` fails alone. */
-function createImageStorage(maxImageBytes: number): multer.StorageEngine {
-  return {
-    _handleFile(_req, file, done) {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      file.stream.on('data', (chunk: Buffer) => {
-        const before = size;
-        size += chunk.length;
-        if (size <= maxImageBytes) chunks.push(chunk);
-        else {
-          chunks.length = 0;
-          if (file.fieldname === 'image' && before <= maxImageBytes) done(imageTooLarge(maxImageBytes));
-        }
-      });
-      file.stream.on('end', () => {
-        if (file.fieldname === 'images' || size <= maxImageBytes)
-          done(null, { buffer: joined(chunks), size });
-      });
-    },
-    _removeFile(_req, _file, done) {
-      done(null);
-    },
-  };
-}
-
-function uploadOf(form: Form, limits: UploadLimits): Upload {
-  const [text] = Object.keys(form.body ?? {});
-  if (text !== undefined) throw textField(text);
-  const [image] = form.files?.image ?? [];
-  const images = form.files?.images ?? [];
-  if (image !== undefined && images.length > 0) {
-    throw new NearvoteError('field_unexpected', 'Expected either image or images but received both');
+    await end(form.parser);
+  } finally {
+    form.parser.destroy();
   }
-  if (image !== undefined) return uploadedOne(image.buffer, limits);
-  if (images.length === 0) {
+  if (form.failure !== undefined) throw form.failure;
+  return sentIn(form, limits);
+}
+
+interface Form {
+  readonly parser: Busboy;
+  /** Parts of the field `image`: one at most. */
+  readonly one: Part[];
+  readonly many: Part[];
+  /** The first thing that was wrong. */
+  failure?: NearvoteError;
+  /** Told of it while the body still comes. */
+  failed?: (failure: NearvoteError) => void;
+}
+
+function createForm({ req: { headers } }: Incoming, limits: UploadLimits): Form {
+  const form: Form = { parser: createParser(headers, limits), one: [], many: [] };
+  const fail = (failure: NearvoteError): void => {
+    form.failure ??= failure;
+    form.failed?.(form.failure);
+  };
+  form.parser
+    .on('file', (name: string | undefined, file, { filename }: { filename?: string }) => {
+      // A file that breaks off has its parser fail too.
+      file.on('error', () => undefined);
+      const refusal = name === undefined ? namelessPart() : refusalOf(name, form, limits);
+      if (refusal !== undefined) fail(refusal);
+      // A form's file input without a choice has no filename.
+      if (refusal !== undefined || filename === undefined || filename === '') {
+        file.resume();
+        return;
+      }
+      const part: Part = { bytes: new Gathering() };
+      (name === 'image' ? form.one : form.many).push(part);
+      file.on('data', (piece: Buffer) => part.bytes?.add(piece));
+      file.on('limit', () => {
+        part.bytes = undefined;
+        if (name === 'image') fail(imageTooLarge(limits.maxImageBytes));
+      });
+    })
+    .on('field', (name: string | undefined) => fail(name === undefined ? namelessPart() : textField(name)))
+    .on('partsLimit', () => fail(tooManyImages(limits)))
+    .on('error', (cause) => fail(brokenForm(cause)));
+  return form;
+}
+
+function createParser(headers: Incoming['req']['headers'], limits: UploadLimits): Busboy {
+  try {
+    return busboy({
+      headers,
+      // One part more, so that the error can name what is wrong with it; a text field is never kept.
+      limits: { parts: limits.maxImages + 1, fileSize: limits.maxImageBytes + 1, fieldSize: 0 },
+    });
+  } catch (cause) {
+    throw brokenForm(cause);
+  }
+}
+
+/** Resolves when all that was written is parsed, which takes no wait: what is open after that stays open. */
+function end(parser: Busboy): Promise<void> {
+  return new Promise((resolve) => {
+    parser.once('close', resolve);
+    parser.end();
+    // busboy waits for ever for the end of a file that begins after the form's end, in the same piece.
+    setImmediate(() => parser.destroy(new Error('Unexpected end of form')));
+  });
+}
+
+function sentIn({ one, many }: Form, { maxImageBytes }: UploadLimits): SentImages {
+  const [image] = one;
+  if (image === undefined && many.length === 0) {
     throw new NearvoteError(
       'image_missing',
       'Expected a file in the field image or images but received none; a file part has a filename',
     );
   }
-  return uploadedMany(
-    images.map((file) =>
-      file.size > limits.maxImageBytes ? imageTooLarge(limits.maxImageBytes) : file.buffer,
-    ),
-    limits,
-  );
+  const images = many.map(({ bytes }) => bytes?.whole() ?? imageTooLarge(maxImageBytes));
+  return { image: image?.bytes?.whole(), images: images.length === 0 ? undefined : images };
 }
 
-function textField(name: string | undefined): NearvoteError {
-  const field = name === undefined ? 'a text field' : `the text field ${quoted(name)}`;
+/** Why a file of this name is not taken, if it is not. */
+function refusalOf(name: string, { one, many }: Form, limits: UploadLimits): NearvoteError | undefined {
+  if (name === 'images') return many.length === limits.maxImages ? tooManyImages(limits) : undefined;
+  if (name !== 'image') return unexpectedField(quoted(name));
+  return one.length === 0
+    ? undefined
+    : new NearvoteError(
+        'too_many_images',
+        'Expected one file in the field image but received more; several go in the field images',
+      );
+}
+
+function brokenForm(cause: unknown): NearvoteError {
+  return malformed('Expected a whole multipart body but received one that is malformed or ends early', {
+    cause,
+  });
+}
+
+function namelessPart(): NearvoteError {
+  return malformed('Expected every part to have the name image or images');
+}
+
+function textField(name: string): NearvoteError {
   return new NearvoteError(
     'field_unexpected',
-    `Expected only files in the field image or images but received ${field}`,
+    `Expected only files in the field image or images but received the text field ${quoted(name)}`,
   );
-}
-
-function translate(error: unknown, limits: UploadLimits): Error {
-  if (error instanceof NearvoteError) return error;
-  if (!(error instanceof multer.MulterError)) {
-    return new NearvoteError(
-      'request_malformed',
-      'Expected a whole multipart body but received one that is malformed or ends early',
-      { cause: error },
-    );
-  }
-  switch (error.code) {
-    case 'LIMIT_UNEXPECTED_FILE':
-      if (error.field === 'images') return tooManyImages(limits);
-      if (error.field === 'image') {
-        return new NearvoteError(
-          'too_many_images',
-          'Expected one file in the field image but received more; several go in the field images',
-        );
-      }
-      return new NearvoteError(
-        'field_unexpected',
-        `Expected the field image or images but received ${quoted(error.field ?? '')}`,
-      );
-    case 'LIMIT_FILE_COUNT':
-    case 'LIMIT_PART_COUNT':
-      return tooManyImages(limits);
-    case 'LIMIT_FIELD_COUNT':
-    case 'LIMIT_FIELD_VALUE':
-      return textField(error.field);
-    case 'LIMIT_FIELD_KEY':
-      return new NearvoteError(
-        'field_unexpected',
-        'Expected the field image or images but received a longer name',
-      );
-    default:
-      return new NearvoteError('request_malformed', 'Expected every part to have the name image or images');
-  }
 }

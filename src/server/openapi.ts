@@ -16,7 +16,7 @@ import {
   readySchema,
   reloadSchema,
 } from './schemas.js';
-import type { UploadLimits } from './uploaded.js';
+import type { UploadLimits } from './sent-images.js';
 
 export interface ContractOptions {
   /** Of the server. */

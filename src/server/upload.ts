@@ -1,10 +1,16 @@
 import type { Request, Response } from 'express';
 
 import { NearvoteError } from '../domain/errors.js';
-import { bodyTooLarge, hasBody, openBody, quoted, readBody, type Incoming, type Reading } from './body.js';
-import { parseJsonImages } from './json-images.js';
-import { createMultipartReader } from './multipart.js';
-import { imageTooLarge, uploadedOne, type Upload, type UploadLimits } from './uploaded.js';
+import { bodyTooLarge, hasBody, quoted, readBody, type Incoming, type Reading } from './body.js';
+import { readJsonImages } from './json-images.js';
+import { readMultipart } from './multipart.js';
+import { imageTooLarge, tooManyImages, type SentImages } from './sent-images.js';
+import type { SentImage, UploadLimits } from './sent-images.js';
+
+/** One image is answered with its decision; many with a result each, so one that is bad fails alone. */
+export type Upload =
+  | { readonly kind: 'one'; readonly image: Uint8Array }
+  | { readonly kind: 'many'; readonly images: readonly SentImage[] };
 
 export type ReadUpload = (
   exchange: { readonly req: Request; readonly res: Response },
@@ -13,22 +19,21 @@ export type ReadUpload = (
 
 /**
  * Reads the images of a request, whichever of the three forms it has, never holding more than `maxBodyBytes` of it.
- * @throws NearvoteError `image_missing`, `media_type_unsupported`, `body_too_large`, `overloaded`, `client_gone`,
- * and those of the forms
+ * @throws NearvoteError `image_missing`, `image_empty`, `image_too_large`, `too_many_images`, `field_unexpected`,
+ * `request_malformed`, `media_type_unsupported`, `body_too_large`, `overloaded`, `client_gone`
  */
 export function createUploadReader(limits: UploadLimits): ReadUpload {
-  const readMultipart = createMultipartReader(limits);
   return async ({ req, res }, reading) => {
-    const mediaType = mediaTypeOf(req);
+    const mediaType = req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
     const incoming = { req, res, limit: limits.maxBodyBytes, ...reading };
     if (mediaType === 'multipart/form-data') {
-      return readMultipart(openBody(incoming), req, res);
+      return uploadOf(await readMultipart(incoming, limits), limits);
     }
     if (mediaType === 'application/json') {
-      return parseJsonImages(await readBody(incoming), limits);
+      return uploadOf(readJsonImages(await readBody(incoming), limits), limits);
     }
     if (mediaType?.startsWith('image/') === true) {
-      return uploadedOne(await readImage(incoming, limits), limits);
+      return uploadOf({ image: await readImage(incoming, limits) }, limits);
     }
     if (mediaType === undefined && !hasBody(req)) {
       throw new NearvoteError('image_missing', 'Expected an image but received no body');
@@ -43,8 +48,7 @@ export function createUploadReader(limits: UploadLimits): ReadUpload {
 }
 
 /** A raw image is bounded by the limit of one image; past the limit of any body it is called what the others are. */
-async function readImage(incoming: Incoming, limits: UploadLimits): Promise<Buffer> {
-  const { maxImageBytes, maxBodyBytes } = limits;
+async function readImage(incoming: Incoming, { maxImageBytes, maxBodyBytes }: UploadLimits): Promise<Buffer> {
   if (Number(incoming.req.headers['content-length'] ?? 0) > maxBodyBytes) throw bodyTooLarge(maxBodyBytes);
   try {
     return await readBody({ ...incoming, limit: Math.min(maxImageBytes, maxBodyBytes) });
@@ -54,6 +58,26 @@ async function readImage(incoming: Incoming, limits: UploadLimits): Promise<Buff
   }
 }
 
-function mediaTypeOf(req: Request): string | undefined {
-  return req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+function uploadOf({ image, images }: SentImages, limits: UploadLimits): Upload {
+  if (image !== undefined && images !== undefined) {
+    throw new NearvoteError('field_unexpected', 'Expected either image or images but received both');
+  }
+  if (image !== undefined) {
+    const checked = checkSize(image, limits);
+    if (checked instanceof NearvoteError) throw checked;
+    return { kind: 'one', image: checked };
+  }
+  if (images === undefined || images.length === 0) {
+    throw new NearvoteError('image_missing', 'Expected at least one image in images but received none');
+  }
+  if (images.length > limits.maxImages) throw tooManyImages(limits);
+  return { kind: 'many', images: images.map((each) => checkSize(each, limits)) };
+}
+
+function checkSize(image: SentImage, { maxImageBytes }: UploadLimits): SentImage {
+  if (image instanceof NearvoteError) return image;
+  if (image.byteLength === 0) {
+    return new NearvoteError('image_empty', 'Expected an image but received 0 bytes');
+  }
+  return image.byteLength > maxImageBytes ? imageTooLarge(maxImageBytes) : image;
 }
