@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { servedCalibration, type ServedCalibration } from './calibrate/calibration-file.js';
 import { createClassifier, type Classifier } from './classify.js';
 import { readEncoderManifest } from './encoder/load.js';
-import type { EncoderManifest } from './encoder/manifest.js';
+import { encoderIdentity, type EncoderManifest } from './encoder/manifest.js';
 import { createEncoderPool, type EncoderPool } from './encoder/pool/pool.js';
 import { createDecoder, type Decoder } from './image/decode.js';
 import { openIndexOwner } from './neighbours/index-owner.js';
@@ -47,7 +47,7 @@ export async function findPair(options: { readonly index: string; readonly model
   const published = await readPublished(root);
   const encoderDir = resolveShipped(join(options.models, published.manifest.encoder.name));
   const encoder = await readEncoderManifest(encoderDir);
-  checkEncoder(published, encoder);
+  checkEncoder(published, encoderIdentity(encoder));
   const calibration = await servedCalibration(root, { version: published.version, encoder });
   return { published, encoderDir, encoder, calibration };
 }

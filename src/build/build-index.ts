@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
-import type { EncoderManifest } from '../encoder/manifest.js';
+import { encoderIdentity, type EncoderManifest } from '../encoder/manifest.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
 import type { EncoderPool } from '../encoder/pool/pool.js';
@@ -113,7 +113,12 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
 
   const manifest: IndexManifest = {
     schemaVersion: 1,
-    encoder: { name: encoder.name, version: encoder.version, sha256: encoder.sha256 },
+    encoder: {
+      name: encoder.name,
+      version: encoder.version,
+      sha256: encoder.sha256,
+      digest: encoderIdentity(encoder).digest,
+    },
     dataset: dataset.name,
     dimension,
     space: 'ip',
@@ -130,13 +135,14 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
       ...(written === undefined ? {} : { 'vectors.hnsw': await digestFile(vectors) }),
     },
   };
-  const { version, dir } = await staged.publish({ manifest, keep: options.keep });
+  const { version, dir, changed } = await staged.publish({ manifest, keep: options.keep });
   const { embedded, fromCache, rejected } = inserted;
   return {
     ...measured,
     name: basename(resolve(out)),
     version,
     dir,
+    changed,
     manifest,
     examples: size,
     rejected,

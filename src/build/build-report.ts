@@ -6,6 +6,8 @@ export interface BuildReport extends IndexMeasurement {
   readonly name: string;
   readonly version: string;
   readonly dir: string;
+  /** False where the version served says the same already: nothing was published. */
+  readonly changed: boolean;
   readonly manifest: IndexManifest;
   readonly examples: number;
   readonly rejected: number;

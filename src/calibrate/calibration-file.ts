@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { NearvoteError } from '../domain/errors.js';
 import { syncPath, writeDurably, writing } from '../files/durable.js';
-import { lockIndex } from '../files/lock.js';
+import { lockFolder } from '../files/lock.js';
 import { readCurrent } from '../examples/index-store.js';
 import { stagingPrefix } from '../examples/publish.js';
 import { voteRules } from '../vote/rules.js';
@@ -81,6 +81,11 @@ export const calibrationSchema = z.strictObject({
   figures: z.strictObject({ before: figuresSchema, after: figuresSchema }),
   /** Which images all of this was fitted on, so that figures measured on the same ones can be told. */
   fingerprints: z.base64(),
+  /** Of all the rest, so that an edit is noticed; absent from what older versions of nearvote wrote. */
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 });
 
 export type CalibrationFile = z.infer<typeof calibrationSchema>;
@@ -102,7 +107,14 @@ export async function readCalibration(root: string): Promise<CalibrationFile | u
     });
   }
   const parsed = calibrationSchema.safeParse(parseJson(text));
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    const { sha256, ...calibration } = parsed.data;
+    if (sha256 === undefined || sha256 === digestOf(calibration)) return calibration;
+    throw new NearvoteError(
+      'calibration_invalid',
+      `Expected ${calibrationFile} as it was written but it was changed since: calibrate again`,
+    );
+  }
   const [issue] = parsed.error.issues;
   const field = issue?.path.join('.') ?? '';
   throw new NearvoteError(
@@ -116,9 +128,10 @@ export async function readCalibration(root: string): Promise<CalibrationFile | u
  * @throws NearvoteError `index_changed` when that is not the version it was fitted for, `output_unwritable`
  */
 export async function writeCalibration(root: string, calibration: CalibrationFile): Promise<void> {
-  const text = `${JSON.stringify(calibrationSchema.parse(calibration))}\n`;
+  const sha256 = digestOf(calibration);
+  const text = `${JSON.stringify(calibrationSchema.parse({ ...calibration, sha256 }))}\n`;
   await writing(root, async () => {
-    const lock = await lockIndex(root);
+    const lock = await lockFolder(root);
     const staged = join(root, `${stagingPrefix}calibration-${randomBytes(4).toString('hex')}`);
     try {
       const version = await readCurrent(root);
@@ -137,6 +150,12 @@ export async function writeCalibration(root: string, calibration: CalibrationFil
       await lock.release();
     }
   });
+}
+
+/** Of everything in it but the digest itself, whatever the order of its fields was. */
+export function digestOf(calibration: CalibrationFile): string {
+  const text = JSON.stringify({ ...calibrationSchema.parse(calibration), sha256: undefined });
+  return createHash('sha256').update(text).digest('hex');
 }
 
 /** Text that is not JSON reads as undefined, which no schema here accepts. */

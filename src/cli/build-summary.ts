@@ -9,8 +9,9 @@ const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
 export function buildSummary(report: BuildReport): string {
   const { name, version, examples, manifest, embedded, fromCache, rejected, recall } = report;
   const rate = (examples + rejected) / report.embedSeconds;
+  const headline = report.changed ? 'Published' : 'Nothing changed:';
   return [
-    `Published ${name} ${version}: ${examples} examples of ${manifest.labels.length} labels, dimension ${manifest.dimension}`,
+    `${headline} ${name} ${version}: ${examples} examples of ${manifest.labels.length} labels, dimension ${manifest.dimension}`,
     `${embedded} embedded, ${fromCache} from the cache, ${rejected} rejected${rejected > 0 ? ` (${report.dir}/rejects.jsonl)` : ''}`,
     `${report.seconds.toFixed(1)} s, of which embedding ${report.embedSeconds.toFixed(1)} s, ${rate.toFixed(0)} images/s`,
     recall === null

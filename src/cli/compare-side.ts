@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
-import type { EncoderManifest } from '../encoder/manifest.js';
+import { encoderIdentity, type EncoderManifest } from '../encoder/manifest.js';
 import { checkSameLabels } from '../evaluate/common-images.js';
 import { checkEncoder, currentFile, openIndex, type OpenIndex } from '../examples/index-store.js';
 import { resolveShipped } from '../pair.js';
@@ -56,7 +56,7 @@ async function openSide(path: string, models: string): Promise<CompareSide> {
     const index = await openIndex(dir);
     const encoderDir = resolveShipped(join(models, index.manifest.encoder.name));
     const encoder = await readEncoderManifest(encoderDir);
-    checkEncoder(index, encoder);
+    checkEncoder(index, encoderIdentity(encoder));
     const { files } = index.manifest;
     const identity = [encoder.sha256, files['embeddings.f32'].sha256, files['examples.jsonl'].sha256].join();
     return { path, encoder, encoderDir, index, identity };

@@ -1,5 +1,14 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { fits, geometrySchema, kernels, outputSize, resizeTo, type Geometry } from '../image/geometry.js';
+import {
+  describeGeometry,
+  fits,
+  geometrySchema,
+  kernels,
+  outputSize,
+  resizeTo,
+  type Geometry,
+} from '../image/geometry.js';
 
 /** `fit` and `kernel` are the short way to say a geometry that resizes to the width and height and does no more. */
 const inputSchema = z
@@ -53,3 +62,10 @@ export const encoderManifestSchema = z.strictObject({
 });
 
 export type EncoderManifest = z.infer<typeof encoderManifestSchema>;
+
+/** An encoder as an index knows it: `digest` covers all that decides an embedding, which the model file alone does not. */
+export function encoderIdentity({ name, sha256, input, output }: EncoderManifest) {
+  const decisive = [sha256, describeGeometry(input.geometry), input.name, output.name, output.dimension];
+  const digest = createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
+  return { name, sha256, digest, output };
+}

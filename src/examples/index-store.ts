@@ -12,7 +12,14 @@ const fileSchema = z.strictObject({ sha256: sha256Schema, bytes: z.int().min(0) 
 /** `index/<name>/<version>/manifest.json`. */
 export const indexManifestSchema = z.strictObject({
   schemaVersion: z.literal(1),
-  encoder: z.strictObject({ name: z.string().min(1), version: z.string().min(1), sha256: sha256Schema }),
+  encoder: z.strictObject({
+    name: z.string().min(1),
+    version: z.string().min(1),
+    /** Of the model file. */
+    sha256: sha256Schema,
+    /** Of all that decides an embedding, the geometry too; absent from what older versions of nearvote built. */
+    digest: sha256Schema.optional(),
+  }),
   dataset: z.string(),
   dimension: z.int().min(1),
   space: z.literal('ip'),
@@ -211,7 +218,10 @@ function checkCounts(manifest: IndexManifest, examples: readonly Example[]): voi
 /** What of an encoder's manifest says whether an index is its own. */
 export interface EncoderIdentity {
   readonly name: string;
+  /** Of the model file. */
   readonly sha256: string;
+  /** Of all that decides an embedding: the model file, the geometry, the names of input and output. */
+  readonly digest: string;
   readonly output: { readonly dimension: number };
 }
 
@@ -220,11 +230,18 @@ export function checkEncoder(
   { name, manifest }: Pick<OpenIndex, 'name' | 'manifest'>,
   encoder: EncoderIdentity,
 ): void {
-  const { sha256 } = manifest.encoder;
+  const { sha256, digest } = manifest.encoder;
   if (sha256 !== encoder.sha256) {
     throw new NearvoteError(
       'encoder_mismatch',
       `Expected the encoder that index ${name} was built with, ${manifest.encoder.name} with sha256 ${sha256}, but received ${encoder.name} with sha256 ${encoder.sha256}; build the index again`,
+    );
+  }
+  // An index that says nothing about the geometry was built before any did: there is nothing to hold against it.
+  if (digest !== undefined && digest !== encoder.digest) {
+    throw new NearvoteError(
+      'encoder_mismatch',
+      `Expected the encoder.json that index ${name} was built with but that of ${encoder.name} has changed: its geometry, or the names of input or output; undo that, or build the index again`,
     );
   }
   if (manifest.dimension !== encoder.output.dimension) {

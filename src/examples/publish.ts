@@ -1,10 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { syncPath, writeDurably, writing } from '../files/durable.js';
-import { claimPrefix, lockIndex } from '../files/lock.js';
-import { indexManifestSchema, manifestFile, type IndexManifest } from './index-store.js';
-import { currentFile } from './index-store.js';
+import { lockFolder, type LockFolderOptions } from '../files/lock.js';
+import {
+  currentFile,
+  indexManifestSchema,
+  manifestFile,
+  openIndex,
+  type IndexManifest,
+} from './index-store.js';
+import { leasedVersions } from './lease.js';
 
 /** Of what is being written: a build removes what a killed process left. */
 export const stagingPrefix = '.staging-';
@@ -13,15 +19,26 @@ export const stagingPrefix = '.staging-';
 export interface StagedVersion {
   /** Where its files go. */
   readonly dir: string;
-  /** Makes it the version served; old ones past `keep` go. @returns its name and folder */
-  publish(options: PublishOptions): Promise<{ version: string; dir: string }>;
+  /**
+   * Makes it the version served; old ones past `keep` go, but none that is read. What says the same as the version
+   * served is not published, and that version stays with all that was made for it.
+   */
+  publish(options: PublishOptions): Promise<Published>;
   /** Removes what was staged, unless published, and lets the next build in. */
   close(): Promise<void>;
 }
 
+export interface Published {
+  /** The version that is served now, and its folder. */
+  readonly version: string;
+  readonly dir: string;
+  /** False where the version served says the same already. */
+  readonly changed: boolean;
+}
+
 interface PublishOptions {
   readonly manifest: IndexManifest;
-  /** Versions to keep beside the one served. */
+  /** Versions of other content to keep beside the one served. */
   readonly keep: number;
 }
 
@@ -30,10 +47,10 @@ interface PublishOptions {
  * served is the old one: kill -9 at any moment leaves it whole. What a killed build staged is removed here.
  * @throws NearvoteError `output_unwritable`
  */
-export async function stageVersion(root: string): Promise<StagedVersion> {
+export async function stageVersion(root: string, locking: LockFolderOptions = {}): Promise<StagedVersion> {
   return writing(root, async () => {
     await mkdir(root, { recursive: true });
-    const lock = await lockIndex(root);
+    const lock = await lockFolder(root, locking);
     try {
       await removeStale(root);
       const dir = join(root, `${stagingPrefix}${process.pid}-${randomBytes(4).toString('hex')}`);
@@ -62,9 +79,11 @@ interface PublishVersionOptions extends PublishOptions {
   readonly staged: string;
 }
 
-async function publishVersion(options: PublishVersionOptions): Promise<{ version: string; dir: string }> {
+async function publishVersion(options: PublishVersionOptions): Promise<Published> {
   const { root, staged, keep } = options;
   const manifest = indexManifestSchema.parse(options.manifest);
+  const served = await sameAsServed(root, manifest);
+  if (served !== undefined) return served;
   await writeDurably(join(staged, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
   for (const file of await readdir(staged)) await syncPath(join(staged, file));
   await syncPath(staged);
@@ -77,37 +96,47 @@ async function publishVersion(options: PublishVersionOptions): Promise<{ version
   await rename(next, join(root, currentFile));
   await syncPath(root);
   await removeOldVersions({ root, current: version, keep });
-  return { version, dir };
+  return { version, dir, changed: true };
+}
+
+/** The version served, where it is whole and a new one would say the same. */
+async function sameAsServed(root: string, manifest: IndexManifest): Promise<Published | undefined> {
+  const served = await openIndex(root).catch(() => undefined);
+  if (served === undefined || meaningOf(served.manifest) !== meaningOf(manifest)) return undefined;
+  return { version: served.version, dir: join(root, served.version), changed: false };
+}
+
+/** All of a manifest that decides an answer: not when it was made, what was measured or what was rejected. */
+function meaningOf(manifest: IndexManifest): string {
+  const files = { ...manifest.files, 'rejects.jsonl': undefined };
+  return JSON.stringify({ ...manifest, createdAt: undefined, recall: undefined, files });
 }
 
 /** The time, so that names sort by age, and a hash of the content. */
-function versionName({ createdAt, files, encoder }: IndexManifest): string {
+export function versionName({ createdAt, files, encoder }: IndexManifest): string {
   const hash = createHash('sha256').update(JSON.stringify({ files, encoder })).digest('hex');
   return `${createdAt.replace(/[-:.]/g, '')}-${hash.slice(0, 8)}`;
 }
 
-const versionPattern = /^\d{8}T\d{9}Z-[0-9a-f]{8}$/;
+const versionPattern = /^\d{8}T\d{9}Z-([0-9a-f]{8})$/;
 
+/** Keeps the newest of each content, and whatever somebody reads. */
 async function removeOldVersions(options: { root: string; current: string; keep: number }): Promise<void> {
   const { root, current, keep } = options;
+  const leased = await leasedVersions(root);
+  const contentOf = (version: string): string => versionPattern.exec(version)?.[1] ?? version;
+  const kept = new Set([contentOf(current)]);
   const versions = (await readdir(root)).filter((name) => versionPattern.test(name) && name !== current);
-  const old = versions.sort().slice(0, Math.max(versions.length - keep, 0));
-  for (const version of old) await rm(join(root, version), { recursive: true, force: true });
-}
-
-/** The lock is held, so whatever is staged here belongs to nobody; a claim may be another's that is being refused. */
-async function removeStale(root: string): Promise<void> {
-  for (const name of await readdir(root)) {
-    const path = join(root, name);
-    const stale =
-      name.startsWith(stagingPrefix) || (name.startsWith(claimPrefix) && (await ageMsOf(path)) > claimLifeMs);
-    if (stale) await rm(path, { recursive: true, force: true });
+  for (const version of versions.sort().reverse()) {
+    const content = contentOf(version);
+    if (!kept.has(content) && kept.size <= keep) kept.add(content);
+    else if (!leased.has(version)) await rm(join(root, version), { recursive: true, force: true });
   }
 }
 
-/** A claim lives for milliseconds unless its process was killed. */
-const claimLifeMs = 60_000;
-
-async function ageMsOf(path: string): Promise<number> {
-  return Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
+/** The lock is held, so whatever is staged here belongs to nobody. */
+async function removeStale(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    if (name.startsWith(stagingPrefix)) await rm(join(root, name), { recursive: true, force: true });
+  }
 }

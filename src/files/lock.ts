@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { NearvoteError } from '../domain/errors.js';
 
@@ -15,106 +16,90 @@ const holderSchema = z.object({
 
 type Holder = z.infer<typeof holderSchema>;
 
-/** Of the file that becomes a lock. */
-export const claimPrefix = '.claim-';
-const lockPrefix = '.lock-';
-const lockPattern = /^\.lock-\d+$/;
+/** The lock itself is an empty folder: the one thing that every file system makes for only one of many. */
+export const lockName = '.lock';
+/** Who holds it, for the error of whoever is refused. */
+export const holderName = '.lock-holder';
 
-export interface IndexLock {
+export interface FolderLock {
   /** @throws NearvoteError `output_unwritable` when the lock was lost */
   assertHeld(): Promise<void>;
   release(): Promise<void>;
 }
 
+export interface LockFolderOptions {
+  /** After this time without a heartbeat a lock is nobody's. At least 2 s. */
+  readonly staleMs?: number | undefined;
+  /** Between heartbeats. */
+  readonly updateMs?: number | undefined;
+}
+
+// Several heartbeats may be late: an index may be on a slow network file system.
+const defaultStaleMs = 30_000;
+const defaultUpdateMs = 10_000;
+/** Longer than it takes to write the holder's file. */
+const settleMs = 100;
+
 /**
- * Takes the lock of an index folder, so that two builds do not interleave. Locks are numbered files: the dead one of a
- * killed build is not removed to make room, which two could do at once, but followed by the next number, which the
- * file system gives to only one; then whoever sees another's living lock beside its own steps back.
- * @throws NearvoteError `output_unwritable` when another build holds it
+ * Takes the lock of a folder, so that two builds do not interleave. Its holder touches it every 10 seconds; one that
+ * was left behind is taken over at once where its process is seen to be dead, and after 30 seconds where it was on
+ * another machine.
+ * @throws NearvoteError `output_unwritable` when another process holds it
  */
-export async function lockIndex(root: string): Promise<IndexLock> {
+export async function lockFolder(root: string, options: LockFolderOptions = {}): Promise<FolderLock> {
+  const { staleMs = defaultStaleMs, updateMs = defaultUpdateMs } = options;
+  // Loaded when first needed: it listens for signals from then on, which a server that only reads does without.
+  const { default: lockfile } = await import('proper-lockfile');
+  const path = join(root, lockName);
+  const holderFile = join(root, holderName);
   const own: Holder = {
     token: randomBytes(8).toString('hex'),
     pid: process.pid,
     host: hostname(),
     startedAt: await startOf(process.pid),
   };
-  // Linked into place once written, so that no kill leaves an empty lock.
-  const claim = join(root, `${claimPrefix}${own.token}`);
-  await writeFile(claim, JSON.stringify(own));
-  try {
-    return await claimLock({ root, claim, own });
-  } finally {
-    await rm(claim, { force: true });
-  }
-}
+  let lost = false;
 
-interface ClaimOptions {
-  readonly root: string;
-  readonly claim: string;
-  readonly own: Holder;
-}
+  const left = await stat(path).catch(() => undefined);
+  const before = await readHolder(holderFile);
+  if (left !== undefined && before !== undefined && (await isDead(before))) await utimes(path, 0, 0);
+  const unlock = await lockfile
+    .lock(root, {
+      lockfilePath: path,
+      realpath: false,
+      stale: staleMs,
+      update: updateMs,
+      onCompromised: () => (lost = true),
+    })
+    .catch(async (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'ELOCKED') throw error;
+      throw await refusal(root, staleMs);
+    });
+  await writeFile(holderFile, JSON.stringify(own));
+  // Two that take over the same dead lock may both believe they have it: the one whose name stays is the holder.
+  if (left !== undefined) await sleep(settleMs);
 
-const attempts = 20;
-
-async function claimLock({ root, claim, own }: ClaimOptions): Promise<IndexLock> {
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    const before = await locksOf(root);
-    for (const lock of before) await refuseLiving(root, lock);
-    const path = join(root, `${lockPrefix}${Math.max(0, ...before.map(({ number }) => number)) + 1}`);
-    try {
-      await link(claim, path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
-      throw error;
-    }
-    const others = (await locksOf(root)).filter((lock) => lock.path !== path);
-    if ((await Promise.all(others.map(isAlive))).includes(true)) {
-      await rm(path, { force: true });
-      continue;
-    }
-    for (const dead of others) await rm(dead.path, { force: true });
-    return heldLock(path, own);
-  }
-  throw new NearvoteError('output_unwritable', `Expected to lock ${root} but others keep taking its lock`);
-}
-
-function heldLock(path: string, own: Holder): IndexLock {
-  const held = async (): Promise<boolean> => (await readHolder(path))?.token === own.token;
-  return {
-    assertHeld: async () => {
-      if (await held()) return;
-      throw new NearvoteError('output_unwritable', `Expected to hold the lock ${path} but it was taken away`);
-    },
-    release: async () => {
-      if (await held()) await rm(path, { force: true });
-    },
+  const held = async (): Promise<boolean> => !lost && (await readHolder(holderFile))?.token === own.token;
+  const assertHeld = async (): Promise<void> => {
+    if ((await held()) && (await stat(path).catch(() => undefined)) !== undefined) return;
+    throw new NearvoteError('output_unwritable', `Expected to hold the lock ${path} but it was taken away`);
   };
+  const release = async (): Promise<void> => {
+    if (!(await held())) return;
+    await rm(holderFile, { force: true });
+    await unlock().catch(() => undefined);
+  };
+  await assertHeld();
+  return { assertHeld, release };
 }
 
-interface LockFile {
-  readonly number: number;
-  readonly path: string;
-  /** Undefined when it was removed meanwhile, or is no lock. */
-  readonly holder: Holder | undefined;
-}
-
-async function locksOf(root: string): Promise<LockFile[]> {
-  const names = (await readdir(root)).filter((name) => lockPattern.test(name));
-  return Promise.all(
-    names.map(async (name) => {
-      const path = join(root, name);
-      return { number: Number(name.slice(lockPrefix.length)), path, holder: await readHolder(path) };
-    }),
-  );
-}
-
-async function refuseLiving(root: string, lock: LockFile): Promise<void> {
-  if (lock.holder === undefined || !(await isAlive(lock))) return;
-  const { pid, host } = lock.holder;
-  throw new NearvoteError(
+async function refusal(root: string, staleMs: number): Promise<NearvoteError> {
+  const holder = await readHolder(join(root, holderName));
+  const who =
+    holder === undefined ? 'a process that is not known' : `process ${holder.pid} on ${holder.host}`;
+  return new NearvoteError(
     'output_unwritable',
-    `Expected no other build of ${root} but process ${pid} on ${host} is building it; if it is not, delete ${lock.path}`,
+    `Expected no other process to write in ${root} but ${who} holds its lock; a lock whose process is gone is free ${Math.ceil(staleMs / 1000)} seconds after it`,
   );
 }
 
@@ -126,25 +111,23 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
-async function isAlive({ holder }: LockFile): Promise<boolean> {
-  if (holder === undefined) return false;
-  const { pid, host, startedAt } = holder;
-  // Nothing here can tell about another machine's processes.
-  if (host !== hostname()) return true;
+/** Whether a process of this machine is gone; nothing here can tell about another machine's. */
+async function isDead({ pid, host, startedAt }: Holder): Promise<boolean> {
+  if (host !== hostname()) return false;
   try {
     process.kill(pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return (error as NodeJS.ErrnoException).code !== 'EPERM';
   }
-  return startedAt === null || startedAt === (await startOf(pid));
+  return startedAt !== null && startedAt !== (await startOf(pid));
 }
 
 /** Field 22 of /proc/PID/stat, in clock ticks since boot; null where there is no /proc. */
 async function startOf(pid: number): Promise<string | null> {
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
     // The command, field 2, stands in parentheses and may hold spaces.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null;
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 import { appendFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockIndex } from '../files/lock.js';
+import { lockFolder } from '../files/lock.js';
 import { writing } from '../files/durable.js';
 import { readCheckpoint, writeCheckpoint, type Checkpoint, type ExpectedConfig } from './checkpoint.js';
 
@@ -36,7 +36,7 @@ export async function openRunFolder({ dir, config, fresh }: RunFolderOptions): P
   };
   const lock = await writing(dir, async () => {
     await mkdir(dir, { recursive: true });
-    return lockIndex(dir);
+    return lockFolder(dir);
   });
   try {
     if (fresh) for (const file of Object.values(files)) await rm(file, { force: true });

@@ -7,7 +7,7 @@ import {
   servedCalibration,
   writeCalibration,
 } from '../../src/calibrate/calibration-file.js';
-import { lockIndex } from '../../src/files/lock.js';
+import { lockFolder } from '../../src/files/lock.js';
 import { aCalibration } from './a-calibration.js';
 
 let root: string;
@@ -33,6 +33,16 @@ describe('calibration.json', () => {
     expect((await readdir(root)).sort()).toEqual(['calibration.json', 'current']);
   });
 
+  it('is refused once a figure in it was edited, and read from before it said what it holds', async () => {
+    await writeCalibration(root, aCalibration());
+    const written = JSON.parse(await readFile(file(), 'utf8')) as Record<string, object>;
+    const edited = { ...written, vote: { ...written['vote'], k: 7 } };
+    await writeFile(file(), JSON.stringify(edited));
+    await expect(readCalibration(root)).rejects.toMatchObject({ code: 'calibration_invalid' });
+    await writeFile(file(), JSON.stringify(aCalibration()));
+    expect(await readCalibration(root)).toEqual(aCalibration());
+  });
+
   it('is not written for a version that is no longer the one published', async () => {
     await writeCalibration(root, aCalibration());
     const before = await readFile(file(), 'utf8');
@@ -47,7 +57,7 @@ describe('calibration.json', () => {
   });
 
   it('is not written while a build holds the index', async () => {
-    const lock = await lockIndex(root);
+    const lock = await lockFolder(root);
     await expect(writeCalibration(root, aCalibration())).rejects.toMatchObject({ code: 'output_unwritable' });
     await lock.release();
     await writeCalibration(root, aCalibration());

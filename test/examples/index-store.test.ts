@@ -171,9 +171,21 @@ describe('an index on disk', () => {
     expect(() => checkEncoder(index, { ...encoderIdentity, sha256: 'f'.repeat(64) })).toThrow(
       expect.objectContaining({ code: 'encoder_mismatch' }),
     );
+    expect(() => checkEncoder(index, { ...encoderIdentity, digest: 'f'.repeat(64) })).toThrow(
+      expect.objectContaining({
+        code: 'encoder_mismatch',
+        message: expect.stringContaining('its geometry') as string,
+      }),
+    );
     expect(() => checkEncoder(index, { ...encoderIdentity, output: { dimension: 3 } })).toThrow(
       expect.objectContaining({ code: 'encoder_mismatch' }),
     );
+  });
+
+  it('takes an index that was built before indexes said anything of the geometry', async () => {
+    await editManifest(dir, (manifest) => delete (manifest['encoder'] as Record<string, unknown>)['digest']);
+    const index = await openIndex(root);
+    expect(() => checkEncoder(index, { ...encoderIdentity, digest: 'f'.repeat(64) })).not.toThrow();
   });
 
   it('opens 10,000 x 256 within a second, on a busy machine too', async () => {

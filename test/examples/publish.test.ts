@@ -1,15 +1,18 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Example } from '../../src/domain/decision.js';
 import { openIndex } from '../../src/examples/index-store.js';
+import { leaseVersion } from '../../src/examples/lease.js';
 import { stageVersion } from '../../src/examples/publish.js';
 import { publishSmallIndex } from '../neighbours/small-index.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 
 const embeddings = onCircle([0, 90]);
-const examples = ['a', 'b'].map((id) => ({ id, label: id, source: id }));
+const example = (id: string): Example => ({ id, label: id, source: id });
+const examples = [example('a'), example('b')];
 
 describe('publishing', () => {
   let base = '';
@@ -18,8 +21,18 @@ describe('publishing', () => {
   });
   afterAll(() => rm(base, { recursive: true }));
 
+  const createdAt = '2026-01-01T00:00:09.000Z';
+  const publishAs = (root: string, second: number, of: Example[], keep?: number): Promise<string> =>
+    publishSmallIndex({
+      root,
+      embeddings,
+      examples: of,
+      keep,
+      createdAt: `2026-01-01T00:00:0${second}.000Z`,
+    });
+  /** Each second's version has a content of its own. */
   const publish = (root: string, second: number, keep?: number): Promise<string> =>
-    publishSmallIndex({ root, embeddings, examples, keep, createdAt: `2026-01-01T00:00:0${second}.000Z` });
+    publishAs(root, second, [{ ...example('a'), source: `${second}` }, example('b')], keep);
 
   it('serves the new version, keeps as many old ones as asked and leaves nothing else', async () => {
     const root = join(base, 'kept');
@@ -46,15 +59,44 @@ describe('publishing', () => {
     await mkdir(join(root, '.staging-999999-abcd'), { recursive: true });
     await mkdir(join(root, '.cache'));
     await writeFile(join(root, '.staging-current-1234'), 'half');
-    await writeFile(join(root, '.claim-old'), '{}');
-    await utimes(join(root, '.claim-old'), 1_000_000_000, 1_000_000_000);
-    // Another build may be on its way to being refused.
-    await writeFile(join(root, '.claim-new'), '{}');
     await publish(root, 1);
-    expect((await readdir(root)).filter((name) => name.startsWith('.')).sort()).toEqual([
-      '.cache',
-      '.claim-new',
-    ]);
+    expect((await readdir(root)).filter((name) => name.startsWith('.'))).toEqual(['.cache']);
+  });
+
+  it('publishes nothing where the version served says the same, and the version stays', async () => {
+    const root = join(base, 'same');
+    const first = await publishAs(root, 1, examples);
+    expect(await publishSmallIndex({ root, embeddings, examples, createdAt })).toBe(first);
+    expect((await readdir(root)).sort()).toEqual([basename(first), 'current']);
+    // A damaged one is put right.
+    await truncate(join(first, 'embeddings.f32'), 8);
+    expect(await publishSmallIndex({ root, embeddings, examples, createdAt })).not.toBe(first);
+    expect((await openIndex(root)).examples).toHaveLength(2);
+  });
+
+  it('counts the versions it keeps by their content', async () => {
+    const root = join(base, 'content');
+    const [a, b, c] = [1, 2, 3].map((n) => [
+      { ...example('a'), source: `${n}` },
+      example('b'),
+    ]) as Example[][];
+    const made: string[] = [];
+    for (const [second, content] of [a, b, a, b, c].entries()) {
+      made.push(await publishAs(root, second, content ?? []));
+    }
+    // The first a and the first b are what the second ones are.
+    expect((await readdir(root)).sort()).toEqual([...made.slice(2).map((dir) => basename(dir)), 'current']);
+  });
+
+  it('never removes a version that somebody reads', async () => {
+    const root = join(base, 'leased');
+    const read = await publish(root, 1, 0);
+    const lease = await leaseVersion(root, basename(read));
+    for (const second of [2, 3]) await publish(root, second, 0);
+    expect((await readdir(root)).filter((name) => !name.startsWith('.'))).toHaveLength(3);
+    await lease.release();
+    await publish(root, 4, 0);
+    expect(await readdir(root)).toHaveLength(2);
   });
 
   it('lets one build in at a time, and the next when the first is done', async () => {
@@ -71,53 +113,12 @@ describe('publishing', () => {
     expect((await readdir(root)).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
-  it('lets exactly one of many in that find the lock of a dead process', async () => {
-    const root = join(base, 'race');
-    await mkdir(root);
-    // The highest pid Linux gives is 4,194,304.
-    const dead = { token: 'dead', pid: 2_147_483_646, host: hostname(), startedAt: '1' };
-    await writeFile(join(root, '.lock-1'), JSON.stringify(dead));
-    const all = await Promise.allSettled(Array.from({ length: 8 }, () => stageVersion(root)));
-    const inside = all.filter((one) => one.status === 'fulfilled');
-    expect(inside).toHaveLength(1);
-    for (const one of inside) await one.value.close();
-    expect(await readdir(root)).toEqual([]);
-  });
-
-  it('breaks the lock of a dead process whose number another process has now', async () => {
-    const root = join(base, 'reused');
-    await mkdir(root);
-    const reused = { token: 'dead', pid: process.pid, host: hostname(), startedAt: 'before the last boot' };
-    await writeFile(join(root, '.lock-1'), JSON.stringify(reused));
-    await (await stageVersion(root)).close();
-  });
-
-  it('breaks a lock that is not one', async () => {
-    const root = join(base, 'torn');
-    await mkdir(root);
-    await writeFile(join(root, '.lock-1'), '{"tok');
-    await (await stageVersion(root)).close();
-  });
-
-  it('respects the lock of another machine', async () => {
-    const root = join(base, 'elsewhere');
-    await mkdir(root);
-    await writeFile(
-      join(root, '.lock-1'),
-      JSON.stringify({ token: 'x', pid: 1, host: 'other', startedAt: null }),
-    );
-    await expect(stageVersion(root)).rejects.toMatchObject({
-      code: 'output_unwritable',
-      message: expect.stringContaining('on other') as string,
-    });
-  });
-
   it('does not publish once its lock was taken away', async () => {
     const root = join(base, 'robbed');
     const served = await publish(root, 1);
     const staged = await stageVersion(root);
     const { manifest } = await openIndex(root);
-    await rm(join(root, '.lock-1'));
+    await rm(join(root, '.lock'), { recursive: true });
     const other = await stageVersion(root);
     await expect(staged.publish({ manifest, keep: 2 })).rejects.toMatchObject({ code: 'output_unwritable' });
     await staged.close();

@@ -14,6 +14,7 @@ export const encoderIdentity = {
   name: 'tiny',
   version: '1.0.0',
   sha256: createHash('sha256').update('tiny').digest('hex'),
+  digest: createHash('sha256').update('tiny, its geometry').digest('hex'),
   output: { dimension: 2 },
 };
 
@@ -47,7 +48,12 @@ export async function publishSmallIndex(options: SmallIndexOptions): Promise<str
     const digest = (file: string) => digestFile(join(staged.dir, file));
     const manifest: IndexManifest = {
       schemaVersion: 1,
-      encoder: { name: encoderIdentity.name, version: '1.0.0', sha256: encoderIdentity.sha256 },
+      encoder: {
+        name: encoderIdentity.name,
+        version: '1.0.0',
+        sha256: encoderIdentity.sha256,
+        digest: encoderIdentity.digest,
+      },
       dataset: 'drawn',
       dimension,
       space: 'ip',

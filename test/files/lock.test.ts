@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lockFolder } from '../../src/files/lock.js';
+
+let root = '';
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'nearvote-lock-'));
+});
+afterEach(() => rm(root, { recursive: true }));
+
+const secondsAgo = (seconds: number): Date => new Date(Date.now() - seconds * 1000);
+
+/** As a process left it that is not this one. */
+async function leaveLock(holder: unknown, touched: Date): Promise<void> {
+  await mkdir(join(root, '.lock'));
+  await writeFile(join(root, '.lock-holder'), typeof holder === 'string' ? holder : JSON.stringify(holder));
+  await utimes(join(root, '.lock'), touched, touched);
+}
+
+const elsewhere = { token: 'x', pid: 1, host: 'another-machine', startedAt: null };
+const refused = (who: string) => ({
+  code: 'output_unwritable',
+  message: expect.stringContaining(`${who} holds its lock`) as string,
+});
+
+describe('the lock of a folder', () => {
+  it('is held by one at a time, named to whoever is refused, and gone when it is released', async () => {
+    const lock = await lockFolder(root);
+    await expect(lockFolder(root)).rejects.toMatchObject(refused(`process ${process.pid} on ${hostname()}`));
+    await lock.assertHeld();
+    await lock.release();
+    expect(await readdir(root)).toEqual([]);
+    await (await lockFolder(root)).release();
+  });
+
+  it('is respected on another machine while its heartbeat goes on, and taken over when that stopped', async () => {
+    await leaveLock(elsewhere, secondsAgo(29));
+    await expect(lockFolder(root)).rejects.toMatchObject(refused('process 1 on another-machine'));
+    await utimes(join(root, '.lock'), secondsAgo(31), secondsAgo(31));
+    await (await lockFolder(root)).release();
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('is respected where its holder wrote no name', async () => {
+    await leaveLock('{"tok', secondsAgo(1));
+    await expect(lockFolder(root)).rejects.toMatchObject(refused('a process that is not known'));
+    await expect(lockFolder(root, { staleMs: 2000 })).rejects.toMatchObject({ code: 'output_unwritable' });
+    await utimes(join(root, '.lock'), secondsAgo(3), secondsAgo(3));
+    await (await lockFolder(root, { staleMs: 2000 })).release();
+  });
+
+  it('is free at once when its process was killed', async () => {
+    const child = fileURLToPath(new URL('./killed-holder.ts', import.meta.url));
+    const signal = await new Promise((resolve) => {
+      const run = execFile(process.execPath, ['--import', 'tsx', child, root], () => resolve(run.signalCode));
+    });
+    expect(signal).toBe('SIGKILL');
+    expect((await readdir(root)).sort()).toEqual(['.lock', '.lock-holder']);
+    await (await lockFolder(root)).release();
+  });
+
+  it('is free when another process has the number of the one that held it', async () => {
+    const before = { token: 'x', pid: process.pid, host: hostname(), startedAt: 'before the last boot' };
+    await leaveLock(before, secondsAgo(0));
+    await (await lockFolder(root)).release();
+  });
+
+  it('lets no more than one of many in that find the lock of a dead process', async () => {
+    // The highest pid Linux gives is 4,194,304.
+    await leaveLock({ token: 'x', pid: 2_147_483_646, host: hostname(), startedAt: '1' }, secondsAgo(0));
+    const all = await Promise.allSettled(Array.from({ length: 8 }, () => lockFolder(root)));
+    const inside = all.filter((one) => one.status === 'fulfilled');
+    expect(inside).toHaveLength(1);
+    for (const one of inside) await one.value.release();
+  });
+
+  it('is lost to its holder when somebody took it away or its heartbeat could not go on', async () => {
+    const lock = await lockFolder(root);
+    await rm(join(root, '.lock'), { recursive: true });
+    await expect(lock.assertHeld()).rejects.toMatchObject({ code: 'output_unwritable' });
+    const next = await lockFolder(root);
+    await lock.release();
+    await next.assertHeld();
+    await next.release();
+  });
+});
