@@ -1,8 +1,10 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // These damage, kill and reload again and again: `npm run test:long`.
+    exclude: [...configDefaults.exclude, 'test/**/*.long.test.ts'],
     // Real servers, encoders and child processes: two cores shared by every file.
     testTimeout: 30_000,
     hookTimeout: 60_000,

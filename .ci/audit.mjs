@@ -1,6 +1,7 @@
 // Known vulnerabilities of what is installed in production, where the registry answers:
-//   node .ci/audit.mjs
+//   node .ci/audit.mjs [FILE], to which it adds a line if it could not audit
 import { spawnSync } from 'node:child_process';
+import { appendFileSync } from 'node:fs';
 
 const { stdout } = spawnSync('npm', ['audit', '--omit=dev', '--json'], { encoding: 'utf8' });
 let report = {};
@@ -11,7 +12,10 @@ try {
 }
 const counts = report.metadata?.vulnerabilities;
 if (counts === undefined) {
-  console.log(`not audited: ${report.message ?? 'the registry does not answer'}`);
+  const why = `known vulnerabilities: ${report.message ?? 'the registry does not answer'}`;
+  console.log(`not audited: ${why}`);
+  const [file] = process.argv.slice(2);
+  if (file !== undefined) appendFileSync(file, `${why}\n`);
 } else {
   const grave = Object.values(report.vulnerabilities).filter(({ severity }) =>
     ['high', 'critical'].includes(severity),

@@ -1,6 +1,7 @@
 // Runs the Dockerfile's own steps in a temporary folder, for machines without a Docker engine:
 // COPY and RUN as they stand (apt-get left out), then CMD as the user would get it, HEALTHCHECK, a request, SIGTERM.
-//   node .ci/docker-steps.mjs
+//   node .ci/docker-steps.mjs [--installed]
+// With --installed this checkout's node_modules, with hnswlib compiled, stand for `npm ci` and `npm rebuild`.
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,6 +11,7 @@ import { basename, join } from 'node:path';
 const root = new URL('..', import.meta.url).pathname;
 const scratch = mkdtempSync(join(tmpdir(), 'nearvote-docker-'));
 const context = join(scratch, 'context');
+const installed = process.argv.includes('--installed');
 const stages = new Map();
 let stage;
 
@@ -19,6 +21,17 @@ const run = (command, options) =>
     ...options,
     env: { ...process.env, ...options.env },
   });
+
+/** What does the same as a step by what is installed here already. */
+function fromInstall(command) {
+  const other = command.startsWith('npm ci')
+    ? `cp -a '${join(root, 'node_modules')}' node_modules`
+    : command.startsWith('npm rebuild hnswlib-node')
+      ? 'test -e node_modules/hnswlib-node/build/Release/addon.node'
+      : command;
+  if (other !== command) console.log(`-- instead of ${command}: ${other}`);
+  return other;
+}
 
 const steps = {
   FROM: (rest) => {
@@ -51,7 +64,9 @@ const steps = {
   },
   RUN: (rest) => {
     const commands = rest.split('&&').map((part) => part.trim());
-    const kept = commands.filter((part) => !part.startsWith('apt-get') && !part.includes('/var/lib/apt'));
+    const kept = commands
+      .filter((part) => !part.startsWith('apt-get') && !part.includes('/var/lib/apt'))
+      .map((part) => (installed ? fromInstall(part) : part));
     if (kept.length > 0) run(kept.join(' && '), { cwd: join(stage.root, stage.workdir), env: stage.env });
   },
   HEALTHCHECK: (rest) => (stage.healthcheck = JSON.parse(rest.slice(rest.indexOf('[')))),
