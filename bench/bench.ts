@@ -62,7 +62,7 @@ async function run(): Promise<void> {
     await server.stop();
   }
   const figures = medians(rounds);
-  const reached = bars(figures, maxQueue);
+  const reached = bars(figures);
   const bytes = images.reduce((sum, image) => sum + image.length, 0) / images.length;
   console.log(
     `${machine()}. ${images.length} distinct ${values.cifar ? 'CIFAR-10' : 'drawn'} 32 x 32 PNGs of ` +
