@@ -93,6 +93,28 @@ describe.skipIf(module === undefined)('HNSW search', () => {
     await searcher.close();
   });
 
+  it('holds a vector once however often it repeats, and finds what lies beyond its repeats', async () => {
+    const few = randomUnitRows(200, 8, 4);
+    const many = { ...few, count: 2_200, values: new Float32Array(2_200 * 8) } as Embeddings;
+    // Every tenth row is one of the few; the rest are all the first of them.
+    for (let row = 0; row < 2_200; row++) {
+      const from = row % 11 === 0 ? row / 11 : 0;
+      many.values.set(few.values.subarray(from * 8, (from + 1) * 8), row * 8);
+    }
+    const file = await writeGraph(many);
+    const embeddings = (): Promise<Embeddings> => Promise.resolve(many);
+    const graph = await openGraph({ module: hnsw, file, size: 2_200, dimension: 8, embeddings });
+    expect(graph.graph.getCurrentCount()).toBe(200);
+    const exact = await createExactSearcher({ embeddings: many, threads: 1 });
+    const searcher = createHnswSearcher({
+      ...{ ...graph, size: 2_200, dimension: 8, ef: 64, exact: () => Promise.resolve(exact) },
+    });
+    const queries = randomUnitRows(50, 8, 5);
+    const found = await searcher.search(queries, 20);
+    expect([...found.rows]).toEqual([...(await exact.search(queries, 20)).rows]);
+    await searcher.close();
+  });
+
   it('answers from exact search when the graph finds fewer than k', async () => {
     const embeddings = onCircle([0, 90, 10]);
     // What a graph cut in two looks like from outside: the far part is out of reach.
