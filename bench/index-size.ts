@@ -6,7 +6,7 @@ import { markdownTable } from '../src/domain/markdown-table.js';
 import { readEncoderManifest } from '../src/encoder/load.js';
 import { createEncoderPool } from '../src/encoder/pool/pool.js';
 import { embedDataset, type EmbeddedDataset } from '../src/evaluate/embed-dataset.js';
-import { evaluate } from '../src/evaluate/measure-accuracy.js';
+import { measureAccuracy } from '../src/evaluate/measure-accuracy.js';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
 import { limitPerClass } from '../src/image/dataset/sample.js';
 import { createDecoder } from '../src/image/decode.js';
@@ -47,7 +47,7 @@ async function accuracies(rows: readonly number[]): Promise<{ first: number; ser
   }
   const embeddings: Embeddings = asEmbeddings(chosen, dimension);
   const exact = await createExactSearcher({ embeddings, threads: 2 });
-  const { accuracy, served } = await evaluate({
+  const { accuracy, served } = await measureAccuracy({
     queries: test.embeddings,
     truths: test.images.map(({ label }) => label),
     examples: rows.map((row) => {

@@ -45,11 +45,23 @@ export interface Pair {
 export async function findPair(options: { readonly index: string; readonly models: string }): Promise<Pair> {
   const root = resolveShipped(options.index);
   const published = await readPublished(root);
-  const encoderDir = resolveShipped(join(options.models, published.manifest.encoder.name));
-  const encoder = await readEncoderManifest(encoderDir);
-  checkEncoder(published, encoderIdentity(encoder));
+  const { encoder, encoderDir } = await findEncoder(published, options.models);
   const calibration = await servedCalibration(root, { version: published.version, encoder });
   return { published, encoderDir, encoder, calibration };
+}
+
+/**
+ * The encoder that an index was built with, in a folder of encoders.
+ * @throws NearvoteError `encoder_*`
+ */
+export async function findEncoder(
+  published: PublishedVersion,
+  models: string,
+): Promise<Pick<Pair, 'encoderDir' | 'encoder'>> {
+  const encoderDir = resolveShipped(join(models, published.manifest.encoder.name));
+  const encoder = await readEncoderManifest(encoderDir);
+  checkEncoder(published, encoderIdentity(encoder));
+  return { encoderDir, encoder };
 }
 
 /** Where encoders run. */
@@ -78,24 +90,21 @@ export function openPool(
   return createEncoderPool({ ...options, encoderDir, manifest: encoder, batchDeadlineMs: workerDeadline });
 }
 
-/** A pair for offline work: its examples, and the workers that embed what is measured against them. */
+/** A pair for offline work, with its examples. */
 export interface OfflinePair extends Pair {
   readonly index: OpenIndex;
-  readonly decoder: Decoder;
-  readonly pool: EncoderPool;
 }
 
 /**
- * Opens a pair for offline work: the search is opened afterwards, when the workers have left it the cores.
- * @throws NearvoteError `index_*`, `encoder_*`, `worker_failed`
+ * Opens a pair for offline work: neither workers nor a search are started.
+ * @throws NearvoteError `index_*`, `encoder_*`
  */
-export async function openOffline(
-  options: PoolOptions & { readonly index: string; readonly models: string; readonly maxPixels: number },
-): Promise<OfflinePair> {
+export async function openOffline(options: {
+  readonly index: string;
+  readonly models: string;
+}): Promise<OfflinePair> {
   const pair = await findPair(options);
-  const index = { ...pair.published, examples: await readVersion(pair.published) };
-  const decoder = createDecoder({ geometry: pair.encoder.input.geometry, maxPixels: options.maxPixels });
-  return { ...pair, index, decoder, pool: await openPool(pair, options) };
+  return { ...pair, index: { ...pair.published, examples: await readVersion(pair.published) } };
 }
 
 /** A pair that answers: decoder, workers of the encoder, and the owner of the index. */

@@ -7,6 +7,7 @@ import { syncPath, writeDurably, writing } from '../files/durable.js';
 import { lockFolder } from '../files/lock.js';
 import { readCurrent } from '../examples/index-store.js';
 import { stagingPrefix } from '../examples/publish.js';
+import type { VoteSettings } from '../vote/calibration.js';
 import { voteRules } from '../vote/rules.js';
 import { unknownRules } from '../vote/unknown.js';
 
@@ -207,6 +208,29 @@ export async function servedCalibration(root: string, pair: ServedPair): Promise
     };
   }
   return { kind: 'active', calibration };
+}
+
+/** How whoever started a command wants votes counted. */
+export interface VoteChoice {
+  readonly settings: VoteSettings;
+  /** Some of it was set, as an option or a variable: a calibration, fitted for other settings, does not apply. */
+  readonly isExplicit: boolean;
+}
+
+/** The calibration that applies, and where there is one that does not, why: in a sentence for a log. */
+export function applyCalibration(
+  served: ServedCalibration,
+  { isExplicit }: VoteChoice,
+): { readonly calibration?: CalibrationFile; readonly warning?: string } {
+  if (served.kind === 'absent') return {};
+  if (served.kind === 'ignored') return { warning: `calibration.json is not used: ${served.reason}` };
+  if (isExplicit) {
+    return {
+      warning:
+        'calibration.json is not used: it holds for the k, vote, temperature and prior correction it was fitted with, and some were set here',
+    };
+  }
+  return { calibration: served.calibration };
 }
 
 /** Of an image's sha256: enough that a million images and a million others share none by chance. */

@@ -1,26 +1,27 @@
-import { join } from 'node:path';
-import { Command } from 'commander';
-import { auditIndex, checkAuditable, type Audit, type HeldOut } from '../audit/audit-index.js';
-import { auditPage } from '../audit/audit-page.js';
-import { findingsOf } from '../audit/findings.js';
-import type { Progress } from '../domain/progress.js';
-import { NearvoteError } from '../domain/errors.js';
-import { readEncoderManifest } from '../encoder/load.js';
-import { embedDataset } from '../evaluate/embed-dataset.js';
-import type { LabelledImage } from '../image/dataset/dataset.js';
-import { everyImageById } from '../image/dataset/images-by-id.js';
-import { openDataset } from '../image/dataset/open-dataset.js';
-import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
-import { openIndex, type OpenIndex } from '../examples/index-store.js';
+import { Command, Option } from 'commander';
+import { audit, type AuditedIndex } from '../audit/audit.js';
+import { mislabelledTable, overlapTable } from '../audit/audit-page.js';
+import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
+import type { Overlap } from '../audit/labelling.js';
 import { renderPage } from '../report/render-page.js';
-import type { Picture } from '../report/section.js';
-import { pixelReader } from './audit-images.js';
-import { auditOptions, type AuditFlags } from './audit-options.js';
-import { auditSummary, renderAudit } from './audit-summary.js';
-import { openOffline, resolveShipped } from '../pair.js';
-import { createProgress } from './progress.js';
-import { thumbnailsOf } from './report-thumbnails.js';
+import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, splitOption } from './options.js';
+import { voteOptions } from './options.js';
+import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 import { writeOutput } from './output-file.js';
+import { createProgress } from './progress.js';
+import { tableOf } from './text-table.js';
+import { isSet } from './vote-choice.js';
+
+interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
+  readonly test?: string;
+  readonly split: 'train' | 'test';
+  readonly examples?: string;
+  readonly examplesSplit: 'train' | 'test';
+  readonly out?: string;
+  readonly report?: string;
+  readonly seed: number;
+  readonly json?: true;
+}
 
 export function auditCommand(): Command {
   const command = new Command('audit')
@@ -31,118 +32,141 @@ export function auditCommand(): Command {
       'after',
       '\nExample:\n  $ nearvote audit --index index/photos --examples photos --test validation --report audit.html\n',
     )
-    .action(async (flags: AuditFlags, self: Command) => {
-      // Only a k that somebody asked for can be too large; the default is clamped.
-      await audit(flags, self.getOptionValueSource('k') === 'default');
-    });
+    .action(auditExamples);
   for (const option of auditOptions()) command.addOption(option);
   return command;
 }
 
-/** The images of the test set, by row of its embeddings. */
-interface Test extends HeldOut {
-  readonly images: readonly LabelledImage[];
+/** Audits search exactly: `--search` is not among them. */
+function auditOptions(): Option[] {
+  return [
+    ...pairOptions().filter(({ long }) => long !== '--search'),
+    new Option(
+      '--test <path>',
+      'labelled images that the index must not hold: folder, list or CIFAR files',
+    ).env('NEARVOTE_AUDIT_TEST'),
+    splitOption('--split <split>', 'of the CIFAR files of --test', 'test').env('NEARVOTE_AUDIT_SPLIT'),
+    new Option(
+      '--examples <path>',
+      'the images the index was built of: confirms duplicates by their pixels and shows them in the report',
+    ).env('NEARVOTE_AUDIT_EXAMPLES'),
+    splitOption('--examples-split <split>', 'of the CIFAR files of --examples', 'train').env(
+      'NEARVOTE_AUDIT_EXAMPLES_SPLIT',
+    ),
+    new Option('--out <file>', 'write a JSON line a finding').env('NEARVOTE_AUDIT_OUT'),
+    new Option('--report <file>', 'write an HTML page').env('NEARVOTE_AUDIT_REPORT'),
+    new Option('--seed <n>', 'of the examples that condensing starts from')
+      .argParser(integerFrom(0))
+      .default(0)
+      .env('NEARVOTE_AUDIT_SEED'),
+    new Option('--json', 'print a summary as JSON').env('NEARVOTE_JSON'),
+    ...voteOptions(),
+    ...inferenceOptions(),
+    ...imageLimitOptions(),
+  ];
 }
 
-async function audit(flags: AuditFlags, clampK: boolean): Promise<void> {
-  const progress = createProgress();
-  const index = await openIndex(resolveShipped(flags.index));
-  const { examples, manifest, name, version } = index;
-  const k = clampK ? Math.min(flags.k, Math.max(1, examples.length - 1)) : flags.k;
-  checkAuditable({ name, examples, k });
-  const images = flags.examples === undefined ? undefined : await indexedImages(flags.examples, flags, index);
-  const test = flags.test === undefined ? undefined : await embedTest(flags.test, flags, progress);
-  const { maxPixels } = flags;
-  const result = await auditIndex({
-    name,
-    examples,
-    embeddings: await readEmbeddingsFile({
-      path: join(index.dir, 'embeddings.f32'),
-      count: manifest.examples,
-      dimension: manifest.dimension,
-    }),
-    k,
+async function auditExamples(flags: AuditFlags, command: Command): Promise<void> {
+  const choice = {
     vote: { rule: flags.vote, temperature: flags.temperature },
-    test: test && { ...test, readPixels: pixelReader({ images: test.images, maxPixels, progress }) },
-    readPixels: images && pixelReader({ images, maxPixels, progress }),
-    seed: flags.seed,
-    threads: flags.workers * flags.threads,
-    progress,
-  });
-  const summary = auditSummary({
-    audit: result,
-    examples,
+    clampK: !isSet(command, 'k'),
+    page: flags.report !== undefined,
+  };
+  const audited = await audit({ ...flags, ...choice }, createProgress());
+  if (flags.out !== undefined) {
+    const findings = findingsOf(audited.audit, audited.index.examples);
+    await writeOutput(flags.out, findings.map((finding) => `${JSON.stringify(finding)}\n`).join(''));
+  }
+  if (flags.report !== undefined && audited.page !== undefined) {
+    await writeOutput(flags.report, renderPage(audited.page));
+  }
+  const summary = summaryOf(audited, flags.vote);
+  console.log(flags.json ? JSON.stringify(summary, null, 2) : renderAudit(summary, audited));
+}
+
+/** What `--json` prints. */
+interface AuditSummary {
+  readonly index: { readonly name: string; readonly version: string };
+  readonly examples: number;
+  readonly labels: number;
+  readonly k: number;
+  readonly vote: string;
+  /** Null without --test. */
+  readonly test: { readonly name: string; readonly images: number } | null;
+  /** Whether duplicates were confirmed by pixels. */
+  readonly pixels: boolean;
+  /** The encoder was trained on these images and labels: it has bent to the wrong ones. Null where it is not at hand. */
+  readonly trainedOnThem: boolean | null;
+  readonly findings: FindingCounts;
+  readonly overlaps: readonly Overlap[];
+  readonly condensing: {
+    readonly votes: number;
+    readonly heldOut: 'test' | 'leave-one-out';
+    readonly kept: number;
+    readonly dropped: number;
+    readonly rounds: number;
+  };
+}
+
+function summaryOf(audited: AuditedIndex, vote: string): AuditSummary {
+  const { audit: found, index, test, pixels, trainedOnThem } = audited;
+  const { name, version, examples, manifest } = index;
+  const { condensed } = found;
+  return {
     index: { name, version },
     labels: manifest.labels.length,
-    vote: flags.vote,
+    vote,
     test: test === undefined ? null : { name: test.name, images: test.images.length },
-    pixels: images !== undefined,
-    trainedOnThem: await wasTrainedOn(flags, index),
-  });
-  if (flags.out !== undefined) {
-    const lines = findingsOf(result, examples).map((finding) => `${JSON.stringify(finding)}\n`);
-    await writeOutput(flags.out, lines.join(''));
-  }
-  if (flags.report !== undefined) {
-    await writeOutput(flags.report, await renderReport({ result, index, images, test, flags }));
-  }
-  console.log(flags.json ? JSON.stringify(summary, null, 2) : renderAudit(summary, result, examples));
+    ...{ pixels, trainedOnThem },
+    examples: examples.length,
+    k: found.k,
+    findings: countFindings(findingsOf(found, examples)),
+    overlaps: found.overlaps.slice(0, 10),
+    condensing: {
+      votes: condensed.votes,
+      heldOut: test === undefined ? 'leave-one-out' : 'test',
+      kept: condensed.kept.length,
+      dropped: condensed.dropped.length,
+      rounds: condensed.rounds,
+    },
+  };
 }
 
-async function indexedImages(
-  path: string,
-  { examplesSplit, maxImageBytes }: AuditFlags,
-  { examples }: OpenIndex,
-): Promise<readonly LabelledImage[]> {
-  const dataset = await openDataset(path, { split: examplesSplit, maxFileBytes: maxImageBytes });
-  return everyImageById({ dataset, ids: examples.map(({ id }) => id), place: path });
-}
+const suspectsShown = 20;
+const groupsShown = 10;
 
-async function embedTest(path: string, flags: AuditFlags, progress: Progress): Promise<Test> {
-  const dataset = await openDataset(path, { split: flags.split, maxFileBytes: flags.maxImageBytes });
-  const inFlight = 4 * flags.maxBatch * flags.workers;
-  const pair = await openOffline({ ...flags, maxQueue: inFlight });
-  try {
-    const { images, embeddings } = await embedDataset({ ...pair, dataset, inFlight, progress });
-    return { name: dataset.name, images, embeddings };
-  } finally {
-    await pair.pool.close();
-  }
-}
-
-async function wasTrainedOn({ models }: AuditFlags, { manifest }: OpenIndex): Promise<boolean | null> {
-  try {
-    const encoder = await readEncoderManifest(resolveShipped(join(models, manifest.encoder.name)));
-    return encoder.sha256 === manifest.encoder.sha256 ? encoder.trainedOn.includes(manifest.dataset) : null;
-  } catch (error) {
-    if (error instanceof NearvoteError && error.code === 'encoder_missing') return null;
-    throw error;
-  }
-}
-
-interface ReportOptions {
-  readonly result: Audit;
-  readonly index: OpenIndex;
-  readonly images: readonly LabelledImage[] | undefined;
-  readonly test: Test | undefined;
-  readonly flags: AuditFlags;
-}
-
-async function renderReport({ result, index, images, test, flags }: ReportOptions): Promise<string> {
-  const { name, version, examples } = index;
-  const page = await auditPage({
-    name,
-    subtitle: `${name} ${version}, k = ${result.k}, ${flags.vote} vote${test === undefined ? '' : `, against ${test.name}`}`,
-    examples,
-    test,
-    audit: result,
-    findImage: images && (async (of, row) => thumbnailOf(of === 'index' ? images[row] : test?.images[row])),
-  });
-  return renderPage(page);
-}
-
-/** Nothing where the image can no longer be read. */
-async function thumbnailOf(image: LabelledImage | undefined): Promise<Picture['image']> {
-  const bytes = image && (await thumbnailsOf([image])).get(image.id);
-  return bytes && { bytes, type: 'image/webp' };
+/** An audit for people. */
+function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
+  const { index, findings, condensing, test } = summary;
+  const { mislabelled, duplicates, leaks = [], overlaps } = audited.audit;
+  const of = test === null ? 'of each example by the others' : `of ${condensing.votes} test images`;
+  return [
+    `Audit of ${index.name} ${index.version}: ${summary.examples} examples of ${summary.labels} labels, k = ${summary.k}, ${summary.vote} vote`,
+    ...(summary.trainedOnThem === true
+      ? ['Warning: the encoder was trained on these images and labels, so it hides what is wrong with them']
+      : []),
+    ...(mislabelled.length === 0
+      ? ['No example looks mislabelled']
+      : [
+          `${mislabelled.length} examples are likely mislabelled, the most suspicious first`,
+          tableOf(mislabelledTable(mislabelled.slice(0, suspectsShown), audited.index.examples)),
+        ]),
+    `${findings.duplicates} groups of duplicates within a label, ${findings['conflicting-duplicates']} across labels${summary.pixels ? ', confirmed by their pixels' : ''}`,
+    ...duplicates
+      .slice(0, groupsShown)
+      .map(
+        ({ finding }) =>
+          `  ${finding.score.toFixed(4)} ${finding.ids.map((id, i) => `${id} (${finding.labels[i] ?? ''})`).join(', ')}`,
+      ),
+    ...(test === null
+      ? []
+      : [`${leaks.length} of ${test.images} test images are in the index too, or all but`]),
+    ...leaks
+      .slice(0, groupsShown)
+      .map(({ finding }) => `  ${finding.score.toFixed(4)} ${finding.test.id} is ${finding.ids.join(', ')}`),
+    ...(overlaps.length === 0
+      ? ['No labels overlap']
+      : ['Overlapping labels', tableOf(overlapTable(overlaps))]),
+    `${condensing.dropped} of ${summary.examples} examples could be dropped: with the other ${condensing.kept} none of the ${condensing.votes} votes ${of} changes`,
+  ].join('\n');
 }

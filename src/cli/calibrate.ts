@@ -1,30 +1,29 @@
-import { join } from 'node:path';
-import { Command } from 'commander';
-import { fingerprintsOf, writeCalibration } from '../calibrate/calibration-file.js';
+import Table from 'cli-table3';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { calibrate, type CalibrateReport } from '../calibrate/calibrate.js';
+import type { CalibrationFile } from '../calibrate/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
-import {
-  checkCount,
-  checkLabels,
-  overlapOf,
-  refuseOverlap,
-  type Overlap,
-} from '../calibrate/check-images.js';
-import { describeCalibration, fitCalibration, type FittedCalibration } from '../calibrate/fit-calibration.js';
-import { candidateKs, candidateTemperatures } from '../calibrate/fit-vote.js';
-import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
-import { measureConfidence } from '../evaluate/measure-confidence.js';
-import type { Dataset } from '../image/dataset/dataset.js';
-import { openDataset } from '../image/dataset/open-dataset.js';
-import { limitImages } from '../image/dataset/sample.js';
-import { openSearcher } from '../neighbours/open-searcher.js';
-import { checkK, type NearestRows } from '../neighbours/searcher.js';
+import { confidenceRows, percent } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
-import { calibrateOptions, type CalibrateFlags } from './calibrate-options.js';
-import { renderCalibration, type CalibrateReport } from './calibrate-summary.js';
-import { openOffline, resolveShipped, type OfflinePair } from '../pair.js';
+import { unknownRules, type UnknownRule } from '../vote/unknown.js';
+import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, splitOption } from './options.js';
+import { voteOptions } from './options.js';
+import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { isSet, settingsOf } from './vote-choice.js';
+
+interface CalibrateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
+  readonly data: string;
+  readonly split: 'train' | 'test';
+  readonly epsilon: number;
+  readonly unknownRule: UnknownRule;
+  readonly seed: number;
+  readonly maxImages?: number;
+  readonly report?: string;
+  readonly force?: true;
+  readonly json?: true;
+}
 
 export function calibrateCommand(): Command {
   const command = new Command('calibrate')
@@ -33,60 +32,63 @@ export function calibrateCommand(): Command {
       'after',
       '\nk and the temperature are fitted where they are not given.\n\nExample:\n  $ nearvote calibrate --data photos/calibration --index index/photos\n',
     )
-    .action(calibrate);
+    .action(calibrateIndex);
   for (const option of calibrateOptions()) command.addOption(option);
   return command;
 }
 
-async function calibrate(flags: CalibrateFlags, command: Command): Promise<void> {
-  // Whatever can be wrong with what was asked for is said before the long work.
+function calibrateOptions(): Option[] {
+  return [
+    new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
+      .env('NEARVOTE_CALIBRATE_DATA')
+      .makeOptionMandatory(),
+    splitOption('--split <split>', 'of the CIFAR files', 'test').env('NEARVOTE_CALIBRATE_SPLIT'),
+    new Option('--epsilon <share>', 'share of known images that may be called unknown')
+      .argParser(parseShare)
+      .default(0.05)
+      .env('NEARVOTE_EPSILON'),
+    new Option(
+      '--unknown-rule <rule>',
+      'unknown by similarity to the k-th neighbour, or by the top share of the vote',
+    )
+      .choices(unknownRules)
+      .default('similarity')
+      .env('NEARVOTE_UNKNOWN_RULE'),
+    new Option('--max-images <n>', 'most images, chosen by the seed')
+      .argParser(integerFrom(1))
+      .env('NEARVOTE_CALIBRATE_MAX_IMAGES'),
+    new Option('--seed <n>', 'of what is left to chance')
+      .argParser(integerFrom(0))
+      .default(0)
+      .env('NEARVOTE_CALIBRATE_SEED'),
+    new Option('--report <file>', 'also write the figures and reliability diagrams as an HTML page').env(
+      'NEARVOTE_CALIBRATE_REPORT',
+    ),
+    new Option('--force', 'even where the data overlaps the index').env('NEARVOTE_CALIBRATE_FORCE'),
+    new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
+    ...[...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()],
+  ];
+}
+
+function parseShare(value: string): number {
+  const share = Number(value);
+  if (!(share > 0 && share < 1) || value.trim() === '') {
+    throw new InvalidArgumentError('Expected a number between 0 and 1, neither included.');
+  }
+  return share;
+}
+
+async function calibrateIndex(flags: CalibrateFlags, command: Command): Promise<void> {
   if (flags.report !== undefined) await checkWritable(flags.report);
-  const dataset = await openLimited(flags);
-  const inFlight = 4 * flags.maxBatch * flags.workers;
-  const pair = await openOffline({ ...flags, maxQueue: inFlight });
-  let embedded: EmbeddedDataset;
-  try {
-    const { examples, manifest } = pair.index;
-    checkLabels(
-      dataset.labelCounts.keys(),
-      manifest.labels.map(({ label }) => label),
-    );
-    if (isSet(command, 'k')) checkK(flags.k, examples.length);
-    checkCount(dataset.size, Math.min(flags.k, examples.length));
-    embedded = await embedDataset({ ...pair, dataset, inFlight, progress: createProgress() });
-  } finally {
-    await pair.pool.close();
-  }
-  const { fitted, overlap } = await fit({ flags, command, pair, embedded });
-  const { index, encoder } = pair;
-  const { answers, relabelled, losses } = fitted;
-  const figures = {
-    before: measureConfidence(answers.before, flags.seed),
-    after: measureConfidence(answers.after, flags.seed),
+  const choice = {
+    vote: settingsOf(flags),
+    fitK: !isSet(command, 'k'),
+    fitTemperature: !isSet(command, 'temperature'),
+    force: flags.force === true,
+    now: () => new Date(),
   };
-  const calibration = describeCalibration(fitted, {
-    index: { name: index.name, version: index.version },
-    encoder: { name: encoder.name, sha256: encoder.sha256 },
-    createdAt: new Date(),
-    dataset: dataset.name,
-    seed: flags.seed,
-    overlap: overlap.images,
-    figures,
-    fingerprints: fingerprintsOf(embedded.keys),
-  });
-  const root = resolveShipped(flags.index);
-  await writeCalibration(root, calibration);
-  if (flags.report !== undefined) {
-    await writeOutput(flags.report, renderPage(calibrationPage({ calibration, figures })));
-  }
-  const report: CalibrateReport = {
-    calibration,
-    figures,
-    relabelled,
-    losses,
-    rejected: embedded.rejected,
-    file: join(root, 'calibration.json'),
-  };
+  const report = await calibrate({ ...flags, ...choice }, createProgress());
+  if (flags.report !== undefined) await writeOutput(flags.report, renderPage(calibrationPage(report)));
   console.log(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
 }
 
@@ -95,60 +97,62 @@ function briefly(key: string, value: unknown): unknown {
   return ['familiarities', 'fingerprints'].includes(key) ? undefined : value;
 }
 
-async function openLimited({
-  data,
-  split,
-  maxImages,
-  maxImageBytes,
-  seed,
-}: CalibrateFlags): Promise<Dataset> {
-  const dataset = await openDataset(data, { split, maxFileBytes: maxImageBytes });
-  return maxImages === undefined ? dataset : limitImages(dataset, { maxImages, seed });
+const style = { head: [], border: [] };
+
+/** What `nearvote calibrate` did, for people. */
+export function renderCalibration(report: CalibrateReport): string {
+  const { calibration, figures, relabelled, rejected } = report;
+  const { vote, images, overlap, dataset, index } = calibration;
+  const total = images.vote + images.calibration;
+  return [
+    `${total} images of ${dataset} against index ${index.name} ${index.version}`,
+    `${vote.rule} vote of k = ${vote.k} neighbours${vote.rule === 'softmax' ? `, T = ${vote.temperature}` : ''}` +
+      (images.vote > 0 ? `, chosen on ${images.vote} of them` : ', as told') +
+      `; the rest is on the other ${images.calibration}`,
+    figuresTable(figures),
+    `confidence by ${calibration.confidence.kind === 'isotonic' ? 'isotonic regression' : 'temperature scaling'}; after is cross-validated, in brackets 95 % intervals. ` +
+      `Labels changed by it: 0; by the new k and T: ${relabelled}`,
+    ...(figures.after.nll < figures.before.nll
+      ? []
+      : [
+          'The likelihood is no better than before: there are too few images for what was fitted. --k and --temperature leave less to fit',
+        ]),
+    'reliability of the confidence, before and after',
+    reliabilityTable(figures),
+    unknownLine(calibration),
+    ...(overlap > 0 ? [`${overlap} images are in the index: all of this is optimistic`] : []),
+    ...(rejected.length > 0
+      ? [`${rejected.length} images could not be decoded, the first: ${rejected[0]?.message ?? ''}`]
+      : []),
+    `written to ${report.file}; a running server takes it at its next reload`,
+  ].join('\n');
 }
 
-interface FitParts {
-  readonly flags: CalibrateFlags;
-  readonly command: Command;
-  readonly pair: OfflinePair;
-  readonly embedded: EmbeddedDataset;
+function figuresTable(figures: CalibrateReport['figures']): string {
+  const table = new Table({ head: ['', 'before', 'after'], style });
+  table.push(...confidenceRows(figures.before, figures.after));
+  return table.toString();
 }
 
-/** Searches as the server does, refuses what promises nothing, and fits. */
-async function fit(parts: FitParts): Promise<{ fitted: FittedCalibration; overlap: Overlap }> {
-  const { flags, command, pair, embedded } = parts;
-  const { examples, dir, manifest } = pair.index;
-  const { images, embeddings } = embedded;
-  const truths = images.map(({ label }) => label);
-  checkLabels(new Set(truths), new Set(examples.map(({ label }) => label)));
-  const k = Math.min(flags.k, examples.length);
-  checkCount(images.length, k);
-  const ks = isSet(command, 'k')
-    ? [flags.k]
-    : [...new Set([...candidateKs, k])].filter((each) => each <= Math.min(images.length, examples.length));
-  // The workers are gone: search may have every core.
-  const searcher = await openSearcher({
-    dir,
-    manifest,
-    threads: flags.workers * flags.threads,
-    mode: flags.search,
-  });
-  const searched = new Map<number, Promise<NearestRows>>();
-  const search = (most: number): Promise<NearestRows> => {
-    const found = searched.get(most) ?? searcher.search(embeddings, most);
-    searched.set(most, found);
-    return found;
-  };
-  const overlap = overlapOf({ images, found: await search(Math.max(...ks)), examples });
-  if (!flags.force) refuseOverlap(overlap, images.length);
-  const isFixed = isSet(command, 'temperature') || flags.vote !== 'softmax';
-  const fitted = await fitCalibration(async (most) => ({ truths, found: await search(most), examples }), {
-    settings: { ...settingsOf(flags), k },
-    ks,
-    temperatures: isFixed ? [flags.temperature] : candidateTemperatures,
-    unknownRule: flags.unknownRule,
-    epsilon: flags.epsilon,
-    seed: flags.seed,
-  });
-  await searcher.close();
-  return { fitted, overlap };
+function reliabilityTable({ before, after }: CalibrateReport['figures']): string {
+  const head = ['confidence', 'images', 'right', 'images', 'right'];
+  const table = new Table({ head, style });
+  for (const [i, bin] of before.bins.entries()) {
+    const count = before.bins.length;
+    if (bin.count === 0 && after.bins[i]?.count === 0) continue;
+    const cells = [bin, after.bins[i]].map((one) =>
+      one === undefined || one.count === 0 ? ['', ''] : [`${one.count}`, percent(one.accuracy)],
+    );
+    table.push([`${(i / count).toFixed(2)} to ${((i + 1) / count).toFixed(2)}`, ...cells.flat()]);
+  }
+  return table.toString();
+}
+
+function unknownLine({ unknown }: CalibrationFile): string {
+  const { rule, epsilon, threshold, truePositiveRate, familiarities } = unknown;
+  if (threshold === null) {
+    return `no image can be unknown: epsilon ${epsilon} needs at least ${Math.ceil(1 / epsilon) - 1} images and ${familiarities.length} are left`;
+  }
+  const what = rule === 'similarity' ? 'the similarity to the k-th neighbour' : 'the top share of the vote';
+  return `unknown where p < ${epsilon}: where ${what} is below ${threshold.toFixed(6)}, which keeps ${percent(truePositiveRate)} of these images`;
 }

@@ -7,7 +7,8 @@ import { NearvoteError } from '../domain/errors.js';
 import { classifierOf, openPair } from '../pair.js';
 import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
-import { applyCalibration, voteChoice } from './vote-choice.js';
+import { applyCalibration } from '../calibrate/calibration-file.js';
+import { voteChoice } from './vote-choice.js';
 
 interface ClassifyFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly neighbours: number;

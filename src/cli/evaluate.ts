@@ -1,80 +1,140 @@
-import type { Command } from 'commander';
-import { embedDataset, type EmbeddedDataset } from '../evaluate/embed-dataset.js';
-import type { FullReport } from '../evaluate/full-report.js';
-import { evaluateWarnings } from '../evaluate/warnings.js';
-import type { Dataset } from '../image/dataset/dataset.js';
-import { openDataset } from '../image/dataset/open-dataset.js';
-import { checkK } from '../neighbours/searcher.js';
+import Table from 'cli-table3';
+import { Command, Option } from 'commander';
+import { evaluate, type Evaluation } from '../evaluate/evaluate.js';
+import {
+  accuracyTable,
+  calibratedTable,
+  figuresTable,
+  measuredOn,
+  unknownTable,
+} from '../evaluate/page/tables.js';
+import { percent, voteWords } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
-import { evaluateOptions, type EvaluateFlags } from './evaluate-options.js';
-import { evaluateReport } from './evaluate-report.js';
-import { evaluateSummary } from './evaluate-summary.js';
-import { measureIndex } from './measure-index.js';
-import { openOffline } from '../pair.js';
+import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
+import { mapPointsOption, splitOption } from './options.js';
+import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
-import { applyCalibration, isSet, voteChoice, voteWords } from './vote-choice.js';
+import { noRules, tableOf } from './text-table.js';
+import { isSet, voteChoice } from './vote-choice.js';
+
+interface EvaluateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
+  readonly data: string;
+  readonly split: 'train' | 'test';
+  readonly ood?: string;
+  readonly examples?: string;
+  readonly examplesSplit: 'train' | 'test';
+  readonly report?: string;
+  readonly mapPoints: number;
+  readonly seed: number;
+  readonly predictions?: string;
+  readonly json?: true;
+}
 
 export function evaluateCommand(): Command {
-  return evaluateOptions().action(evaluateIndex);
+  const command = new Command('evaluate')
+    .description('measure an index on labelled images it does not hold')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ nearvote evaluate --data photos/validation --index index/photos --examples photos/train --report report.html\n',
+    )
+    .action(evaluateIndex);
+  for (const option of evaluateOptions()) command.addOption(option);
+  return command;
+}
+
+function evaluateOptions(): Option[] {
+  return [
+    new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
+      .env('NEARVOTE_EVALUATE_DATA')
+      .makeOptionMandatory(),
+    splitOption('--split <split>', 'of the CIFAR files', 'test').env('NEARVOTE_EVALUATE_SPLIT'),
+    new Option('--ood <path>', 'images of no label of the index: how well they are told from the data').env(
+      'NEARVOTE_EVALUATE_OOD',
+    ),
+    new Option('--report <file>', 'also write the report as one HTML page').env('NEARVOTE_EVALUATE_REPORT'),
+    new Option('--examples <path>', 'the dataset the index was built from, to show its pictures').env(
+      'NEARVOTE_EVALUATE_EXAMPLES',
+    ),
+    splitOption('--examples-split <split>', 'of its CIFAR files', 'train').env(
+      'NEARVOTE_EVALUATE_EXAMPLES_SPLIT',
+    ),
+    mapPointsOption('images on the map of the page').env('NEARVOTE_EVALUATE_MAP_POINTS'),
+    new Option('--seed <n>', 'of intervals, clusters and the map')
+      .argParser(integerFrom(0))
+      .default(0)
+      .env('NEARVOTE_EVALUATE_SEED'),
+    new Option('--predictions <file>', 'also write a JSON line an image: id, label, predicted').env(
+      'NEARVOTE_PREDICTIONS',
+    ),
+    new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
+    ...[...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()],
+  ];
 }
 
 async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<void> {
-  // Whatever can be wrong with what was asked for is said before the long work.
   for (const file of [flags.report, flags.predictions]) if (file !== undefined) await checkWritable(file);
-  const open = (path: string, split: 'train' | 'test'): Promise<Dataset> =>
-    openDataset(path, { split, maxFileBytes: flags.maxImageBytes });
-  const dataset = await open(flags.data, flags.split);
-  const strangers = flags.ood === undefined ? undefined : await open(flags.ood, flags.split);
-  const examples = flags.examples === undefined ? undefined : await open(flags.examples, flags.examplesSplit);
-
-  const inFlight = 4 * flags.maxBatch * flags.workers;
-  const pair = await openOffline({ ...flags, maxQueue: inFlight });
-  let embedded: EmbeddedDataset;
-  let unknown: EmbeddedDataset | undefined;
-  try {
-    // The default is clamped; a k that was asked for is not.
-    if (isSet(command, 'k')) checkK(flags.k, pair.index.examples.length);
-    const embed = (one: Dataset): Promise<EmbeddedDataset> =>
-      embedDataset({ ...pair, dataset: one, inFlight, progress: createProgress() });
-    embedded = await embed(dataset);
-    unknown = strangers && (await embed(strangers));
-  } finally {
-    await pair.pool.close();
+  const choice = {
+    vote: voteChoice(flags, command),
+    clampK: !isSet(command, 'k'),
+    page: flags.report !== undefined,
+  };
+  const evaluation = await evaluate({ ...flags, ...choice }, createProgress());
+  if (flags.predictions !== undefined) await writeOutput(flags.predictions, predictions(evaluation));
+  if (flags.report !== undefined && evaluation.page !== undefined) {
+    await writeOutput(flags.report, renderPage(evaluation.page));
   }
-  const choice = voteChoice(flags, command);
-  const { calibration, warning } = applyCalibration(pair.calibration, choice);
-  const settings = calibration?.vote ?? choice.settings;
-  const measured = await measureIndex({ pair, flags, embedded, unknown, settings, calibration });
-  const { report, calibrated } = measured;
-  const warnings = [
-    ...evaluateWarnings({
-      ...{ known: embedded, unknown, examples: pair.index.examples },
-      ...{ duplicates: report.duplicates, calibrated },
-    }),
-    ...(warning === undefined ? [] : [warning]),
-  ];
-
-  const parts = { ...measured, embedded };
-  if (flags.predictions !== undefined) await writeOutput(flags.predictions, predictions(embedded, report));
-  if (flags.report !== undefined) {
-    const { index } = pair;
-    const page = await evaluateReport({ ...parts, dataset, index, examples, settings, warnings, flags });
-    await writeOutput(flags.report, renderPage(page));
-  }
-  if (flags.json) {
-    const { imagesPerSecond, rejected } = embedded;
-    // A label an image is a file of its own: --predictions.
-    const figures = { ...report, answers: undefined, found: undefined };
-    const others = { unknown: measured.unknown && { ...measured.unknown, answers: undefined }, calibrated };
-    const all = { dataset: dataset.name, imagesPerSecond, rejected, vote: settings, ...figures, ...others };
-    console.log(JSON.stringify({ ...all, seed: flags.seed, warnings }, null, 2));
-  } else {
-    console.log(evaluateSummary({ ...parts, dataset: dataset.name, vote: voteWords(settings), warnings }));
-  }
+  console.log(flags.json ? asJson(evaluation, flags.seed) : summaryOf(evaluation));
 }
 
-function predictions({ images }: EmbeddedDataset, { answers }: FullReport): string {
-  const lines = images.map(({ id, label }, i) => JSON.stringify({ id, label, predicted: answers[i]?.label }));
+function predictions({ embedded, report }: Evaluation): string {
+  const lines = embedded.images.map(({ id, label }, i) =>
+    JSON.stringify({ id, label, predicted: report.answers[i]?.label }),
+  );
   return `${lines.join('\n')}\n`;
+}
+
+function asJson(evaluation: Evaluation, seed: number): string {
+  const { dataset, embedded, vote, report, unknown, calibrated, warnings } = evaluation;
+  const { imagesPerSecond, rejected } = embedded;
+  // A label an image is a file of its own: --predictions.
+  const figures = { ...report, answers: undefined, found: undefined };
+  const others = { unknown: unknown && { ...unknown, answers: undefined }, calibrated };
+  const all = { dataset, imagesPerSecond, rejected, vote, ...figures, ...others, seed, warnings };
+  return JSON.stringify(all, null, 2);
+}
+
+/** An evaluation in words, for a terminal. */
+function summaryOf(evaluation: Evaluation): string {
+  const { report, unknown, calibrated, embedded, dataset, vote, warnings } = evaluation;
+  const classes = new Table({
+    head: ['label', 'images', 'precision', 'recall', 'F1'],
+    style: { head: [], border: [] },
+    chars: noRules,
+  });
+  for (const { label, count, precision, recall, f1 } of report.classes) {
+    classes.push([label, count, ...[precision, recall, f1].map(percent)]);
+  }
+  const { searchMsPerQuery: ms } = report;
+  return [
+    `${report.queries} images of ${dataset} against ${report.examples} examples, ${voteWords(vote)}`,
+    tableOf(accuracyTable(report)),
+    tableOf(figuresTable(report)),
+    ...(calibrated === undefined
+      ? []
+      : [`calibrated confidence. ${measuredOn(calibrated)}`, tableOf(calibratedTable(calibrated))]),
+    `at the served k = ${report.served.k}: ${percent(report.served.accuracy)}, per class`,
+    classes.toString(),
+    ...report.confusions.map(
+      ({ truth, predicted, count }) => `${truth} taken for ${predicted}: ${count} of them`,
+    ),
+    ...(unknown === undefined ? [] : [`${unknown.images} unknown images`, tableOf(unknownTable(unknown))]),
+    ...(report.indexRecall === undefined
+      ? ['search is exact: hnswlib-node is not built, or --search exact']
+      : []),
+    `${embedded.imagesPerSecond.toFixed(0)} images/s decoded and embedded; search ms a query: ` +
+      (ms.hnsw === undefined ? '' : `HNSW ${ms.hnsw.toFixed(3)}, `) +
+      `exact ${ms.exact.toFixed(3)}`,
+    ...warnings.map((warning) => `Warning: ${warning}`),
+  ].join('\n');
 }

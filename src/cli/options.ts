@@ -120,3 +120,17 @@ export function imageLimitOptions(): Option[] {
       .env('NEARVOTE_MAX_PIXELS'),
   ];
 }
+
+/** Which files of a CIFAR dataset. */
+export function splitOption(flags: string, description: string, split: 'train' | 'test'): Option {
+  return new Option(flags, description).choices(['train', 'test']).default(split);
+}
+
+/** t-SNE takes the square of it in time and memory. */
+const mostMapPoints = 5_000;
+
+export function mapPointsOption(what: string): Option {
+  return new Option('--map-points <n>', `${what}, at most ${mostMapPoints}`)
+    .argParser(integerFrom(1, mostMapPoints))
+    .default(2_000);
+}

@@ -4,7 +4,7 @@ import type { Embeddings } from '../domain/embeddings.js';
 import { seededRandom } from '../domain/seeded-random.js';
 import type { Searcher } from '../neighbours/searcher.js';
 import type { VoteOptions } from '../vote/vote.js';
-import { checkSameLabels } from './common-images.js';
+import { checkSameLabels } from './compare-sides.js';
 import { answersOf, sameImage, type Answer } from './measure-accuracy.js';
 import { measureRetrieval } from './measure-embeddings.js';
 import { classScores, macroScores } from './metrics/accuracy.js';
@@ -20,7 +20,7 @@ export interface ComparedSide {
   readonly exact: Searcher;
 }
 
-export interface CompareOptions {
+export interface DifferencesOptions {
   readonly a: ComparedSide;
   readonly b: ComparedSide;
   /** The true label of each query. */
@@ -56,7 +56,7 @@ interface Measured {
  * better.
  * @throws NearvoteError `usage` when their examples have not the same labels
  */
-export async function compare(options: CompareOptions): Promise<CompareReport> {
+export async function measureDifferences(options: DifferencesOptions): Promise<CompareReport> {
   const { a, b, truths, seed } = options;
   checkSameLabels(a.examples, b.examples);
   const k = Math.min(options.k, a.examples.length, b.examples.length);
@@ -77,7 +77,7 @@ export async function compare(options: CompareOptions): Promise<CompareReport> {
 
 async function measure(
   { queries, examples, exact }: ComparedSide,
-  { truths, vote, progress }: CompareOptions,
+  { truths, vote, progress }: DifferencesOptions,
   k: number,
 ): Promise<Measured> {
   const found = await exact.search(queries, k);

@@ -3,7 +3,8 @@ import type { Progress } from '../domain/progress.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
-import type { Decoder } from '../image/decode.js';
+import { createDecoder, type Decoder } from '../image/decode.js';
+import { openPool, type Pair } from '../pair.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import type { EncoderPool } from '../encoder/pool/pool.js';
 
@@ -26,6 +27,8 @@ export interface EmbeddedDataset {
   readonly imagesPerSecond: number;
 }
 
+/** Batches on their way for each worker: one in it, one waiting, two being decoded. */
+const batchesInFlight = 4;
 const noCache = { get: () => undefined, set: () => undefined };
 
 /**
@@ -72,4 +75,33 @@ export async function embedDataset(options: EmbedDatasetOptions): Promise<Embedd
     rejected,
     imagesPerSecond: (1_000 * images.length) / (performance.now() - started),
   };
+}
+
+/** How an operation embeds: with how many workers, and what it takes for an image. */
+export interface EmbeddingOptions {
+  readonly workers: number;
+  /** Of each worker. */
+  readonly threads: number;
+  readonly maxBatch: number;
+  readonly maxPixels: number;
+}
+
+/**
+ * Starts an encoder's workers, lets `work` embed datasets with them, and ends them: whatever searches afterwards may have
+ * every core.
+ * @throws NearvoteError `encoder_*`, `worker_failed`, or what `work` throws
+ */
+export async function withEncoder<T>(
+  options: EmbeddingOptions & Pick<Pair, 'encoder' | 'encoderDir'> & { readonly progress: Progress },
+  work: (embed: (dataset: Dataset) => Promise<EmbeddedDataset>) => Promise<T>,
+): Promise<T> {
+  const { encoder, workers, threads, maxBatch, maxPixels, progress } = options;
+  const inFlight = batchesInFlight * maxBatch * workers;
+  const pool = await openPool(options, { workers, threads, maxBatch, maxQueue: inFlight });
+  const decoder = createDecoder({ geometry: encoder.input.geometry, maxPixels });
+  try {
+    return await work((dataset) => embedDataset({ dataset, encoder, decoder, pool, inFlight, progress }));
+  } finally {
+    await pool.close();
+  }
 }

@@ -3,10 +3,10 @@ import { seededRandom } from '../domain/seeded-random.js';
 import {
   accuracyByRule,
   confidentOf,
-  evaluate,
+  measureAccuracy,
   indexRecalls,
-  type EvaluateOptions,
-  type EvaluateReport,
+  type AccuracyOptions,
+  type AccuracyReport,
   type RuleAccuracy,
 } from './measure-accuracy.js';
 import { eceInterval } from './measure-confidence.js';
@@ -40,7 +40,7 @@ import {
   type Retrieval,
 } from './metrics/retrieval.js';
 
-export interface FullReportOptions extends EvaluateOptions {
+export interface FullReportOptions extends AccuracyOptions {
   /** Of k-means and of the intervals. */
   readonly seed: number;
   readonly progress: Progress;
@@ -59,7 +59,7 @@ interface ProbabilityReport {
   readonly bins: readonly ReliabilityBin[];
 }
 
-export interface FullReport extends EvaluateReport {
+export interface FullReport extends AccuracyReport {
   /** Share of images whose label is among the five with most votes, at the served k. */
   readonly top5: number;
   /** By exact search. */
@@ -82,7 +82,7 @@ const recallKs = [1, 5, 10];
 /** Everything that can be said of an index on labelled images that it does not hold. */
 export async function fullReport(options: FullReportOptions): Promise<FullReport> {
   const { queries, truths, examples, exact, seed, progress } = options;
-  const core = await evaluate(options);
+  const core = await measureAccuracy(options);
   const { answers, found } = core;
   const judged: Judged[] = truths.map((truth, i) => ({ truth, predicted: answers[i]?.label }));
   const scored = answers.map(({ scores }, i) => ({ truth: truths[i] ?? '', scores }));

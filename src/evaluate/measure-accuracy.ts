@@ -50,7 +50,7 @@ export function confidentOf(answers: readonly Answer[], truths: readonly string[
   return answers.map(({ label, confidence }, i) => ({ confidence, correct: label === truths[i] }));
 }
 
-export interface EvaluateOptions {
+export interface AccuracyOptions {
   readonly queries: Embeddings;
   /** The true label of each query. */
   readonly truths: readonly string[];
@@ -70,7 +70,7 @@ interface AccuracyAtK {
   readonly exact: number;
 }
 
-export interface EvaluateReport {
+export interface AccuracyReport {
   readonly queries: number;
   readonly examples: number;
   readonly accuracy: readonly AccuracyAtK[];
@@ -100,7 +100,7 @@ export const sameImage = 0.99999;
 const tieTolerance = 1e-5;
 
 /** Finds the neighbours of every query, by HNSW and exactly, and lets them vote at each k. */
-export async function evaluate(options: EvaluateOptions): Promise<EvaluateReport> {
+export async function measureAccuracy(options: AccuracyOptions): Promise<AccuracyReport> {
   const { queries, truths, examples, hnsw, exact } = options;
   const clamp = (k: number): number => Math.min(k, examples.length);
   const ks = [...new Set([...options.ks, options.k].map(clamp))].sort((a, b) => a - b);

@@ -1,5 +1,6 @@
+import { NearvoteError } from '../domain/errors.js';
+import type { ImageContent, LabelledImage } from './dataset/dataset.js';
 import { createDecoder } from './decode.js';
-import type { ImageContent } from './dataset/dataset.js';
 import { resizeTo, type Size } from './geometry.js';
 import { sharp } from './sharp.js';
 import { uprightSize } from './size.js';
@@ -26,6 +27,23 @@ export async function makeThumbnail(content: ImageContent | Uint8Array, side: nu
   };
   const geometry = resizeTo({ ...size, fit: 'fill', kernel: enlarge ? 'nearest' : 'lanczos3' });
   return toWebp(await createDecoder({ geometry }).decode(content), size, enlarge);
+}
+
+/** In pixels: 32 x 32 images thrice as large. */
+const reportSide = 96;
+
+/** Thumbnails of images by id, for a report; one that can no longer be read has none. */
+export async function thumbnailsOf(images: Iterable<LabelledImage>): Promise<Map<string, Uint8Array>> {
+  const thumbnails = new Map<string, Uint8Array>();
+  for (const image of images) {
+    if (thumbnails.has(image.id)) continue;
+    try {
+      thumbnails.set(image.id, await makeThumbnail(await image.read(), reportSide));
+    } catch (error) {
+      if (!(error instanceof NearvoteError)) throw error;
+    }
+  }
+  return thumbnails;
 }
 
 async function toWebp(pixels: Uint8Array, { width, height }: Size, lossless: boolean): Promise<Uint8Array> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { renderCalibration } from '../../src/cli/calibrate-summary.js';
+import { renderCalibration } from '../../src/cli/calibrate.js';
 import { measureConfidence } from '../../src/evaluate/measure-confidence.js';
 import { aCalibration } from '../calibrate/a-calibration.js';
 

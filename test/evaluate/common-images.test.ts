@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { asEmbeddings } from '../../src/domain/embeddings.js';
-import { commonImages } from '../../src/evaluate/common-images.js';
+import { commonImages } from '../../src/evaluate/compare-sides.js';
 import { pixelImages } from '../build/pixel-encoder.js';
 
 const images = pixelImages({ count: 4 });

@@ -1,3 +1,4 @@
+import type { VoteSettings } from '../../vote/calibration.js';
 import type { TableSection } from '../../report/section.js';
 import type { ConfidenceHeadline, MeasuredConfidence } from '../measure-confidence.js';
 import type { Interval } from '../metrics/bootstrap.js';
@@ -51,4 +52,9 @@ export function warningsSections(warnings: readonly string[]): TableSection[] {
       rows: warnings.map((warning) => [warning]),
     },
   ];
+}
+
+/** `softmax vote, T = 0.07`. */
+export function voteWords({ rule, temperature, priorCorrection }: Omit<VoteSettings, 'k'>): string {
+  return `${rule} vote${rule === 'softmax' ? `, T = ${temperature}` : ''}${priorCorrection ? ', prior correction' : ''}`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { evaluate, type EvaluateOptions } from '../../src/evaluate/measure-accuracy.js';
+import { measureAccuracy, type AccuracyOptions } from '../../src/evaluate/measure-accuracy.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
 import type { Searcher } from '../../src/neighbours/searcher.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
@@ -12,8 +12,8 @@ const degrees = [0, 10, 20, 80, 100, 4];
 const labels = ['north', 'north', 'north', 'east', 'east', 'east'];
 const examples = labels.map((label, i) => ({ id: `${i}`, label, source: `${i}` }));
 
-async function run(options: Partial<EvaluateOptions> = {}): ReturnType<typeof evaluate> {
-  return evaluate({
+async function run(options: Partial<AccuracyOptions> = {}): ReturnType<typeof measureAccuracy> {
+  return measureAccuracy({
     queries: onCircle([1, 5, 90, 85]),
     truths: ['north', 'north', 'east', 'north'],
     examples,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Progress } from '../../src/domain/progress.js';
-import { sameCounts } from '../../src/evaluate/common-images.js';
-import { compare, type ComparedSide, type CompareReport } from '../../src/evaluate/differences.js';
+import { sameCounts } from '../../src/evaluate/compare-sides.js';
+import { measureDifferences, type ComparedSide, type CompareReport } from '../../src/evaluate/differences.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 
@@ -19,7 +19,7 @@ const truths = ['cat', 'cat', 'dog', 'dog'];
 
 function compared(a: ComparedSide, b: ComparedSide): Promise<CompareReport> {
   const vote = { rule: 'majority', temperature: 0.07 } as const;
-  return compare({ a, b, truths, vote, k: 1, seed: 0, progress: silent });
+  return measureDifferences({ a, b, truths, vote, k: 1, seed: 0, progress: silent });
 }
 
 test('figures, differences and McNemar follow from where the images lie', async () => {
@@ -59,7 +59,7 @@ test('turning both round changes the sign and nothing else', async () => {
 test('k is clamped to the smaller of both, and images that an example repeats are counted', async () => {
   const [a, b] = [await side([0, 2, 91, 92]), await side([1, 2, 91, 92])];
   const vote = { rule: 'majority', temperature: 0.07 } as const;
-  const report = await compare({ a, b, truths, vote, k: 50, seed: 0, progress: silent });
+  const report = await measureDifferences({ a, b, truths, vote, k: 50, seed: 0, progress: silent });
   expect(report.k).toBe(4);
   // 0 degrees is that of the first example; 1, 2 and 91 degrees are further than the tolerance from any.
   expect(report.duplicates).toEqual({ a: 1, b: 0 });

@@ -1,0 +1,134 @@
+import { join } from 'node:path';
+import type { Progress } from '../domain/progress.js';
+import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from '../evaluate/embed-dataset.js';
+import { measureConfidence, type MeasuredConfidence } from '../evaluate/measure-confidence.js';
+import { openDataset } from '../image/dataset/open-dataset.js';
+import { limitImages } from '../image/dataset/sample.js';
+import type { OpenIndex } from '../examples/index-store.js';
+import { openSearcher } from '../neighbours/open-searcher.js';
+import { checkK, type NearestRows } from '../neighbours/searcher.js';
+import { openOffline, resolveShipped } from '../pair.js';
+import type { VoteSettings } from '../vote/calibration.js';
+import type { UnknownRule } from '../vote/unknown.js';
+import { fingerprintsOf, writeCalibration, type CalibrationFile } from './calibration-file.js';
+import { checkCount, checkLabels, overlapOf, refuseOverlap, type Overlap } from './check-images.js';
+import { describeCalibration, fitCalibration, type FittedCalibration } from './fit-calibration.js';
+import { candidateKs, candidateTemperatures } from './fit-vote.js';
+
+export interface CalibrateOptions extends EmbeddingOptions {
+  /** Folder of the index, and folder of encoders. */
+  readonly index: string;
+  readonly models: string;
+  readonly search: 'auto' | 'exact';
+  /** Labelled images that the index does not hold. */
+  readonly data: string;
+  /** Of CIFAR files. */
+  readonly split: 'train' | 'test';
+  /** Most images, chosen by the seed. */
+  readonly maxImages?: number | undefined;
+  readonly maxImageBytes: number;
+  /** How the index votes without a calibration. */
+  readonly vote: VoteSettings;
+  /** Whether k and the temperature are fitted; otherwise those of the vote are kept, and too large a k is refused. */
+  readonly fitK: boolean;
+  readonly fitTemperature: boolean;
+  readonly unknownRule: UnknownRule;
+  /** Share of known images that may be called unknown, in (0, 1). */
+  readonly epsilon: number;
+  /** Whether images that the index holds are taken all the same. */
+  readonly force: boolean;
+  readonly seed: number;
+  readonly now: () => Date;
+}
+
+export interface CalibrateReport extends Pick<FittedCalibration, 'relabelled' | 'losses'> {
+  readonly calibration: CalibrationFile;
+  /** The figures of the calibration with the bins of their reliability diagrams. */
+  readonly figures: { readonly before: MeasuredConfidence; readonly after: MeasuredConfidence };
+  readonly rejected: EmbeddedDataset['rejected'];
+  /** Where it was written. */
+  readonly file: string;
+}
+
+/**
+ * Fits confidence and unknown rejection on labelled images that an index does not hold, and writes them beside it.
+ * @throws NearvoteError `dataset_*`, `index_*`, `encoder_*`, `k_too_large`, `worker_failed`, `output_unwritable`
+ */
+export async function calibrate(options: CalibrateOptions, progress: Progress): Promise<CalibrateReport> {
+  const { data, split, maxImages, seed, vote } = options;
+  // Whatever can be wrong with what was asked for is said before the long work.
+  const all = await openDataset(data, { split, maxFileBytes: options.maxImageBytes });
+  const dataset = maxImages === undefined ? all : await limitImages(all, { maxImages, seed });
+  const { index, encoder, encoderDir } = await openOffline(options);
+  checkLabels(
+    dataset.labelCounts.keys(),
+    index.manifest.labels.map(({ label }) => label),
+  );
+  if (!options.fitK) checkK(vote.k, index.examples.length);
+  checkCount(dataset.size, Math.min(vote.k, index.examples.length));
+
+  const embedding = { ...options, encoder, encoderDir, progress };
+  const embedded = await withEncoder(embedding, (embed) => embed(dataset));
+  const { fitted, overlap } = await fit({ index, embedded, options });
+  const { answers, relabelled, losses } = fitted;
+  const figures = {
+    before: measureConfidence(answers.before, seed),
+    after: measureConfidence(answers.after, seed),
+  };
+  const calibration = describeCalibration(fitted, {
+    index: { name: index.name, version: index.version },
+    encoder: { name: encoder.name, sha256: encoder.sha256 },
+    createdAt: options.now(),
+    dataset: dataset.name,
+    overlap: overlap.images,
+    fingerprints: fingerprintsOf(embedded.keys),
+    ...{ seed, figures },
+  });
+  const root = resolveShipped(options.index);
+  await writeCalibration(root, calibration);
+  const file = join(root, 'calibration.json');
+  return { calibration, figures, relabelled, losses, rejected: embedded.rejected, file };
+}
+
+interface FitParts {
+  readonly index: OpenIndex;
+  readonly embedded: EmbeddedDataset;
+  readonly options: CalibrateOptions;
+}
+
+/** Searches as the server does, refuses what promises nothing, and fits. */
+async function fit(parts: FitParts): Promise<{ fitted: FittedCalibration; overlap: Overlap }> {
+  const { index, embedded, options } = parts;
+  const { examples, dir, manifest } = index;
+  const { images, embeddings } = embedded;
+  const { vote, unknownRule, epsilon, seed } = options;
+  const truths = images.map(({ label }) => label);
+  checkLabels(new Set(truths), new Set(examples.map(({ label }) => label)));
+  const k = Math.min(vote.k, examples.length);
+  checkCount(images.length, k);
+  const ks = options.fitK
+    ? [...new Set([...candidateKs, k])].filter((each) => each <= Math.min(images.length, examples.length))
+    : [k];
+  // The workers are gone: search may have every core.
+  const threads = options.workers * options.threads;
+  const searcher = await openSearcher({ dir, manifest, threads, mode: options.search });
+  const searched = new Map<number, Promise<NearestRows>>();
+  const search = (most: number): Promise<NearestRows> => {
+    const found = searched.get(most) ?? searcher.search(embeddings, most);
+    searched.set(most, found);
+    return found;
+  };
+  try {
+    const overlap = overlapOf({ images, found: await search(Math.max(...ks)), examples });
+    if (!options.force) refuseOverlap(overlap, images.length);
+    const isFitted = options.fitTemperature && vote.rule === 'softmax';
+    const fitted = await fitCalibration(async (most) => ({ truths, found: await search(most), examples }), {
+      settings: { ...vote, k },
+      temperatures: isFitted ? candidateTemperatures : [vote.temperature],
+      ...{ ks, unknownRule, epsilon, seed },
+    });
+    return { fitted, overlap };
+  } finally {
+    await searcher.close();
+  }
+}
