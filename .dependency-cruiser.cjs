@@ -39,8 +39,8 @@ module.exports = {
     {
       name: 'audit-asks-neighbours-only',
       severity: 'error',
-      comment: 'audit/ knows lists and labels; images and encoders are for cli/ to bring',
-      from: { path: '^src/audit/' },
+      comment: 'the operation brings images and embeddings; the rest of audit/ knows lists and labels',
+      from: { path: '^src/audit/', pathNot: '^src/audit/audit\\.ts$' },
       to: {
         path: '^src/',
         pathNot: '^src/(audit|domain|neighbours|vote|report)',
@@ -50,7 +50,7 @@ module.exports = {
       name: 'one-file-of-audit-searches',
       severity: 'error',
       comment: 'the rest of audit/ is given what was found',
-      from: { path: '^src/audit/', pathNot: '^src/audit/search-others' },
+      from: { path: '^src/audit/', pathNot: '^src/audit/(audit|search-others)\\.ts$' },
       to: { path: '^src/neighbours/', dependencyTypesNot: ['type-only'] },
     },
     {
@@ -62,8 +62,8 @@ module.exports = {
     {
       name: 'calibrate-fits-on-what-was-found',
       severity: 'error',
-      comment: 'images, encoder and workers are wired to it by cli/',
-      from: { path: '^src/calibrate/' },
+      comment: 'images, encoder and search are brought by the operation',
+      from: { path: '^src/calibrate/', pathNot: '^src/calibrate/calibrate\\.ts$' },
       to: { path: '^src/(image|encoder|server|cli)/' },
     },
     {
@@ -111,6 +111,7 @@ module.exports = {
     only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
     only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/page/map'),
+    only('terminal', 'commander|cli-table3|cli-progress', '^src/cli/'),
     only('yaml', 'yaml', '^src/train/config/read-config'),
     only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
     only('express', 'express|express-rate-limit|busboy|helmet', '^src/server/'),
