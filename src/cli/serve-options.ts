@@ -17,6 +17,11 @@ export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, 
   readonly maxInflightBytes: number;
   /** In milliseconds. */
   readonly requestTimeout: number;
+  /** In milliseconds. */
+  readonly writeTimeout: number;
+  readonly maxK: number;
+  readonly maxNeighbours: number;
+  readonly allowedHosts?: readonly string[];
   readonly maxConnections: number;
   readonly apiKeysFile?: string;
   readonly adminKeyFile?: string;
@@ -53,7 +58,22 @@ export function serveOptions(): Option[] {
       .argParser(parseDuration)
       .default(10_000, '10s')
       .env('NEARVOTE_REQUEST_TIMEOUT'),
+    new Option(
+      '--write-timeout <duration>',
+      'a client that takes nothing of its answer for as long is cut off',
+    )
+      .argParser(parseDuration)
+      .default(30_000, '30s')
+      .env('NEARVOTE_WRITE_TIMEOUT'),
     ...voteOptions(),
+    whole('--max-k <n>', 'largest k that a request may ask for', 1_000).env('NEARVOTE_MAX_K'),
+    whole('--max-neighbours <n>', 'most neighbours that an answer shows', 100).env('NEARVOTE_MAX_NEIGHBOURS'),
+    new Option(
+      '--allowed-hosts <hosts>',
+      'hosts that requests may name, by comma, * for any; on a loopback address without keys only its own unless told',
+    )
+      .argParser((value) => value.split(',').map((host) => host.trim().toLowerCase()))
+      .env('NEARVOTE_ALLOWED_HOSTS'),
     ...imageLimitOptions(),
     whole('--max-images <n>', 'most images in one request', 64).env('NEARVOTE_MAX_IMAGES'),
     whole('--max-body-bytes <n>', 'largest request body, in bytes', 64_000_000).env(

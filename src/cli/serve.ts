@@ -8,6 +8,7 @@ import { createApp } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
 import { messageClasses } from '../server/express-messages.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
+import { defaultAllowedHosts } from '../server/request-head.js';
 import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
 import { createLivePair, type LivePair } from './live-pair.js';
@@ -40,6 +41,12 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     throw new NearvoteError(
       'usage',
       `Expected --max-body-bytes to be at least --max-image-bytes, ${flags.maxImageBytes}, but received ${flags.maxBodyBytes}`,
+    );
+  }
+  if (flags.k > flags.maxK) {
+    throw new NearvoteError(
+      'usage',
+      `Expected --k to be at most --max-k, ${flags.maxK}, but received ${flags.k}`,
     );
   }
   if (flags.maxInflightBytes < flags.maxBodyBytes) {
@@ -123,6 +130,7 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     rateLimit: flags.rateLimit,
     trustProxy: flags.trustProxy,
     exposeSources: flags.exposeSources,
+    allowedHosts: allowedHosts(flags, keys.api !== undefined),
     decisionLog: started.decisionLog,
     version: await packageVersion(),
   });
@@ -144,6 +152,11 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
       `encoder ${encoder.name} ${encoder.version}, ${published.manifest.examples} examples, ` +
       `${searchKind} search, after ${process.uptime().toFixed(2)} s`,
   );
+}
+
+function allowedHosts({ allowedHosts: told, host }: ServeFlags, asksForKeys: boolean) {
+  if (told === undefined) return defaultAllowedHosts(host, asksForKeys);
+  return told.includes('*') ? undefined : told;
 }
 
 function openLog(file: string, { logger, metrics }: Pick<Core, 'logger' | 'metrics'>): Promise<DecisionLog> {

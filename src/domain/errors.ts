@@ -17,6 +17,7 @@ export const errorCodes = [
   'media_type_unsupported',
   'not_found',
   'method_not_allowed',
+  'host_not_allowed',
   'unauthorized',
   'rate_limited',
   // what the server cannot do now

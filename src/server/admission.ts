@@ -3,7 +3,7 @@ import { NearvoteError } from '../domain/errors.js';
 export interface AdmissionOptions {
   /** Images inside at once: their body being read, waiting for the decoder, waiting for a worker, or in one. */
   readonly maxImages: number;
-  /** Bytes of request bodies held at once. */
+  /** Bytes of request bodies, and of answers that are not out yet, held at once. */
   readonly maxBytes: number;
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
@@ -19,6 +19,8 @@ export interface Admission {
   readonly refusal: NearvoteError | undefined;
   /** Takes the place of one image. @throws NearvoteError `overloaded` */
   enter(): Admitted;
+  /** Holds the bytes of an answer; what it gives back gives them back. @throws NearvoteError `overloaded` */
+  holdAnswer(size: number): () => void;
 }
 
 /** What one request holds. */
@@ -68,7 +70,7 @@ export function createAdmission({ maxImages, maxBytes, now }: AdmissionOptions):
     if (bytes + count > maxBytes) {
       throw new NearvoteError(
         'overloaded',
-        `Expected at most ${maxBytes} bytes of requests in the server at once; try again later`,
+        `Expected at most ${maxBytes} bytes of requests and answers in the server at once; try again later`,
       );
     }
     bytes += count;
@@ -87,6 +89,12 @@ export function createAdmission({ maxImages, maxBytes, now }: AdmissionOptions):
     },
     get refusal() {
       return images < maxImages ? undefined : full;
+    },
+    holdAnswer(size) {
+      takeBytes(size);
+      return () => {
+        bytes -= size;
+      };
     },
     enter() {
       takeImages(1);

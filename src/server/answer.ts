@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { problemMediaType, toProblem } from './problems.js';
 import { hasBody } from './body.js';
 import { requestIdOf, standardHeaders } from './standard-headers.js';
+import { whenOver } from './when-over.js';
 
 /** A refused body this small is read to its end, and the connection kept. */
 const cheapBodyBytes = 64 * 1024;
@@ -10,6 +11,29 @@ const cheapBodyBytes = 64 * 1024;
 const lingerMs = 1000;
 /** Statuses that tell when to come back. */
 const mayRetry: ReadonlySet<number> = new Set([429, 503]);
+
+/** A client that reads a trickle has so many times as long for the whole answer. */
+const trickleTimes = 10;
+
+interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+}
+
+/** Ends the connection of a client that takes nothing of its answer for `stallMs`, or not all of it in ten times that. */
+export function limitDelivery({ req, res }: Exchange, stallMs: number): void {
+  const whole = setTimeout(() => req.socket.destroy(), trickleTimes * stallMs);
+  whenOver(req, res, () => clearTimeout(whole));
+  // Node starts anew whenever some of it goes out, and without a listener ends the connection.
+  res.setTimeout(stallMs);
+  // Before Node's own listener, which sets the timeout of an idle connection.
+  res.prependOnceListener('finish', () => req.socket.setTimeout(0));
+}
+
+/** As `limitDelivery`, for an answer just written: nearly every one is in the kernel's hands already. */
+export function limitWritten(exchange: Exchange, stallMs: number): void {
+  if (exchange.res.socket?.writableLength !== 0) limitDelivery(exchange, stallMs);
+}
 
 const answeredAt = new WeakMap<ServerResponse, number>();
 
@@ -19,11 +43,7 @@ export function whenAnswered(res: ServerResponse): number {
 }
 
 /** Answers with a problem document; an answer already begun is cut off instead, so that nobody takes it for whole. */
-export function answerProblem(
-  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
-  error: unknown,
-  retryAfterSeconds = 1,
-): void {
+export function answerProblem({ req, res }: Exchange, error: unknown, retryAfterSeconds = 1): void {
   if (res.headersSent) {
     if (!res.writableEnded) res.destroy();
     return;

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createAdminRouter, type Admin } from './admin-routes.js';
 import { createAdmission } from './admission.js';
-import { answerProblem } from './answer.js';
+import { answerProblem, limitDelivery, limitWritten } from './answer.js';
 import { createKeyring, requireKey } from './api-keys.js';
 import { quoted } from './body.js';
 import type { DecisionLog } from './decision-log.js';
@@ -14,6 +14,7 @@ import type { Metrics } from './metrics.js';
 import { createContract } from './openapi.js';
 import { codeOf, problemKinds } from './problems.js';
 import { createRateLimit } from './rate-limit.js';
+import { checkHead } from './request-head.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { allRoutes, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
@@ -27,10 +28,16 @@ import { unansweredOn } from './when-over.js';
 interface LoadLimits {
   /** Images inside at once, from the reading of their body to their answer; one more is `overloaded`. */
   readonly maxQueue: number;
-  /** Bytes of request bodies held at once. */
+  /** Bytes of request bodies, and of answers that are not out yet, held at once. */
   readonly maxInflightBytes: number;
   /** Milliseconds from the headers of an image request to its answer; past them it is `timed_out`. */
   readonly requestTimeout: number;
+  /** Milliseconds for which a client may take nothing of its answer, before its connection is ended. */
+  readonly writeTimeout: number;
+  /** The largest k that a request may ask for. */
+  readonly maxK: number;
+  /** The most neighbours that an answer shows. */
+  readonly maxNeighbours: number;
 }
 
 export interface AppOptions {
@@ -49,6 +56,8 @@ export interface AppOptions {
   readonly rateLimit?: number | undefined;
   /** Proxies in front whose X-Forwarded-For is believed; 0 unless told. */
   readonly trustProxy?: number | undefined;
+  /** Names and addresses that the Host of a request may have, without its port; any unless told. */
+  readonly allowedHosts?: readonly string[] | undefined;
   readonly decisionLog?: DecisionLog | undefined;
   /** Of the package, for the contract. */
   readonly version: string;
@@ -78,7 +87,10 @@ export function createApp(options: AppOptions): Express {
     const error = asNearvoteError(thrown);
     report(error, requestIdOf(res));
     if (res.writableEnded) next();
-    else answerProblem({ req, res }, error, retryAfter(error));
+    else {
+      answerProblem({ req, res }, error, retryAfter(error));
+      limitWritten({ req, res }, load.writeTimeout);
+    }
   };
   const retryAfter = (error: unknown): number | undefined =>
     codeOf(error) === 'overloaded' ? admission.retryAfterSeconds : undefined;
@@ -88,6 +100,9 @@ export function createApp(options: AppOptions): Express {
     report,
     admission,
     requestTimeoutMs: load.requestTimeout,
+    writeTimeoutMs: load.writeTimeout,
+    maxK: load.maxK,
+    maxNeighbours: load.maxNeighbours,
     readUpload: createUploadReader(limits),
     decisionLog: options.decisionLog,
     exposeSources: options.exposeSources,
@@ -109,7 +124,7 @@ export function createApp(options: AppOptions): Express {
       return;
     }
     record(req, res);
-    requireHost(req);
+    checkHead(req, options.allowedHosts);
     if (asksForInference(req) && admission.refusal !== undefined)
       answerError(admission.refusal, req, res, next);
     else next();
@@ -129,6 +144,10 @@ export function createApp(options: AppOptions): Express {
   if (options.admin !== undefined) {
     app.use(createAdminRouter(options.admin, (err) => logger.error({ err }, 'reload failed')));
   }
+  app.use((req, res, next) => {
+    limitDelivery({ req, res }, load.writeTimeout);
+    next();
+  });
   app.get(routes.health.path, (_req, res) => {
     res.json({ status: 'ok' });
   });
@@ -159,13 +178,6 @@ export function createApp(options: AppOptions): Express {
 
 function asksForInference({ method, path }: Request): boolean {
   return method === 'POST' && (path === routes.classify.path || path === routes.embed.path);
-}
-
-/** RFC 9112, 3.2. */
-function requireHost(req: Request): void {
-  if (req.headers.host === undefined && req.httpVersion === '1.1') {
-    throw new NearvoteError('request_malformed', 'Expected a Host header but received none');
-  }
 }
 
 function readyBody(serving: Serving): ReadyBody {

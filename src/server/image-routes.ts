@@ -3,6 +3,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Classification, Classifier, StageTimings } from '../classify.js';
 import { createCancellation, type Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
+import { limitWritten } from './answer.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Metrics } from './metrics.js';
 import type { Admission } from './admission.js';
@@ -22,6 +23,10 @@ export interface ImageRouteParts {
   readonly admission: Admission;
   /** From the headers to the answer, the client's own slowness included. */
   readonly requestTimeoutMs: number;
+  /** How long a client may take nothing of its answer. */
+  readonly writeTimeoutMs: number;
+  readonly maxK: number;
+  readonly maxNeighbours: number;
   readonly decisionLog: DecisionLog | undefined;
   readonly exposeSources: boolean;
   /** Counts an error that becomes part of an answer, and logs it where the client may not see its detail. */
@@ -53,7 +58,9 @@ export function createImageRoutes(parts: ImageRouteParts): {
   const classify: RequestHandler = async (req, res) => {
     const classifier = servingClassifier(serving);
     const { index, defaultK } = classifier;
-    const query = parseClassifyQuery(req.query, { examples: index.examples, defaultK });
+    const { maxK, maxNeighbours } = parts;
+    const bounds = { examples: index.examples, defaultK, maxK, maxNeighbours };
+    const query = parseClassifyQuery(req.query, bounds);
     await answer(parts, { req, res, classifier }, async (image, signal) => {
       const classification = await classifier.classify(image, { ...query, signal });
       metrics.decided(classification);
@@ -118,13 +125,16 @@ async function answer<Body>(
   serving.holds.add(classifier);
   const { body, timings } = await unlessAbandoned(work(), signal);
   const text = JSON.stringify(body);
+  const size = Buffer.byteLength(text);
   const headers = standardHeaders(res);
   headers.push('Content-Type', 'application/json; charset=utf-8');
-  headers.push('Content-Length', String(Buffer.byteLength(text)));
+  headers.push('Content-Length', String(size));
   headers.push('Server-Timing', serverTiming(timings));
   if (serving.stopping) headers.push('Connection', 'close');
+  whenOver(req, res, admission.holdAnswer(size));
   res.writeHead(200, headers);
   res.end(text);
+  limitWritten({ req, res }, parts.writeTimeoutMs);
 }
 
 function resultsOf<Body>(

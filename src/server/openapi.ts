@@ -113,7 +113,7 @@ function problemResponses({
   codes,
 }: Route): Record<number, { description: string; content: Record<string, Media> }> {
   const meanings = new Map<number, string[]>();
-  for (const code of [...codes, 'method_not_allowed' as const]) {
+  for (const code of [...codes, 'method_not_allowed' as const, 'host_not_allowed' as const]) {
     const { status, title } = problemKinds[code];
     meanings.set(status, [...(meanings.get(status) ?? []), `\`${code}\`: ${title}`]);
   }

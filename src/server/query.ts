@@ -9,15 +9,28 @@ export interface QueryBounds {
   /** Examples in the index. */
   readonly examples: number;
   readonly defaultK: number;
+  /** The most that a request may ask for, of either. */
+  readonly maxK: number;
+  readonly maxNeighbours: number;
 }
 
 /** @throws NearvoteError `query_invalid` naming the parameter, `k_too_large` */
-export function parseClassifyQuery(query: unknown, { examples, defaultK }: QueryBounds): ClassifyQuery {
+export function parseClassifyQuery(query: unknown, bounds: QueryBounds): ClassifyQuery {
+  const { examples, defaultK, maxK, maxNeighbours } = bounds;
   const parsed = parseQuery(classifyQuerySchema, query);
   if (parsed.k !== undefined && parsed.k > examples) {
     throw new NearvoteError(
       'k_too_large',
       `Expected k of at most ${examples}, the examples in the index, but received ${parsed.k}`,
+    );
+  }
+  if (parsed.k !== undefined && parsed.k > maxK) {
+    throw new NearvoteError('k_too_large', `Expected k of at most ${maxK} but received ${parsed.k}`);
+  }
+  if (parsed.neighbours !== undefined && parsed.neighbours > maxNeighbours) {
+    throw new NearvoteError(
+      'query_invalid',
+      `Expected neighbours of at most ${maxNeighbours} but received ${parsed.neighbours}`,
     );
   }
   const k = parsed.k ?? Math.min(defaultK, examples);

@@ -18,8 +18,8 @@ describe('the table of problems', () => {
   });
 
   it('agrees with the routes: each code that a client may see is stated by one, and no other', () => {
-    // Any request can be answered with the first two; nobody is there to read the third.
-    const everywhere = ['not_found', 'method_not_allowed', 'client_gone'];
+    // Any request can be answered with the first three; nobody is there to read the fourth.
+    const everywhere = ['not_found', 'method_not_allowed', 'host_not_allowed', 'client_gone'];
     const stated = new Set([...allRoutes.flatMap((route) => route.codes), ...everywhere]);
     expect([...stated].sort()).toEqual([...clientVisibleCodes].sort());
   });

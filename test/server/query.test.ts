@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { parseClassifyQuery, parseEmptyQuery } from '../../src/server/query.js';
 
-const bounds = { examples: 30, defaultK: 20 };
+const bounds = { examples: 30, defaultK: 20, maxK: 1000, maxNeighbours: 100 };
 const parse = (query: unknown) => parseClassifyQuery(query, bounds);
 
 describe('the query of /classify', () => {
@@ -37,8 +37,21 @@ describe('the query of /classify', () => {
       expect.objectContaining({ code: 'query_invalid' }),
     );
     expect(() => parse({ neighbours: '21' })).toThrow(/at most k, which is 20/);
-    expect(() => parseClassifyQuery({ neighbours: '6' }, { examples: 5, defaultK: 20 })).toThrow(
-      /which is 5/,
+    expect(() => parseClassifyQuery({ neighbours: '6' }, { ...bounds, examples: 5 })).toThrow(/which is 5/);
+  });
+
+  it('is refused past what the server allows, in an index that has more', () => {
+    const large = { ...bounds, examples: 5000 };
+    expect(() => parseClassifyQuery({ k: '1001' }, large)).toThrow(
+      expect.objectContaining({
+        code: 'k_too_large',
+        message: 'Expected k of at most 1000 but received 1001',
+      }),
+    );
+    const ask = { k: '1000', neighbours: '100' };
+    expect(parseClassifyQuery(ask, large)).toEqual({ k: 1000, neighbours: 100 });
+    expect(() => parseClassifyQuery({ ...ask, neighbours: '101' }, large)).toThrow(
+      expect.objectContaining({ code: 'query_invalid' }),
     );
   });
 

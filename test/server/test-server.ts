@@ -37,7 +37,14 @@ export interface TestServerOptions extends Partial<AppOptions> {
   readonly timeouts?: Partial<ServerTimeouts>;
 }
 
-export const testLoad = { maxQueue: 256, maxInflightBytes: 100_000_000, requestTimeout: 30_000 };
+export const testLoad = {
+  maxQueue: 256,
+  maxInflightBytes: 100_000_000,
+  requestTimeout: 30_000,
+  writeTimeout: 30_000,
+  maxK: 1000,
+  maxNeighbours: 100,
+};
 export const testLimits = { maxImages: 4, maxImageBytes: 100_000, maxBodyBytes: 1_000_000 };
 
 /** A real server on a free port, over a classifier that knows three colours unless told. */
