@@ -7,7 +7,7 @@ import { createClassifier, type Classifier } from './classify.js';
 import { readEncoderManifest } from './encoder/load.js';
 import { encoderIdentity, type EncoderManifest } from './encoder/manifest.js';
 import { createEncoderPool, type EncoderPool } from './encoder/pool/pool.js';
-import { createDecoder, type Decoder } from './image/decode.js';
+import { createDecoder, type DecodeLimits, type Decoder } from './image/decode.js';
 import { openIndexOwner } from './neighbours/index-owner.js';
 import {
   checkEncoder,
@@ -114,11 +114,10 @@ export interface OpenPair extends Pair {
   readonly neighbours: Neighbours;
 }
 
-export interface OpenPairOptions extends PoolOptions {
+export interface OpenPairOptions extends PoolOptions, DecodeLimits {
   readonly index: string;
   readonly models: string;
   readonly search: 'auto' | 'exact';
-  readonly maxPixels: number;
   /** Of an encoder that is served already: used again where it is this index's too. */
   readonly former?: Pick<OpenPair, 'encoder' | 'pool'> | undefined;
 }
@@ -128,7 +127,7 @@ export interface OpenPairOptions extends PoolOptions {
  * @throws NearvoteError `index_*`, `encoder_*`, `worker_failed`
  */
 export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
-  const { former, search, maxPixels, threads, workers, workerDeadline, besideOthers, onRestart } = options;
+  const { former, search, threads, workers, workerDeadline, besideOthers, onRestart } = options;
   const pair = await findPair(options);
   const isSame = former !== undefined && JSON.stringify(former.encoder) === JSON.stringify(pair.encoder);
   const opening = isSame ? Promise.resolve(former.pool) : openPool(pair, options);
@@ -138,7 +137,7 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
     searchDeadlineMs: workerDeadline,
   });
   try {
-    const decoder = createDecoder({ geometry: pair.encoder.input.geometry, maxPixels });
+    const decoder = createDecoder({ ...options, geometry: pair.encoder.input.geometry });
     return { ...pair, decoder, pool: await opening, neighbours: await owning };
   } catch (error) {
     // Whichever of the two did open is closed again.

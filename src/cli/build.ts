@@ -103,7 +103,7 @@ async function build(flags: BuildFlags): Promise<void> {
   try {
     const report = await buildIndex({
       dataset,
-      decoder: createDecoder({ geometry: encoder.input.geometry, maxPixels: flags.maxPixels }),
+      decoder: createDecoder({ ...flags, geometry: encoder.input.geometry }),
       encoder,
       pool,
       inFlight,

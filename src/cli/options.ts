@@ -106,6 +106,7 @@ export function voteOptions(): Option[] {
 export interface ImageLimitOptions {
   readonly maxImageBytes: number;
   readonly maxPixels: number;
+  readonly maxDecodeBytes: number;
 }
 
 export function imageLimitOptions(): Option[] {
@@ -118,6 +119,10 @@ export function imageLimitOptions(): Option[] {
       .argParser(integerFrom(1))
       .default(50_000_000)
       .env('NEARVOTE_MAX_PIXELS'),
+    new Option('--max-decode-bytes <n>', 'most memory that decoding takes, told from the header of an image')
+      .argParser(integerFrom(1))
+      .default(300_000_000)
+      .env('NEARVOTE_MAX_DECODE_BYTES'),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { NearvoteError } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
 import type { Dataset } from '../image/dataset/dataset.js';
-import { holdOut } from '../image/dataset/hold-out.js';
+import { holdOut } from '../image/dataset/sample.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { channelStatistics, type ChannelStatistics } from '../train/channel-statistics.js';
 import type { TrainConfig } from '../train/config/schema.js';

@@ -84,6 +84,7 @@ export interface EmbeddingOptions {
   readonly threads: number;
   readonly maxBatch: number;
   readonly maxPixels: number;
+  readonly maxDecodeBytes?: number | undefined;
 }
 
 /**
@@ -95,10 +96,10 @@ export async function withEncoder<T>(
   options: EmbeddingOptions & Pick<Pair, 'encoder' | 'encoderDir'> & { readonly progress: Progress },
   work: (embed: (dataset: Dataset) => Promise<EmbeddedDataset>) => Promise<T>,
 ): Promise<T> {
-  const { encoder, workers, threads, maxBatch, maxPixels, progress } = options;
+  const { encoder, workers, threads, maxBatch, maxPixels, maxDecodeBytes, progress } = options;
   const inFlight = batchesInFlight * maxBatch * workers;
   const pool = await openPool(options, { workers, threads, maxBatch, maxQueue: inFlight });
-  const decoder = createDecoder({ geometry: encoder.input.geometry, maxPixels });
+  const decoder = createDecoder({ geometry: encoder.input.geometry, maxPixels, maxDecodeBytes });
   try {
     return await work((dataset) => embedDataset({ dataset, encoder, decoder, pool, inFlight, progress }));
   } finally {

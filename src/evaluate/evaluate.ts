@@ -5,8 +5,7 @@ import {
   type VoteChoice,
 } from '../calibrate/calibration-file.js';
 import type { Progress } from '../domain/progress.js';
-import type { Dataset } from '../image/dataset/dataset.js';
-import { imagesById } from '../image/dataset/images-by-id.js';
+import { imagesById, type Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { thumbnailsOf } from '../image/thumbnail.js';
 import type { OpenIndex } from '../examples/index-store.js';

@@ -1,17 +1,14 @@
 import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
-import { mayBeWhole } from './completeness.js';
 import type { ImageContent } from './dataset/dataset.js';
 import { costOf, costOfHeader, tooCostly, type DecodeCost } from './decode-cost.js';
 import { createDecodeTurns } from './decode-turns.js';
-import { requireFormat } from './format.js';
-import type { ImageFormat } from './format.js';
+import { mayBeWhole, requireFormat, type ImageFormat } from './format.js';
 import { outputSize, type Geometry, type Size } from './geometry.js';
 import { decodePlainPng } from './plain-png.js';
 import { sharp, type Sharp, type SharpInput, type SharpOptions } from './sharp.js';
 
-export interface DecoderOptions {
-  readonly geometry: Geometry;
+export interface DecodeLimits {
   /** Of the encoded image, by its header; 50 million unless told. */
   readonly maxPixels?: number | undefined;
   /**
@@ -19,6 +16,10 @@ export interface DecoderOptions {
    * together. 300 MB unless told: a progressive JPEG of 50 megapixels without subsampling.
    */
   readonly maxDecodeBytes?: number | undefined;
+}
+
+export interface DecoderOptions extends DecodeLimits {
+  readonly geometry: Geometry;
 }
 
 export interface Decoder {

@@ -1,4 +1,6 @@
 import sharp from 'sharp';
+import type { ImageContent } from './dataset/dataset.js';
+import type { Size } from './geometry.js';
 
 // The one place that imports sharp: these settings belong to the whole process, and changing one of them makes decodes
 // that are under way fail, so they are made once, when this module is loaded, and never again.
@@ -16,3 +18,18 @@ sharp.unblock({ operation: loaders });
 
 export { sharp };
 export type { Sharp, SharpInput, SharpOptions } from 'sharp';
+
+/**
+ * Width and height of an image that is turned upright, from its header alone; undefined where that cannot be read.
+ */
+export async function uprightSize(content: ImageContent | Uint8Array): Promise<Size | undefined> {
+  if (!(content instanceof Uint8Array) && content.kind === 'pixels') {
+    return content.width > 0 && content.height > 0 ? content : undefined;
+  }
+  try {
+    const { autoOrient } = await sharp(content instanceof Uint8Array ? content : content.bytes).metadata();
+    return autoOrient;
+  } catch {
+    return undefined;
+  }
+}

@@ -2,8 +2,7 @@ import { NearvoteError } from '../domain/errors.js';
 import type { ImageContent, LabelledImage } from './dataset/dataset.js';
 import { createDecoder } from './decode.js';
 import { resizeTo, type Size } from './geometry.js';
-import { sharp } from './sharp.js';
-import { uprightSize } from './size.js';
+import { sharp, uprightSize } from './sharp.js';
 
 /**
  * A WebP of at most `side` x `side` pixels, in the image's own proportions and upright, as the decoder sees it. Images

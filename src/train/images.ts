@@ -1,10 +1,10 @@
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
 import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
-import { countLabels } from '../image/dataset/label-counts.js';
+import { countLabels } from '../image/dataset/dataset.js';
 import { createDecoder } from '../image/decode.js';
 import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';
-import { uprightSize } from '../image/size.js';
+import { uprightSize } from '../image/sharp.js';
 
 /** The images of a dataset, decoded once and held in memory that worker threads share. */
 export interface DecodedImages {

@@ -11,8 +11,7 @@ import {
   recordId,
 } from './cifar.js';
 import type { CifarKind } from './cifar.js';
-import type { Dataset } from './dataset.js';
-import { countLabels } from './label-counts.js';
+import { countLabels, type Dataset } from './dataset.js';
 
 const kindOf = (names: readonly string[]): CifarKind | undefined =>
   cifarKinds.find(({ files }) => names.some((name) => files.train.test(name) || files.test.test(name)));

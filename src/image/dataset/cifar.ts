@@ -1,9 +1,28 @@
 import { NearvoteError } from '../../domain/errors.js';
-import { cifar100Labels, cifar10Labels } from './cifar-labels.js';
 import type { ImageContent } from './dataset.js';
 
 const cifarWidth = 32;
 const planeBytes = cifarWidth * cifarWidth;
+
+/** As batches.meta.txt and fine_label_names.txt have them, in the order of their numbers. */
+const cifar10Labels: readonly string[] = `
+  airplane automobile bird cat deer dog frog horse ship truck
+`
+  .trim()
+  .split(/\s+/);
+
+const cifar100Labels: readonly string[] = `
+  apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel
+  can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
+  dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion
+  lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree
+  pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea
+  seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table
+  tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman
+  worm
+`
+  .trim()
+  .split(/\s+/);
 
 /** The official binary version, https://www.cs.toronto.edu/~kriz/cifar.html: label bytes, then a plane each of R, G, B. */
 export interface CifarKind {

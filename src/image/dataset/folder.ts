@@ -1,9 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { NearvoteError } from '../../domain/errors.js';
 import type { Dataset } from './dataset.js';
-import { fileDataset } from './file-dataset.js';
+import { fileDataset } from './image-files.js';
 
 /** What tools leave beside images; every other file is taken for an image and, where it is none, ends as a reject. */
 const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml))$/i;
@@ -11,44 +12,73 @@ const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml
 /**
  * A folder per class: the first level under `root` is the label, whatever lies below belongs to it. Hidden files,
  * sidecars (.txt, .json, .md, .csv, .xml ...) and files directly in `root` are left out. A link to a file inside
- * `root` is followed; links to folders and to anything outside are not. The order is by code unit.
- * @throws NearvoteError `dataset_invalid` where no class folder holds an image
+ * `root` is followed; links to folders and to anything outside are not, and neither are pipes, sockets and devices. What
+ * has a name that is no UTF-8, and a folder in a class that cannot be listed, is listed as an image that cannot be read.
+ * The order is by code unit.
+ * @throws NearvoteError `dataset_invalid` where no class folder holds an image, or `root` cannot be listed
  */
 export async function openFolder(root: string, maxFileBytes: number): Promise<Dataset> {
   const realRoot = await realpath(root);
   // Only the paths are held, and nothing is opened: a million images are a list of a million strings.
   const paths: string[] = [];
+  const unreadable = new Map<string, string>();
   const strays: string[] = [];
-  for (const entry of await list(root)) {
-    if (entry.isDirectory()) await collect({ root, realRoot, folder: entry.name, into: paths });
-    else if (!sidecars.test(entry.name)) strays.push(entry.name);
+  for (const entry of await listRoot(root)) {
+    const name = textOf(entry.name);
+    if (entry.isDirectory()) {
+      await collect({ root, realRoot, folder: name, raw: entry.name, into: paths, unreadable });
+    } else if (!sidecars.test(name)) strays.push(name);
   }
   if (paths.length === 0) throw noClasses(root, strays);
   paths.sort();
 
-  return fileDataset({ name: 'folder', folder: root, ids: paths, labels: paths.map(labelOf), maxFileBytes });
+  const labels = paths.map(labelOf);
+  return fileDataset({ name: 'folder', folder: root, ids: paths, labels, maxFileBytes, unreadable });
 }
 
 /** One spelling for one name: macOS writes its accents apart. */
 const labelOf = (id: string): string => id.slice(0, id.indexOf('/')).normalize('NFC');
 
+/** A name as it is or, where it is no UTF-8, with the bytes that are no ASCII in hexadecimal. */
+function textOf(name: Buffer): string {
+  if (isUtf8(name)) return name.toString();
+  return name.toString('latin1').replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`);
+}
+
 interface Walk {
   readonly root: string;
   readonly realRoot: string;
-  /** Relative to `root`, with `/`. */
+  /** Relative to `root`, with `/`, in text and in the bytes that the file system has. */
   readonly folder: string;
+  readonly raw: Buffer;
   readonly into: string[];
+  readonly unreadable: Map<string, string>;
 }
 
-async function collect({ root, realRoot, folder, into }: Walk): Promise<void> {
-  for (const entry of await list(join(root, folder))) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) await collect({ root, realRoot, folder: path, into });
-    else if (sidecars.test(entry.name)) continue;
-    else if (entry.isFile()) into.push(path);
+async function collect(walk: Walk): Promise<void> {
+  const { root, realRoot, folder, raw, into, unreadable } = walk;
+  const refuse = (path: string, reason: string) => {
+    into.push(path);
+    unreadable.set(path, reason);
+  };
+  for (const entry of await list(bytesOf(root, raw)).catch(reasonOf)) {
+    if (typeof entry === 'string') {
+      refuse(`${folder}/`, entry);
+      continue;
+    }
+    const name = textOf(entry.name);
+    const path = `${folder}/${name}`;
+    if (entry.isDirectory()) await collect({ ...walk, folder: path, raw: bytesOf(raw, entry.name) });
+    else if (sidecars.test(name)) continue;
+    else if (!isUtf8(raw) || !isUtf8(entry.name)) {
+      if (entry.isFile()) refuse(path, 'its name is not UTF-8');
+    } else if (entry.isFile()) into.push(path);
     else if (entry.isSymbolicLink() && (await linksToFileWithin(realRoot, join(root, path)))) into.push(path);
   }
 }
+
+const bytesOf = (folder: string | Buffer, name: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(folder), Buffer.from('/'), name]);
 
 async function linksToFileWithin(realRoot: string, link: string): Promise<boolean> {
   try {
@@ -59,20 +89,24 @@ async function linksToFileWithin(realRoot: string, link: string): Promise<boolea
   }
 }
 
-async function list(folder: string): Promise<readonly Dirent[]> {
+async function list(folder: string | Buffer): Promise<readonly Dirent<Buffer>[]> {
+  const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' });
+  return entries.filter(({ name }) => name[0] !== 0x2e); // a dot
+}
+
+async function listRoot(root: string): Promise<readonly Dirent<Buffer>[]> {
   try {
-    return (await readdir(folder, { withFileTypes: true })).filter((entry) => !entry.name.startsWith('.'));
+    return await list(root);
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new NearvoteError(
-      'dataset_invalid',
-      `Expected to list ${folder} but it cannot be read (${reason})`,
-      {
-        cause: error,
-      },
-    );
+    const [reason = ''] = reasonOf(error);
+    const message = `Expected to list ${root} but it cannot be read (${reason})`;
+    throw new NearvoteError('dataset_invalid', message, { cause: error });
   }
 }
+
+const reasonOf = (error: unknown): readonly string[] => [
+  (error as NodeJS.ErrnoException).code ?? 'unknown error',
+];
 
 function noClasses(root: string, strays: readonly string[]): NearvoteError {
   const named = [...strays].sort().slice(0, 3).join(', ');

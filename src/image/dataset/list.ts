@@ -5,7 +5,7 @@ import { CsvError, parse } from 'csv-parse';
 import { z } from 'zod';
 import { NearvoteError } from '../../domain/errors.js';
 import type { Dataset } from './dataset.js';
-import { fileDataset } from './file-dataset.js';
+import { fileDataset } from './image-files.js';
 
 const rowSchema = z.object({ path: z.string().min(1), label: z.string().trim().min(1) });
 
@@ -34,7 +34,9 @@ export async function openList(path: string, maxFileBytes: number): Promise<Data
       const field = String(error.issues[0]?.path[0] ?? 'row');
       throw wrongLine(path, line, `a path and a label but received no ${field === 'row' ? 'object' : field}`);
     }
-    const id = relative(folder, resolve(folder, data.path)).split(sep).join('/');
+    const written = relative(folder, resolve(folder, data.path)).split(sep).join('/');
+    // Bytes that are no UTF-8 are all read as the same character: such a file is not found, whichever it is.
+    const id = lines.has(written) && written.includes('\ufffd') ? `${written} (line ${line})` : written;
     const earlier = lines.get(id);
     if (earlier !== undefined)
       throw wrongLine(path, line, `a new path but received that of line ${earlier}: ${id}`);

@@ -1,5 +1,7 @@
 import { mkdir, rm, symlink, truncate } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openDataset } from '../../../src/image/dataset/open-dataset.js';
@@ -138,6 +140,58 @@ describe('a folder per class', () => {
     const names = Array.from({ length: 3000 }, (_, i) => `many/${String(i).padStart(4, '0')}.png`);
     const root = await folderOf(Object.fromEntries([...names].reverse().map((name) => [name, ''])));
     expect(await idsOf(await openDataset(root, train))).toEqual(names);
+  });
+});
+
+describe('what cannot be read in a folder', () => {
+  const shell = (script: string, root: string) => execFileSync('/bin/bash', ['-ec', script], { cwd: root });
+  const refusals = async (root: string) => {
+    const images = await listed(await openDataset(root, train));
+    const read = images.map(async (image) => {
+      const reason = await image.read().then(
+        () => 'read',
+        (error: unknown) => String((error as { code?: unknown }).code),
+      );
+      return [image.id, image.label, reason];
+    });
+    return Promise.all(read);
+  };
+
+  it('has a name that is no UTF-8: each such file is listed once, and is missing when it is read', async () => {
+    const root = await folderOf({ 'cats/a.png': 'x' });
+    shell(
+      "cd cats; touch $'\\xff.png' $'\\xfe.png' $'caf\\xe9.png'; mkdir $'\\xf0'; touch $'\\xf0/b.png'",
+      root,
+    );
+    shell("mkdir $'d\\xf6gs'; touch $'d\\xf6gs/c.png'", root);
+    expect(await refusals(root)).toEqual([
+      ['cats/\\xf0/b.png', 'cats', 'image_missing'],
+      ['cats/\\xfe.png', 'cats', 'image_missing'],
+      ['cats/\\xff.png', 'cats', 'image_missing'],
+      ['cats/a.png', 'cats', 'read'],
+      ['cats/caf\\xe9.png', 'cats', 'image_missing'],
+      ['d\\xf6gs/c.png', 'd\\xf6gs', 'image_missing'],
+    ]);
+  });
+
+  it('is a folder that cannot be listed: it is one image that is missing, whatever else is there', async () => {
+    const root = await folderOf({ 'cats/a.png': 'x' });
+    // Deeper than a path may be long.
+    shell('cd cats; for i in {1..25}; do n=$(printf "%0200d" 0); mkdir $n; cd -P $n; done', root);
+    const found = await refusals(root);
+    expect(found).toHaveLength(2);
+    expect(found[0]?.[0]).toMatch(/^cats\/(0{200}\/)+$/);
+    expect(found.map(([, , reason]) => reason)).toEqual(['image_missing', 'read']);
+    shell('rm -rf cats', root);
+  });
+
+  it('is no file: pipes, sockets and links to devices are left out', async () => {
+    const root = await folderOf({ 'cats/a.png': 'x' });
+    shell('mkfifo cats/pipe.png; ln -s /dev/zero cats/zero.png; ln -s pipe.png cats/link.png', root);
+    const server = createServer().listen(join(root, 'cats/socket.png'));
+    await once(server, 'listening');
+    expect(await refusals(root)).toEqual([['cats/a.png', 'cats', 'read']]);
+    server.close();
   });
 });
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Dataset } from '../../../src/image/dataset/dataset.js';
-import { holdOut } from '../../../src/image/dataset/hold-out.js';
-import { countLabels } from '../../../src/image/dataset/label-counts.js';
+import { type Dataset, countLabels } from '../../../src/image/dataset/dataset.js';
+import { holdOut } from '../../../src/image/dataset/sample.js';
 import { idsOf } from './folders.js';
 
 function drawn(counts: Readonly<Record<string, number>>): Dataset {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { everyImageById, imagesById } from '../../../src/image/dataset/images-by-id.js';
+import { everyImageById, imagesById } from '../../../src/image/dataset/dataset.js';
 import { pixelDataset } from '../../build/pixel-encoder.js';
 
 describe('images by id', () => {

@@ -17,6 +17,18 @@ async function pairs(name: string, text: string) {
 }
 
 describe('a .csv list', () => {
+  it('names files by bytes that are no UTF-8: each is an image that is missing, and the rest is read', async () => {
+    const root = await folderOf({ 'a.png': 'one' });
+    const rows = Buffer.from('path,label\n\xff.png,x\n\xfe.png,y\na.png,z\n', 'latin1');
+    await writeFile(join(root, 'l.csv'), rows);
+    const images = await listed(await openDataset(join(root, 'l.csv'), train));
+    expect(images.map(({ label }) => label)).toEqual(['x', 'y', 'z']);
+    expect(new Set(images.map(({ id }) => id)).size).toBe(3);
+    for (const image of images.slice(0, 2))
+      await expect(image.read()).rejects.toMatchObject({ code: 'image_missing' });
+    await expect(images[2]?.read()).resolves.toMatchObject({ kind: 'file' });
+  });
+
   it('gives path and label in its own order, and reads beside itself', async () => {
     const dataset = await openList('list.csv', 'path,label\nb/2.png,dog\na.png,cat\nc.png,dog\n', {
       'b/2.png': 'two',

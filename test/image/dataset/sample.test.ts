@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Dataset, LabelledImage } from '../../../src/image/dataset/dataset.js';
-import { countLabels } from '../../../src/image/dataset/label-counts.js';
+import { type Dataset, type LabelledImage, countLabels } from '../../../src/image/dataset/dataset.js';
 import { hash53, limitImages, limitPerClass } from '../../../src/image/dataset/sample.js';
 import { idsOf, listed } from './folders.js';
 
