@@ -1,7 +1,6 @@
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
-import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
-import { countLabels } from '../image/dataset/dataset.js';
+import { countLabels, type Dataset, type LabelledImage } from '../image/dataset/dataset.js';
 import { createDecoder } from '../image/decode.js';
 import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';
 import { uprightSize } from '../image/sharp.js';
