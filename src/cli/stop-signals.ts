@@ -1,19 +1,19 @@
 export interface StopSignals {
-  readonly asked: () => boolean;
+  readonly signal: AbortSignal;
   readonly unwatch: () => void;
 }
 
 /** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */
 export function watchSignals(): StopSignals {
-  let asked = false;
+  const stop = new AbortController();
   const onSignal = (): void => {
-    if (asked) process.exit(1);
-    asked = true;
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort();
     console.error('nearvote: stopping after this step; once more to stop at once');
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return {
-    asked: () => asked,
+    signal: stop.signal,
     unwatch: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
   };
 }

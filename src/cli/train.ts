@@ -1,15 +1,14 @@
-import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { checkPlace } from '../encoder/add/publish.js';
-import { hashConfig, isAdapterConfig, parseTrainConfig, readConfig } from '../train/config/read-config.js';
-import type { TrainConfig } from '../train/config/schema.js';
-import { encoderFiles } from '../train/encoder-files.js';
+import { writing } from '../files/durable.js';
+import { isAdapterConfig, readConfig } from '../train/config/read-config.js';
+import { endings } from '../train/describe-run.js';
+import type { TrainResult } from '../train/run-training.js';
+import { createNarration } from './narration.js';
 import { createProgress } from './progress.js';
-import { publishTrained } from './publish-trained.js';
-import { loadTrainingData } from './train-data.js';
+import { watchSignals } from './stop-signals.js';
 import { trainOptions, type TrainFlags } from './train-options.js';
-import { writePreview } from './train-preview.js';
 
 const example = `
 Data paths in the config are taken from where the command runs. A training that was stopped or killed goes on from its
@@ -35,55 +34,42 @@ export function trainCommand(): Command {
 
 async function train(file: string, flags: TrainFlags): Promise<void> {
   const text = await readConfig(file);
-  if (flags.backbone !== undefined || isAdapterConfig(text)) {
-    const { trainAdapter } = await import('./train-adapter.js');
-    return trainAdapter({ text, file }, flags);
-  }
-  const written = parseTrainConfig(text, file);
-  const hash = hashConfig(written);
-  const config: TrainConfig = {
-    ...written,
-    budget: flags.budget ?? written.budget,
-    threads: flags.threads ?? written.threads ?? availableParallelism(),
-  };
-  const out = flags.out ?? join('models', config.name);
-  if (flags.preview === undefined) await checkPlace(out, flags.force ?? false);
+  const { trains, draws } = await operationsFor(flags.backbone !== undefined || isAdapterConfig(text));
+  const stop = watchSignals();
   const progress = createProgress();
-  const data = await loadTrainingData(config, progress);
-  if (flags.preview !== undefined) {
-    const views = { ...config, operations: config.augment, inputSize: config.model.inputSize };
-    return writePreview(flags.preview, { images: data.images, ...views });
-  }
-
-  const { trainEncoder } = await import('./train-encoder.js');
-  const trained = await trainEncoder({
-    config,
-    hash,
-    data,
-    dir: flags.run ?? join('runs', config.name),
-    fresh: flags.fresh ?? false,
+  const options = {
+    ...flags,
+    config: { text, file },
     progress,
-  });
-  const { name, version, licence, model } = config;
-  await publishTrained(trained, { ...flags, out }, () =>
-    encoderFiles({
-      name,
-      version,
-      licence,
-      trainedOn: [data.name],
-      model: trained.model,
-      input: { size: model.inputSize, fit: model.fit, kernel: model.kernel },
-      dimension: trained.dimension,
-      metrics: trained.metrics,
-      config: { text, hash },
-      architecture: [
-        model.architecture,
-        ...(model.widths === undefined ? [] : [model.widths.join(', ')]),
-      ].join(' '),
-      images: `${data.images.count} images of ${data.images.labelNames.length} labels`,
-      figures:
-        'Figures after "head: " are those of the projections that the loss compared; the head is not part of this encoder.',
-      history: trained.history,
-    }),
-  );
+    narration: createNarration(),
+    stop: stop.signal,
+  };
+  try {
+    if (flags.preview === undefined) return print(await trains(options), flags);
+    const png = await draws(options);
+    await writing(dirname(flags.preview), () => writeFile(flags.preview ?? '', png));
+    console.log(`${flags.preview}: each row an image, then views of it as training sees them`);
+  } finally {
+    stop.unwatch();
+  }
+}
+
+/** Loaded when they are needed: the help of every command starts without ONNX Runtime. */
+async function operationsFor(adapter: boolean) {
+  if (adapter) {
+    const { trainAdapter, previewAdapter } = await import('../train/adapter/train-adapter.js');
+    return { trains: trainAdapter, draws: previewAdapter };
+  }
+  const { trainEncoder, previewEncoder } = await import('../train/train-encoder.js');
+  return { trains: trainEncoder, draws: previewEncoder };
+}
+
+function print({ out, ended, metrics }: TrainResult, { json }: Pick<TrainFlags, 'json'>): void {
+  if (json === true) return console.log(JSON.stringify({ out, ended, metrics }));
+  console.log(`${out} is written: ${endings[ended]}\n`);
+  const width = Math.max(...Object.keys(metrics).map(({ length }) => length));
+  for (const [name, value] of Object.entries(metrics)) {
+    console.log(`  ${name.padEnd(width)}  ${Number.isInteger(value) ? value : value.toFixed(4)}`);
+  }
+  console.log(`\nNext: nearvote build --data DIR --encoder ${out} --out index/NAME`);
 }

@@ -1,4 +1,19 @@
+import type { Progress } from '../domain/progress.js';
 import type { EndReason, Figures, StepDone } from './loop.js';
+
+/** Where a training tells of itself in lines. */
+export interface Narration {
+  /** A line to keep. */
+  readonly say: (line: string) => void;
+  /** How far it is just now, in place of what was shown before; undefined takes that away. */
+  readonly show: (line: string | undefined) => void;
+}
+
+/** Where a training tells how far it is. */
+export interface Told {
+  readonly progress: Progress;
+  readonly narration: Narration;
+}
 
 /** A duration to read: `1 h 05 min`, `3 min 20 s`, `8 s`. */
 export function inTime(seconds: number): string {
@@ -8,12 +23,12 @@ export function inTime(seconds: number): string {
   return minutes > 0 ? `${minutes} min ${String(whole % 60).padStart(2, '0')} s` : `${whole} s`;
 }
 
-export interface StepLineOptions extends StepDone {
+interface StepLineOptions extends StepDone {
   readonly imagesPerSecond: number;
 }
 
 /** Where a training is, as a line of the log. */
-export function stepLine(step: StepLineOptions): string {
+function stepLine(step: StepLineOptions): string {
   return [
     `step ${step.step}/${step.totalSteps}`,
     `loss ${step.loss.toFixed(4)}`,
@@ -55,3 +70,31 @@ export const endings: Readonly<Record<EndReason, string>> = {
   'early-stopping': 'nothing got better',
   stopped: 'it was told to stop; the same command goes on from here',
 };
+
+/** An epoch can take many minutes. */
+const secondsBetweenLines = 30;
+
+export interface StepReportOptions {
+  /** Images a step. */
+  readonly batch: number;
+  /** Seconds of training before the first step that is told. */
+  readonly elapsedSeconds: number;
+  readonly say: (line: string) => Promise<void>;
+  readonly show: Narration['show'];
+}
+
+/** Tells of steps: says a line twice a minute and shows the others. Loss and rate are means over the steps since the line before. */
+export function createStepReport(options: StepReportOptions): (step: StepDone) => Promise<void> {
+  const { batch, say, show } = options;
+  let told = { at: options.elapsedSeconds, loss: 0, steps: 0 };
+  return async (step) => {
+    told.loss += step.loss;
+    told.steps++;
+    const seconds = step.elapsedSeconds - told.at;
+    const loss = told.loss / told.steps;
+    const line = stepLine({ ...step, loss, imagesPerSecond: (told.steps * batch) / seconds });
+    if (seconds < secondsBetweenLines) return show(line);
+    told = { at: step.elapsedSeconds, loss: 0, steps: 0 };
+    await say(line);
+  };
+}

@@ -1,8 +1,29 @@
 import { encodePng } from '../image/thumbnail.js';
 import { resized } from './augment/geometry.js';
+import type { DecodedImages } from './images.js';
 import type { Pixels } from './augment/pixels.js';
-import type { Sampler } from './sampler.js';
+import { createSampler, type Sampler, type SamplerOptions } from './sampler.js';
 import { createViewMaker, type BatchViewsOptions } from './views.js';
+
+export interface DrawViewsOptions
+  extends
+    Pick<BatchViewsOptions, 'operations' | 'mix' | 'inputSize' | 'seed'>,
+    Pick<SamplerOptions, 'batch'> {
+  readonly images: DecodedImages;
+  readonly sampler: SamplerOptions['kind'];
+}
+
+/** A PNG of the images of the first batch and views of them as training sees them. */
+export async function drawViews(options: DrawViewsOptions): Promise<Uint8Array> {
+  const { images, batch, sampler: kind, seed } = options;
+  const classes = images.labelNames.length;
+  return drawPreview({
+    views: { ...options, classes },
+    sampler: createSampler({ ...images, classes, kind, batch: Math.min(batch, images.count), seed }),
+    rows: 12,
+    columns: 8,
+  });
+}
 
 export interface PreviewOptions {
   readonly views: BatchViewsOptions;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Dataset } from '../../src/image/dataset/dataset.js';
 import { openDataset } from '../../src/image/dataset/open-dataset.js';
-import { channelStatistics } from '../../src/train/channel-statistics.js';
+import { channelStatistics } from '../../src/train/data.js';
 import { loadTrainingImages } from '../../src/train/images.js';
 import { folderOf, removeFoldersAfterEach } from '../image/dataset/folders.js';
 import { scene, solid, type Colour } from '../image/drawing.js';

@@ -1,16 +1,16 @@
-import { NearvoteError } from '../domain/errors.js';
-import type { Progress } from '../domain/progress.js';
-import type { Dataset } from '../image/dataset/dataset.js';
-import type { Backbone } from '../train/adapter/backbone.js';
-import type { AdapterConfig } from '../train/config/schema.js';
+import { NearvoteError } from '../../domain/errors.js';
+import type { Dataset } from '../../image/dataset/dataset.js';
+import type { AdapterConfig } from '../config/schema.js';
+import { openSplits, requireKnownLabels, warnOf } from '../data.js';
+import type { Told } from '../describe-run.js';
 import {
   decodeImages,
   loadTrainingImages,
   sideOfRawPixels,
   storageFactor,
   type DecodedImages,
-} from '../train/images.js';
-import { openSplits, requireKnownLabels, warnOf } from './train-data.js';
+} from '../images.js';
+import type { Backbone } from './backbone.js';
 
 export interface AdapterData {
   /** In words. */
@@ -27,15 +27,15 @@ export interface AdapterData {
 export async function loadAdapterData(
   { data, seed }: AdapterConfig,
   { manifest, size, fit, kernel }: Backbone,
-  progress: Progress,
+  told: Told,
 ): Promise<AdapterData> {
   const { train, held } = await openSplits(data, seed);
-  const decoding = { fit, kernel, progress };
+  const decoding = { fit, kernel, progress: told.progress };
   // Small images are enlarged, as they are when served.
   const load = (side: number): Promise<DecodedImages> =>
     loadTrainingImages({ ...decoding, dataset: train, inputSize: 1, storageSize: side });
   const plain = await load(size);
-  warnOf(plain, train.name);
+  warnOf(plain, train.name, told);
   const side = data.storageSize ?? (await storageSideOf(train, size));
   if (side < size) {
     throw new NearvoteError(
@@ -47,7 +47,7 @@ export async function loadAdapterData(
   const validation =
     held === undefined ? undefined : await decodeImages({ ...decoding, dataset: held, side: size });
   if (validation !== undefined) {
-    warnOf(validation, held?.name ?? '');
+    warnOf(validation, held?.name ?? '', told);
     requireKnownLabels(validation, plain);
   }
   return { name: train.name, plain, stored, validation };

@@ -1,12 +1,11 @@
 import { NearvoteError } from '../domain/errors.js';
-import type { Progress } from '../domain/progress.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import { holdOut } from '../image/dataset/sample.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
-import { channelStatistics, type ChannelStatistics } from '../train/channel-statistics.js';
-import type { TrainConfig } from '../train/config/schema.js';
-import { decodeImages, loadTrainingImages, type DecodedImages } from '../train/images.js';
-import type { BatchViewsOptions } from '../train/views.js';
+import type { TrainConfig } from './config/schema.js';
+import type { Told } from './describe-run.js';
+import { decodeImages, loadTrainingImages, type DecodedImages } from './images.js';
+import type { BatchViewsOptions } from './views.js';
 
 export interface TrainingData {
   /** In words. */
@@ -18,10 +17,10 @@ export interface TrainingData {
 }
 
 /** Reads what a config trains on and validates with. */
-export async function loadTrainingData(config: TrainConfig, progress: Progress): Promise<TrainingData> {
+export async function loadTrainingData(config: TrainConfig, told: Told): Promise<TrainingData> {
   const { data, model, seed } = config;
   const { train, held } = await openSplits(data, seed);
-  const decoding = { fit: model.fit, kernel: model.kernel, progress };
+  const decoding = { fit: model.fit, kernel: model.kernel, progress: told.progress };
   const { inputSize } = model;
   const images = await loadTrainingImages({
     ...decoding,
@@ -29,11 +28,11 @@ export async function loadTrainingData(config: TrainConfig, progress: Progress):
     inputSize,
     storageSize: data.storageSize,
   });
-  warnOf(images, train.name);
+  warnOf(images, train.name, told);
   const validation =
     held === undefined ? undefined : await decodeImages({ ...decoding, dataset: held, side: inputSize });
   if (validation !== undefined) {
-    warnOf(validation, held?.name ?? '');
+    warnOf(validation, held?.name ?? '', told);
     requireKnownLabels(validation, images);
   }
   return { name: train.name, images, validation, statistics: channelStatistics(images) };
@@ -66,10 +65,10 @@ export async function openSplits(
 }
 
 /** Tells of images that could not be decoded. */
-export function warnOf({ rejected, count }: DecodedImages, name: string): void {
+export function warnOf({ rejected, count }: DecodedImages, name: string, { narration }: Told): void {
   if (rejected.length === 0) return;
   const [first] = rejected;
-  console.error(
+  narration.say(
     `nearvote: ${rejected.length} of ${rejected.length + count} images of ${name} were left out, such as ` +
       `${first?.id ?? ''}: ${first?.message ?? ''}`,
   );
@@ -83,4 +82,42 @@ export function requireKnownLabels(validation: DecodedImages, { labelNames }: De
     `Expected validation images with labels of the training images, such as ${labelNames.slice(0, 3).join(', ')}, ` +
       `but received ${validation.labelNames.slice(0, 3).join(', ')}`,
   );
+}
+
+export interface ChannelStatistics {
+  /** Of red, green and blue, scaled to 0..1. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** A picture of one colour has no spread, and nothing may be divided by it. */
+const leastStd = 1e-3;
+
+/** Mean and standard deviation of each channel over all pixels of all images. */
+export function channelStatistics({ pixels, count, side }: DecodedImages): ChannelStatistics {
+  const values = new Uint8Array(pixels, 0, count * side * side * 3);
+  // Counts are exact, so the figures do not depend on the order of the sums.
+  const counts = [new Float64Array(256), new Float64Array(256), new Float64Array(256)] as const;
+  const [red, green, blue] = counts;
+  for (let i = 0; i < values.length; i += 3) {
+    const r = values[i] ?? 0;
+    const g = values[i + 1] ?? 0;
+    const b = values[i + 2] ?? 0;
+    red[r] = (red[r] ?? 0) + 1;
+    green[g] = (green[g] ?? 0) + 1;
+    blue[b] = (blue[b] ?? 0) + 1;
+  }
+  const total = values.length / 3;
+  const meanOf = (channel: Float64Array): number =>
+    channel.reduce((sum, often, value) => sum + often * value, 0) / total / 255;
+  const stdOf = (channel: Float64Array): number => {
+    const mean = meanOf(channel);
+    const variance =
+      channel.reduce((sum, often, value) => sum + often * (value / 255 - mean) ** 2, 0) / total;
+    return Math.max(leastStd, Math.sqrt(variance));
+  };
+  return {
+    mean: [meanOf(red), meanOf(green), meanOf(blue)],
+    std: [stdOf(red), stdOf(green), stdOf(blue)],
+  };
 }
