@@ -2,10 +2,7 @@ import { NearvoteError } from '../domain/errors.js';
 import type { ImageFormat } from './format.js';
 import type { Size } from './geometry.js';
 
-/**
- * What a decode takes, told from the header before anything is decoded. It is an upper bound: bench/decode-cost.ts
- * prints it beside what was measured.
- */
+/** What a decode takes at most, told from the header before anything is decoded: docs/decisions/008. */
 export interface DecodeCost extends Size {
   /** Of memory at the worst moment. */
   readonly bytes: number;
