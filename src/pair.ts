@@ -4,6 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { servedCalibration, type ServedCalibration } from './calibrate/calibration-file.js';
 import { createClassifier, type Classifier } from './classify.js';
+import { NearvoteError } from './domain/errors.js';
 import { readEncoderManifest } from './encoder/load.js';
 import { encoderIdentity, type EncoderManifest } from './encoder/manifest.js';
 import { createEncoderPool, type EncoderPool } from './encoder/pool/pool.js';
@@ -71,6 +72,8 @@ export interface PoolOptions {
   readonly maxBatch: number;
   /** Most images waiting. */
   readonly maxQueue: number;
+  /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
+  readonly providers?: readonly string[] | undefined;
   /** In milliseconds; 30 s unless told. */
   readonly workerDeadline?: number | undefined;
   /** Other processes are serving meanwhile. */
@@ -122,11 +125,25 @@ export interface OpenPairOptions extends PoolOptions, DecodeLimits {
   readonly former?: Pick<OpenPair, 'encoder' | 'pool'> | undefined;
 }
 
+const attempts = 3;
+
 /**
  * Opens an index and its encoder as a pair.
  * @throws NearvoteError `index_*`, `encoder_*`, `worker_failed`
  */
 export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await openPublished(options);
+    } catch (error) {
+      // A build may publish, and remove what was published before, between the reading of the two.
+      const isGone = error instanceof NearvoteError && error.code === 'index_missing';
+      if (!isGone || attempt === attempts) throw error;
+    }
+  }
+}
+
+async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
   const { former, search, threads, workers, workerDeadline, besideOthers, onRestart } = options;
   const pair = await findPair(options);
   const isSame = former !== undefined && JSON.stringify(former.encoder) === JSON.stringify(pair.encoder);
@@ -136,15 +153,15 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
     ...{ search, threads: threads * workers, besideOthers, onRestart },
     searchDeadlineMs: workerDeadline,
   });
-  try {
+  const [pool, neighbours] = await Promise.allSettled([opening, owning]);
+  if (pool.status === 'fulfilled' && neighbours.status === 'fulfilled') {
     const decoder = createDecoder({ ...options, geometry: pair.encoder.input.geometry });
-    return { ...pair, decoder, pool: await opening, neighbours: await owning };
-  } catch (error) {
-    // Whichever of the two did open is closed again.
-    if (!isSame) await opening.then((pool) => pool.close()).catch(() => undefined);
-    await owning.then((neighbours) => neighbours.close()).catch(() => undefined);
-    throw error;
+    return { ...pair, decoder, pool: pool.value, neighbours: neighbours.value };
   }
+  // Whichever of the two did open is closed again.
+  if (pool.status === 'fulfilled' && !isSame) await pool.value.close();
+  if (neighbours.status === 'fulfilled') await neighbours.value.close();
+  throw pool.status === 'rejected' ? pool.reason : (neighbours as PromiseRejectedResult).reason;
 }
 
 export interface ClassifierChoice {

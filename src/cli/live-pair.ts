@@ -11,6 +11,8 @@ export interface LivePairOptions {
   readonly metrics: Pick<Metrics, 'serves' | 'watchQueue' | 'reloaded'>;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   readonly vote: VoteChoice;
+  /** Execution providers that encoders are opened with. */
+  readonly providers: readonly string[];
   /** Opens what is published now; beside a pair that serves, whose encoder it takes over where it is the same. */
   readonly open: (former: OpenPair | undefined) => Promise<OpenPair>;
 }
@@ -28,6 +30,9 @@ export interface LivePair {
   /** Stops encoder and index once what they were given is answered. */
   close(): Promise<void>;
 }
+
+/** What still holds a former pair after this has had more than any request may. */
+const retiringMs = 60_000;
 
 type Closable = Pick<OpenPair['pool'], 'close'>;
 
@@ -67,13 +72,17 @@ export function createLivePair(options: LivePairOptions): LivePair {
     const { calibration, warning } = applyCalibration(pair.calibration, vote);
     live = { pair, classifier: classifierOf(pair, { defaults: vote.settings, calibration }) };
     if (warning !== undefined) logger.warn(warning);
-    metrics.serves(live.classifier, pair.neighbours.searchKind);
+    metrics.serves(live.classifier, {
+      searchKind: pair.neighbours.searchKind,
+      providers: options.providers,
+    });
     metrics.watchQueue(() => pair.pool.queueDepth);
     serving.workersReady = () => pair.pool.ready && pair.neighbours.ready;
     serving.classifier = live.classifier;
     if (former !== undefined) {
       const parts = [former.pair.neighbours, former.pair.pool].filter((part) => part !== pair.pool);
-      retiring = serving.holds.none(former.classifier).then(async () => {
+      retiring = serving.holds.none(former.classifier, retiringMs).then(async (isFree) => {
+        if (!isFree) logger.warn('the former pair is closed although requests still hold it');
         await Promise.all(parts.map(retire));
       });
     }

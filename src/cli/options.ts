@@ -25,6 +25,13 @@ export function numberAbove(bound: number): (value: string) => number {
   };
 }
 
+/** Parses names between commas, for commander. */
+function parseList(value: string): string[] {
+  const names = value.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('Expected names separated by commas.');
+  return names;
+}
+
 /** Parses yes or no, for commander: a variable that is set to false has to mean no. */
 export function parseBoolean(value: string): boolean {
   if (/^(true|1|yes|on)$/i.test(value)) return true;
@@ -54,6 +61,7 @@ export interface InferenceOptions {
   readonly workers: number;
   readonly threads: number;
   readonly maxBatch: number;
+  readonly providers: readonly string[];
 }
 
 /** One single-threaded worker a core: the split that embeds fastest, docs/decisions/003. */
@@ -71,6 +79,10 @@ export function inferenceOptions(): Option[] {
       .argParser(integerFrom(1))
       .default(16)
       .env('NEARVOTE_MAX_BATCH'),
+    new Option('--providers <list>', 'execution providers of ONNX Runtime by comma, the preferred one first')
+      .argParser(parseList)
+      .default(['cpu'], 'cpu')
+      .env('NEARVOTE_PROVIDERS'),
   ];
 }
 

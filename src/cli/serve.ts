@@ -67,6 +67,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     metrics,
     logger,
     vote: voteChoice(flags, command),
+    providers: flags.providers,
     open: (former) =>
       openPair({
         ...flags,

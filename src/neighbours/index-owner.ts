@@ -1,4 +1,6 @@
+import { dirname } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
+import { leaseVersion } from '../examples/lease.js';
 import { bytesOf, floatsOf, integersOf, type Frame } from '../processes/frames.js';
 import { compiledModule, superviseChild } from '../processes/supervised-child.js';
 import type { IndexManifest } from '../examples/index-store.js';
@@ -70,8 +72,8 @@ const mostQuestions = 256;
 
 /**
  * The one process of a server that holds an index. It is a process and not a thread, because a fault in native code then
- * ends it alone, and as fast (docs/decisions/012).
- * @throws NearvoteError `index_invalid`, `worker_failed`
+ * ends it alone, and as fast (docs/decisions/012). The version is leased: no build removes it meanwhile.
+ * @throws NearvoteError `index_missing` when the version was removed meanwhile, `index_invalid`, `worker_failed`
  */
 export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighbours> {
   const { name, version, dir, manifest, search, threads, searchDeadlineMs = defaultDeadlineMs } = options;
@@ -79,6 +81,7 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
   let flushing = false;
   let closed = false;
   const setup: OwnerSetup = { dir, manifest, search, threads };
+  const lease = await leaseVersion(dirname(dir), version);
   const owner = superviseChild<OwnerReady>({
     file: options.processFile ?? compiledModule('./index-process.js', import.meta.url),
     setup,
@@ -91,7 +94,10 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       if (owner.failing) for (const { reject } of waiting.splice(0)) reject(notReadyError());
     },
   });
-  const { searchKind, labels } = await owner.started;
+  const { searchKind, labels } = await owner.started.catch(async (error: unknown) => {
+    await lease.release();
+    throw error;
+  });
   owner.stopYielding();
 
   function flush(): void {
@@ -146,6 +152,7 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
         reject(new NearvoteError('shutting_down', 'The server is shutting down'));
       }
       owner.stop();
+      await lease.release();
     },
   };
 }

@@ -29,7 +29,7 @@ export interface Metrics {
   /** The pair that answers from now on. */
   serves(
     pair: Pick<Classifier, 'index' | 'encoder' | 'labels' | 'calibration'>,
-    searchKind: 'hnsw' | 'exact' | 'none',
+    how: { readonly searchKind: 'hnsw' | 'exact'; readonly providers: readonly string[] },
   ): void;
   /** Asked at every scrape. */
   watchQueue(depth: () => number): void;
@@ -148,6 +148,12 @@ export function createMetrics(): Metrics {
     labelNames: ['index', 'version', 'encoder'],
     registers,
   });
+  const encoderInfo = new Gauge({
+    name: 'nearvote_encoder_info',
+    help: '1 for the encoder that answers and the execution providers it was given, the preferred one first',
+    labelNames: ['encoder', 'version', 'providers'],
+    registers,
+  });
   const indexExamples = new Gauge({
     name: 'nearvote_index_examples',
     help: 'Examples in the index',
@@ -225,9 +231,11 @@ export function createMetrics(): Metrics {
     workerRestarted: () => restarts.inc(),
     reloaded: (result) => reloads.inc({ result }),
     decisionLogLost: () => logLosses.inc(),
-    serves({ index, encoder, labels: served, calibration }, searchKind) {
+    serves({ index, encoder, labels: served, calibration }, { searchKind, providers }) {
       indexInfo.reset();
       indexInfo.set({ index: index.name, version: index.version, encoder: encoder.name }, 1);
+      encoderInfo.reset();
+      encoderInfo.set({ encoder: encoder.name, version: encoder.version, providers: providers.join(',') }, 1);
       indexExamples.set(index.examples);
       searchExact.set(searchKind === 'exact' ? 1 : 0);
       calibrated.set(calibration === undefined ? 0 : 1);

@@ -63,6 +63,7 @@ function setStage({ keepsPool = false } = {}): Stage {
       warn: (text: unknown) => void warnings.push(String(text)),
       error: () => undefined,
     },
+    providers: ['cpu'],
     vote: {
       settings: { k: 1, rule: 'majority', temperature: 1, priorCorrection: false },
       isExplicit: false,

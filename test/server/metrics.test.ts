@@ -80,7 +80,7 @@ describe('the metrics', () => {
     const metrics = createMetrics();
     const labels = Array.from({ length: 250 }, (_, i) => `label-${i}`);
     const classifier = createColourClassifier();
-    metrics.serves({ ...classifier, labels }, 'exact');
+    metrics.serves({ ...classifier, labels }, { searchKind: 'exact', providers: ['cpu'] });
     const { decision, timings } = await classifier.classify(await drawColour('red'));
     for (const label of ['label-199', 'label-200', 'label-249', 'never seen']) {
       metrics.decided({ decision: { ...decision, label }, topSimilarity: 1, timings });
@@ -111,11 +111,17 @@ describe('the metrics', () => {
     depth = 7;
     expect(await metrics.text()).toContain('nearvote_queue_depth 7');
     const pair = createColourClassifier();
-    metrics.serves(pair, 'hnsw');
-    metrics.serves({ ...pair, index: { ...pair.index, version: '2' } }, 'hnsw');
+    metrics.serves(pair, { searchKind: 'hnsw', providers: ['cpu'] });
+    metrics.serves(
+      { ...pair, index: { ...pair.index, version: '2' } },
+      { searchKind: 'hnsw', providers: ['cuda', 'cpu'] },
+    );
     const found = samples(await metrics.text());
     expect([...found.keys()].filter((key) => key.startsWith('nearvote_index_info'))).toEqual([
       'nearvote_index_info{index="colours",version="2",encoder="mean-colour"}',
+    ]);
+    expect([...found.keys()].filter((key) => key.startsWith('nearvote_encoder_info'))).toEqual([
+      'nearvote_encoder_info{encoder="mean-colour",version="2",providers="cuda,cpu"}',
     ]);
   });
 
@@ -127,7 +133,7 @@ describe('the metrics', () => {
     const calibrated = createColourClassifier(
       aCalibration({ topSimilarity: { edges: [0.5], counts: [5, 5] } }),
     );
-    metrics.serves(calibrated, 'exact');
+    metrics.serves(calibrated, { searchKind: 'exact', providers: ['cpu'] });
     expect(samples(await metrics.text()).get('nearvote_calibrated')).toBe(1);
     const { decision, timings } = await calibrated.classify(await drawColour('red'));
     const decide = (times: number, topSimilarity: number): void => {
@@ -141,7 +147,7 @@ describe('the metrics', () => {
     decide(5_000, 0.1);
     decide(900, 0.5);
     expect(await psi()).toBeCloseTo(0.4 * Math.log(1.8) - 0.4 * Math.log(0.2), 12);
-    metrics.serves(createColourClassifier(), 'exact');
+    metrics.serves(createColourClassifier(), { searchKind: 'exact', providers: ['cpu'] });
     expect(samples(await metrics.text()).get('nearvote_calibrated')).toBe(0);
     expect(await psi()).toBe(0);
   });

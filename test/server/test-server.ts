@@ -52,7 +52,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const serving = createServing();
   const metrics = options.metrics ?? createMetrics();
   serving.classifier = 'classifier' in options ? options.classifier : createColourClassifier();
-  if (serving.classifier !== undefined) metrics.serves(serving.classifier, 'hnsw');
+  if (serving.classifier !== undefined)
+    metrics.serves(serving.classifier, { searchKind: 'hnsw', providers: ['cpu'] });
   const logged: string[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => logged.push(line) });
   const app = createApp({

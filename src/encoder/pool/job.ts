@@ -13,6 +13,8 @@ export interface WorkerSetup {
   readonly threads: number;
   /** Of its session for when nothing else is at work; absent where it has none. */
   readonly wideThreads?: number | undefined;
+  /** Execution providers of ONNX Runtime; absent for the processor's. */
+  readonly providers?: readonly string[] | undefined;
   /** The largest batch it will be sent, run once before it is ready. */
   readonly maxBatch: number;
 }

@@ -13,6 +13,8 @@ export interface EncoderPoolOptions {
   readonly workers: number;
   /** Of each worker. */
   readonly threads: number;
+  /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
+  readonly providers?: readonly string[] | undefined;
   /** Most images in a batch. */
   readonly maxBatch: number;
   /** Most images waiting; more are refused. */
@@ -67,12 +69,13 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
   const queue = createEntryQueue(options.maxQueue, pushed);
 
   function setupOf(seat: number): WorkerSetup {
-    const { encoderDir, manifest } = options;
+    const { encoderDir, manifest, providers } = options;
     return {
       encoderDir,
       manifest,
       threads,
       maxBatch,
+      providers,
       ...(spreads && seat === 0 ? { wideThreads: cores } : {}),
     };
   }

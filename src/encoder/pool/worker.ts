@@ -17,11 +17,17 @@ async function warmUp(encoder: Encoder, batches: readonly number[]): Promise<voi
 
 answerParent({
   setUp: async (words) => {
-    const { encoderDir, manifest, threads, wideThreads, maxBatch } = words as WorkerSetup;
-    narrow = await openEncoder({ dir: encoderDir, manifest, threads });
+    const { encoderDir, manifest, threads, wideThreads, maxBatch, providers } = words as WorkerSetup;
+    narrow = await openEncoder({ dir: encoderDir, manifest, threads, providers });
     await warmUp(narrow, [1, maxBatch]);
     if (wideThreads !== undefined) {
-      wide = await openEncoder({ dir: encoderDir, manifest, threads: wideThreads, spinning: true });
+      wide = await openEncoder({
+        dir: encoderDir,
+        manifest,
+        threads: wideThreads,
+        spinning: true,
+        providers,
+      });
       await warmUp(wide, [1, Math.min(maxBatch, widestBatch)]);
     }
     return {};
