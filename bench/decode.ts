@@ -1,10 +1,12 @@
 /**
  * What decoding one image costs, in core-milliseconds (CPU of the whole process, threads included), for distinct
- * images and several decodes at once: `npx tsx bench/decode.ts`.
+ * images and several decodes at once, and what the reader of plain PNGs saves: `npx tsx bench/decode.ts`.
  */
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
 import sharp from 'sharp';
+import { loadEncoder } from '../src/encoder/load.js';
 import { createDecoder } from '../src/image/decode.js';
 import { resizeTo } from '../src/image/geometry.js';
 
@@ -87,18 +89,45 @@ const oddPngs = smallPngs.map((png) => Buffer.concat([png.subarray(0, 33), text,
 const smallJpegs = await files(2000, (seed) => drawn(32, 32, seed).jpeg({ quality: 90 }).toBuffer());
 const photos = await files(150, (seed) => drawn(1000, 800, seed).jpeg({ quality: 85 }).toBuffer());
 
+const plainCase = '32x32 PNG, plain';
+const oddCase = '32x32 PNG, with a text chunk (sharp)';
 const cases: readonly (readonly [string, Decode, readonly Uint8Array[]])[] = [
   ['32x32 PNG, naive sharp chain', naive(32, 32), smallPngs],
-  ['32x32 PNG, plain', decodeSmall, smallPngs],
-  ['32x32 PNG, with a text chunk (sharp)', decodeSmall, oddPngs],
+  [plainCase, decodeSmall, smallPngs],
+  [oddCase, decodeSmall, oddPngs],
   ['32x32 JPEG', decodeSmall, smallJpegs],
   ['1000x800 JPEG -> 224, naive sharp chain', naive(224, 224), photos],
   ['1000x800 JPEG -> 224', decodeLarge, photos],
 ];
 
-console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.version}`);
+console.log(
+  `${cpus()[0]?.model ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.version}, load ${loadavg()[0]?.toFixed(1)}`,
+);
 const table: Record<string, Record<string, string>> = {};
 for (const [name, decode, images] of cases) {
   for (const atOnce of [1, 4]) table[`${name}, ${atOnce} at once`] = await measure(decode, images, atOnce);
 }
 console.table(table);
+
+/** The shipped encoder's own cost, in batches of 16 on one thread. */
+async function encoderMs(): Promise<number> {
+  const dir = fileURLToPath(new URL('../models/cifar10-compact', import.meta.url));
+  const encoder = await loadEncoder(dir, { threads: 1 });
+  const pixels = Buffer.concat(Array.from({ length: 16 }, (_, seed) => pixelsOf(32, 32, seed)));
+  const embed = async (batches: number) => {
+    for (let i = 0; i < batches; i++) await encoder.embed(pixels, 16);
+  };
+  await embed(5);
+  const cpu = process.cpuUsage();
+  await embed(50);
+  const { user, system } = process.cpuUsage(cpu);
+  await encoder.close();
+  return (user + system) / 1000 / (50 * 16);
+}
+
+const costOf = (name: string) => Number(table[`${name}, 4 at once`]?.['core-ms per image']);
+const [plain, odd, encode] = [costOf(plainCase), costOf(oddCase), await encoderMs()];
+console.log(
+  `the reader of plain PNGs saves ${(odd - plain).toFixed(3)} core-ms an image; the shipped encoder takes ${encode.toFixed(3)}, ` +
+    `so images decoded and encoded a second are ${((odd + encode) / (plain + encode)).toFixed(2)} times as many with it`,
+);
