@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { z } from 'zod';
 import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
@@ -15,29 +15,48 @@ export function exampleLine({ id, label, source }: Example): string {
  * @throws NearvoteError `index_invalid` naming the line that is wrong
  */
 export async function readExamplesFile(path: string): Promise<Example[]> {
-  let text: string;
+  // One string for each label, not one for each example.
+  const labels = new Map<string, string>();
+  const examples: Example[] = [];
   try {
-    text = await readFile(path, 'utf8');
+    for await (const lines of readLines(path)) {
+      for (const line of lines) {
+        const example = parseExample(line, examples.length + 1);
+        const label = labels.get(example.label) ?? example.label;
+        labels.set(label, label);
+        examples.push({ ...example, label });
+      }
+    }
   } catch (cause) {
+    if (cause instanceof NearvoteError) throw cause;
     throw new NearvoteError('index_invalid', 'Expected examples.jsonl but it cannot be read', { cause });
   }
-  // Only \n ends a line: JSON leaves U+2028 and its like as they are.
-  const lines = text.split('\n');
-  if (lines.pop() !== '') {
+  return examples;
+}
+
+/** The lines of a file, as many at once as a piece of it holds: no string holds more than one of them. */
+async function* readLines(path: string): AsyncGenerator<string[]> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    // Only \n ends a line: JSON leaves U+2028 and its like as they are.
+    const last = chunk.lastIndexOf(newline);
+    if (last === -1) {
+      rest = Buffer.concat([rest, chunk]);
+      continue;
+    }
+    const whole = Buffer.concat([rest, chunk.subarray(0, last)]);
+    rest = Buffer.from(chunk.subarray(last + 1));
+    yield whole.toString().split('\n');
+  }
+  if (rest.length > 0) {
     throw new NearvoteError(
       'index_invalid',
       'Expected examples.jsonl to end with a newline: it is cut short',
     );
   }
-  // One string for each label, not one for each example.
-  const labels = new Map<string, string>();
-  return lines.map((line, i) => {
-    const example = parseExample(line, i + 1);
-    const label = labels.get(example.label);
-    if (label === undefined) labels.set(example.label, example.label);
-    return { ...example, label: label ?? example.label };
-  });
 }
+
+const newline = 0x0a;
 
 function parseExample(line: string, number: number): Example {
   try {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
@@ -21,24 +21,43 @@ export interface EmbeddingsFileOptions {
  */
 export async function readEmbeddingsFile(options: EmbeddingsFileOptions): Promise<Embeddings> {
   const { path, count, dimension } = options;
-  let bytes: Buffer;
+  const expected = count * dimension * 4;
+  let values: Float32Array<ArrayBuffer>;
   try {
-    bytes = await readFile(path);
+    const file = await open(path, 'r');
+    try {
+      const { size } = await file.stat();
+      if (size !== expected) {
+        throw new NearvoteError(
+          'index_invalid',
+          `Expected embeddings.f32 to hold ${expected} bytes but it holds ${size}`,
+        );
+      }
+      values = new Float32Array(count * dimension);
+      await readWhole(file, new Uint8Array(values.buffer));
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
+    if (cause instanceof NearvoteError) throw cause;
     throw new NearvoteError('index_invalid', 'Expected embeddings.f32 but it cannot be read', { cause });
   }
-  const expected = count * dimension * 4;
-  if (bytes.length !== expected) {
-    throw new NearvoteError(
-      'index_invalid',
-      `Expected embeddings.f32 to hold ${expected} bytes but it holds ${bytes.length}`,
-    );
-  }
-  if (endianness() !== 'LE') bytes.swap32();
+  if (endianness() !== 'LE') Buffer.from(values.buffer).swap32();
   try {
-    return asEmbeddings(new Float32Array(bytes.buffer, bytes.byteOffset, count * dimension), dimension);
+    return asEmbeddings(values, dimension);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new NearvoteError('index_invalid', `embeddings.f32: ${why}`, { cause });
+  }
+}
+
+const chunkBytes = 1 << 26;
+
+/** Fills `into`, piece by piece: no call reads more than 2 GiB. */
+async function readWhole(file: FileHandle, into: Uint8Array): Promise<void> {
+  for (let done = 0; done < into.length;) {
+    const { bytesRead } = await file.read(into, done, Math.min(chunkBytes, into.length - done), done);
+    if (bytesRead === 0) throw new Error(`the file ended after ${done} of ${into.length} bytes`);
+    done += bytesRead;
   }
 }
