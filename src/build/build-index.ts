@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
@@ -38,8 +39,10 @@ export interface BuildIndexOptions {
   readonly out: string;
   /** Its seed also chooses the rows that are measured. */
   readonly hnsw: HnswParameters & { readonly ef: number };
-  /** Below this index recall@20 nothing is published. */
-  readonly minRecall: number;
+  /** Below this index recall@20 nothing is published; unless told, what is below 0.99 is published without its graph. */
+  readonly minRecall?: number | undefined;
+  /** Share of the images that may be rejected; 0.1 unless told. Above it nothing is published. */
+  readonly maxRejects?: number | undefined;
   readonly strict: boolean;
   /** Old versions to keep. */
   readonly keep: number;
@@ -83,6 +86,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
   }
   progress.finish();
   const embedSeconds = secondsSince(started);
+  requireImages(inserted, options.maxRejects ?? defaultMaxRejects);
 
   const vectors = join(staged.dir, 'vectors.hnsw');
   const size = inserted.labels.length;
@@ -109,7 +113,9 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     optimistic: encoder.trainedOn.includes(dataset.name),
     progress,
   }).finally(() => exact.close());
-  requireRecall(measured, options.minRecall);
+  const refused = requireRecall(measured, options.minRecall);
+  const kept = refused === undefined ? written : undefined;
+  if (kept === undefined) await rm(vectors, { force: true });
 
   const manifest: IndexManifest = {
     schemaVersion: 1,
@@ -129,10 +135,10 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     examples: size,
     labels: [...inserted.labelCounts].map(([label, examples]) => ({ label, examples })),
     createdAt: options.now().toISOString(),
-    recall: measured.recall,
+    recall: kept === undefined ? null : measured.recall,
     files: {
       ...files.close(),
-      ...(written === undefined ? {} : { 'vectors.hnsw': await digestFile(vectors) }),
+      ...(kept === undefined ? {} : { 'vectors.hnsw': await digestFile(vectors) }),
     },
   };
   const { version, dir, changed } = await staged.publish({ manifest, keep: options.keep });
@@ -148,10 +154,10 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     rejected,
     embedded,
     fromCache,
-    searchKind: searcher.kind,
+    searchKind: kept === undefined ? 'exact' : 'hnsw',
     embedSeconds,
     seconds: secondsSince(started),
-    warnings: warningsOf(manifest),
+    warnings: warningsOf(manifest, refused),
   };
 }
 
@@ -180,23 +186,44 @@ async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise
   }
 }
 
-function requireRecall({ recall }: IndexMeasurement, minRecall: number): void {
-  if (recall === null || recall.value >= minRecall) return;
+const defaultMinRecall = 0.99;
+const defaultMaxRejects = 0.1;
+
+/**
+ * @returns why the graph is left out, where it is
+ * @throws NearvoteError `recall_too_low` when a recall was asked for that it does not reach
+ */
+function requireRecall({ recall }: IndexMeasurement, minRecall: number | undefined): string | undefined {
+  const least = minRecall ?? defaultMinRecall;
+  if (recall === null || recall.value >= least) return undefined;
+  const found = `index recall@${recall.k} of at least ${least} but measured ${recall.value.toFixed(4)} over ${recall.queries} queries`;
+  if (minRecall === undefined) {
+    return `Expected ${found}: the index has no graph, search is exact. A higher ef, m or ef-construction may raise it, but not where many examples are all but the same`;
+  }
   throw new NearvoteError(
     'recall_too_low',
-    `Expected index recall@${recall.k} of at least ${minRecall} but measured ${recall.value.toFixed(4)} over ${recall.queries} queries; a higher ef, m or ef-construction raises it. Nothing was published`,
+    `Expected ${found}; without --min-recall the index is published without its graph, for exact search. Nothing was published`,
   );
 }
 
-function warningsOf({ labels, files }: IndexManifest): string[] {
+/** @throws NearvoteError `dataset_invalid` */
+function requireImages({ labels, rejected, firstRejects }: Inserted, maxRejects: number): void {
+  const all = labels.length + rejected;
+  if (rejected <= maxRejects * all) return;
+  throw new NearvoteError(
+    'dataset_invalid',
+    `Expected at most ${maxRejects} of the images to be rejected but ${rejected} of ${all} were, the first: ${firstRejects.join('; ')}. Nothing was published; --max-rejects allows more`,
+  );
+}
+
+function warningsOf({ labels, files }: IndexManifest, refused: string | undefined): string[] {
   const [only] = labels;
+  const unbuilt = 'hnswlib-node could not be loaded: the index has no graph, search is exact';
   return [
     ...(labels.length === 1 && only !== undefined
       ? [`All examples have one label, ${only.label}: every image will be taken for it`]
       : []),
-    ...(files['vectors.hnsw'] === undefined
-      ? ['hnswlib-node could not be loaded: the index has no graph, search is exact']
-      : []),
+    ...(files['vectors.hnsw'] === undefined ? [refused ?? unbuilt] : []),
   ];
 }
 

@@ -21,9 +21,12 @@ export interface Inserted {
   readonly embedded: number;
   readonly fromCache: number;
   readonly rejected: number;
+  /** Of the first few: what it was and why. */
+  readonly firstRejects: readonly string[];
 }
 
 const insertsPerTurn = 4;
+const rejectsNamed = 3;
 
 /**
  * Gives every embedded image its row, in their order, in the files and in the graph.
@@ -36,7 +39,7 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
   const labelCounts = new Map<string, number>();
   const ids = new Set<string>();
   const counts = { embedded: 0, cached: 0, rejected: 0 };
-  let firstReject: NearvoteError | undefined;
+  const firstRejects: string[] = [];
   for await (const one of images) {
     const { id, label } = one.image;
     if (ids.has(id)) {
@@ -46,8 +49,9 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
     counts[one.kind]++;
     progress.advance(1);
     if (one.kind === 'rejected') {
-      firstReject ??= new NearvoteError(one.code, `${id}: ${one.message}`);
-      if (strict) throw firstReject;
+      const why = `${id}: ${one.message}`;
+      if (strict) throw new NearvoteError(one.code, why);
+      if (firstRejects.length < rejectsNamed) firstRejects.push(why);
       files.addReject({ id, code: one.code, message: one.message });
       continue;
     }
@@ -60,9 +64,9 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
   }
   if (labels.length === 0) {
     const why =
-      firstReject === undefined
+      counts.rejected === 0
         ? 'the dataset is empty'
-        : `all ${counts.rejected} were rejected, the first: ${firstReject.message}`;
+        : `all ${counts.rejected} were rejected, the first: ${firstRejects.join('; ')}`;
     throw new NearvoteError('dataset_invalid', `Expected at least one image that can be decoded but ${why}`);
   }
   return {
@@ -71,5 +75,6 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
     embedded: counts.embedded,
     fromCache: counts.cached,
     rejected: counts.rejected,
+    firstRejects,
   };
 }

@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { buildIndex } from '../build/build-index.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import { createDecoder } from '../image/decode.js';
@@ -21,7 +21,8 @@ interface BuildFlags extends InferenceOptions, ImageLimitOptions {
   readonly ef: number;
   readonly seed: number;
   readonly maxPerClass?: number;
-  readonly minRecall: number;
+  readonly minRecall?: number;
+  readonly maxRejects: number;
   readonly strict?: true;
   readonly keep: number;
   readonly json?: true;
@@ -53,6 +54,10 @@ function buildOptions(): Option[] {
       .argParser(integerFrom(1))
       .env('NEARVOTE_BUILD_MAX_PER_CLASS'),
     new Option('--strict', 'fail at the first image that is rejected').env('NEARVOTE_BUILD_STRICT'),
+    new Option('--max-rejects <share>', 'share of rejected images above which nothing is published')
+      .argParser(shareOf)
+      .default(0.1)
+      .env('NEARVOTE_BUILD_MAX_REJECTS'),
     new Option('--keep <n>', 'old versions to keep')
       .argParser(integerFrom(0))
       .default(2)
@@ -79,11 +84,20 @@ function graphOptions(): Option[] {
       .argParser(integerFrom(0))
       .default(1)
       .env('NEARVOTE_BUILD_SEED'),
-    new Option('--min-recall <share>', 'index recall@20 below which nothing is published')
+    new Option(
+      '--min-recall <share>',
+      'index recall@20 below which nothing is published; unless given, an index below 0.99 is published for exact search',
+    )
       .argParser(numberAbove(0))
-      .default(0.99)
       .env('NEARVOTE_BUILD_MIN_RECALL'),
   ];
+}
+
+/** Parses a share, 0 to 1, for commander. */
+function shareOf(value: string): number {
+  const share = Number(value);
+  if (value.trim() !== '' && share >= 0 && share <= 1) return share;
+  throw new InvalidArgumentError('Expected a share from 0 to 1.');
 }
 
 /** Batches on their way for each worker: one in it, one waiting, two being decoded. */
@@ -110,6 +124,7 @@ async function build(flags: BuildFlags): Promise<void> {
       out: flags.out,
       hnsw: { m, efConstruction, ef, seed },
       minRecall: flags.minRecall,
+      maxRejects: flags.maxRejects,
       strict: flags.strict === true,
       keep: flags.keep,
       progress,

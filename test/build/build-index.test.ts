@@ -107,7 +107,7 @@ describe('building an index', () => {
     await writeFile(join(data, 'b', 'cut.png'), whole.subarray(0, whole.length - 20));
     const dataset = await openDataset(data, { split: 'train', maxFileBytes: 2000 });
     await writeFile(join(data, 'b', '5.png'), Buffer.alloc(3000));
-    const report = await buildIndex(buildOptions({ out, dataset }));
+    const report = await buildIndex(buildOptions({ out, dataset, maxRejects: 0.3 }));
     expect(report).toMatchObject({ examples: 11, rejected: 4 });
     const lines = (await readFile(join(report.dir, 'rejects.jsonl'), 'utf8')).trim().split('\n');
     const rejects = lines.map((line) => JSON.parse(line) as { id: string; code: string; message: string });
@@ -181,6 +181,54 @@ describe('building an index', () => {
       expect(low.fromCache).toBe(3000);
     },
   );
+
+  it.skipIf(!hnswLoads)(
+    'publishes for exact search, with a warning, where the graph is poor and no recall was asked for',
+    async () => {
+      const poor = { m: 2, efConstruction: 1, ef: 1, seed: 1 };
+      const dataset = pixelDataset({ count: 3000 });
+      const report = await buildIndex(buildOptions({ out, dataset, hnsw: poor, minRecall: undefined }));
+      expect(report).toMatchObject({ changed: true, searchKind: 'exact' });
+      expect(report.warnings.join()).toContain('at least 0.99 but measured 0.');
+      const { manifest, dir } = await openIndex(out);
+      expect(manifest).toMatchObject({ recall: null, examples: 3000 });
+      expect((await readdir(dir)).sort()).toEqual([
+        'embeddings.f32',
+        'examples.jsonl',
+        'manifest.json',
+        'rejects.jsonl',
+      ]);
+      const searcher = await openSearcher({ dir, mode: 'auto', threads: 1 });
+      expect(searcher.kind).toBe('exact');
+      await searcher.close();
+    },
+  );
+
+  it('publishes nothing where more images were rejected than may be, and names the first', async () => {
+    const text = { kind: 'file', bytes: new TextEncoder().encode('text') } as const;
+    const lost = ['x', 'y'].map((id) => ({ id, label: 'a', source: id, read: () => Promise.resolve(text) }));
+    const dataset = datasetOf('lossy', [...pixelImages({ count: 17 }), ...lost]);
+    await expect(buildIndex(buildOptions({ out, dataset }))).rejects.toMatchObject({
+      code: 'dataset_invalid',
+      message: expect.stringMatching(/0.1 of the images .* 2 of 19 were, the first: x: .*; y: /) as string,
+    });
+    expect(existsSync(join(out, 'current'))).toBe(false);
+    expect(await buildIndex(buildOptions({ out, dataset, maxRejects: 2 / 19 }))).toMatchObject({
+      examples: 17,
+      rejected: 2,
+    });
+  });
+
+  it('says that nothing changed when it builds what is served, and leaves that as it is', async () => {
+    const first = await buildIndex(buildOptions({ out }));
+    const again = await buildIndex(buildOptions({ out, keep: 0 }));
+    expect([first.changed, again.changed]).toEqual([true, false]);
+    expect(again).toMatchObject({ version: first.version, dir: first.dir });
+    const other = await buildIndex(
+      buildOptions({ out, hnsw: { m: 8, efConstruction: 100, ef: 64, seed: 1 } }),
+    );
+    expect(other.changed).toBe(true);
+  });
 
   it('builds for exact search where hnswlib-node does not load, and says so', async () => {
     const loadHnsw = (): Promise<undefined> => Promise.resolve(undefined);
