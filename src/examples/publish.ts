@@ -28,7 +28,7 @@ export interface StagedVersion {
   close(): Promise<void>;
 }
 
-export interface Published {
+interface Published {
   /** The version that is served now, and its folder. */
   readonly version: string;
   readonly dir: string;
@@ -113,7 +113,7 @@ function meaningOf(manifest: IndexManifest): string {
 }
 
 /** The time, so that names sort by age, and a hash of the content. */
-export function versionName({ createdAt, files, encoder }: IndexManifest): string {
+function versionName({ createdAt, files, encoder }: IndexManifest): string {
   const hash = createHash('sha256').update(JSON.stringify({ files, encoder })).digest('hex');
   return `${createdAt.replace(/[-:.]/g, '')}-${hash.slice(0, 8)}`;
 }
