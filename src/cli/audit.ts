@@ -11,6 +11,7 @@ import { writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { tableOf } from './text-table.js';
 import { isSet } from './vote-choice.js';
+import { print } from './printable.js';
 
 interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly test?: string;
@@ -81,7 +82,7 @@ async function auditExamples(flags: AuditFlags, command: Command): Promise<void>
     await writeOutput(flags.report, renderPage(audited.page));
   }
   const summary = summaryOf(audited, flags.vote);
-  console.log(flags.json ? JSON.stringify(summary, null, 2) : renderAudit(summary, audited));
+  print(flags.json ? JSON.stringify(summary, null, 2) : renderAudit(summary, audited));
 }
 
 /** What `--json` prints. */

@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import type { BuildReport } from '../build/build-report.js';
 import type { LeaveOneOut } from '../build/measure-index.js';
+import { printable } from './printable.js';
 
 /** No line between rows. */
 const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
@@ -30,9 +31,10 @@ function accuracyLines(leaveOneOut: LeaveOneOut): string[] {
     style: { head: [], border: [] },
     chars: noRules,
   });
-  for (const { label, count, accuracy: share } of perClass) classes.push([label, count, percent(share)]);
-  const pairs = confusions.map(
-    ({ truth, predicted, count }) => `  ${truth} taken for ${predicted}: ${count}`,
+  for (const { label, count, accuracy: share } of perClass)
+    classes.push([printable(label), count, percent(share)]);
+  const pairs = confusions.map(({ truth, predicted, count }) =>
+    printable(`  ${truth} taken for ${predicted}: ${count}`),
   );
   return [
     `Leave-one-out accuracy at k = ${k} over ${queries} examples: ${percent(accuracy)}${caution}`,

@@ -10,6 +10,7 @@ import { resolveShipped } from '../pair.js';
 import { imageLimitOptions, inferenceOptions, integerFrom, numberAbove } from './options.js';
 import type { ImageLimitOptions, InferenceOptions } from './options.js';
 import { createProgress } from './progress.js';
+import { print } from './printable.js';
 
 interface BuildFlags extends InferenceOptions, ImageLimitOptions {
   readonly data: string;
@@ -130,7 +131,7 @@ async function build(flags: BuildFlags): Promise<void> {
       progress,
       now: () => new Date(),
     });
-    console.log(flags.json === true ? JSON.stringify(report) : buildSummary(report));
+    print(flags.json === true ? JSON.stringify(report) : buildSummary(report));
   } finally {
     progress.finish();
     await pool.close();

@@ -12,6 +12,7 @@ import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } fr
 import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { isSet, settingsOf } from './vote-choice.js';
+import { print } from './printable.js';
 
 interface CalibrateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly data: string;
@@ -89,7 +90,7 @@ async function calibrateIndex(flags: CalibrateFlags, command: Command): Promise<
   };
   const report = await calibrate({ ...flags, ...choice }, createProgress());
   if (flags.report !== undefined) await writeOutput(flags.report, renderPage(calibrationPage(report)));
-  console.log(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
+  print(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
 }
 
 /** Thousands of numbers that are in the file. */

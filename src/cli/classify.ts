@@ -9,6 +9,7 @@ import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOpti
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 import { applyCalibration } from '../calibrate/calibration-file.js';
 import { voteChoice } from './vote-choice.js';
+import { print, printable, printError } from './printable.js';
 
 interface ClassifyFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly neighbours: number;
@@ -51,19 +52,19 @@ async function classifyFiles(
   });
   const choice = voteChoice(flags, command);
   const { calibration, warning } = applyCalibration(pair.calibration, choice);
-  if (warning !== undefined) console.error(`nearvote: ${warning}`);
+  if (warning !== undefined) printError(`nearvote: ${warning}`);
   const classifier = classifierOf(pair, { defaults: choice.settings, calibration });
   const outcomes: Outcome[] = [];
   try {
     for (const file of files) {
       const outcome = await classifyFile(classifier, file, flags);
       outcomes.push(outcome);
-      if (flags.json) console.log(JSON.stringify(outcome));
+      if (flags.json) print(JSON.stringify(outcome));
     }
   } finally {
     await Promise.all([pair.pool.close(), pair.neighbours.close()]);
   }
-  if (!flags.json) console.log(renderTable(outcomes));
+  if (!flags.json) print(renderTable(outcomes));
   const failed = outcomes.filter((outcome) => 'error' in outcome).length;
   if (failed > 0) {
     throw new NearvoteError(
@@ -104,17 +105,19 @@ function renderTable(outcomes: readonly Outcome[]): string {
   });
   for (const outcome of outcomes) {
     if ('error' in outcome) {
-      table.push([outcome.file, { content: outcome.error.message, colSpan: 4 }]);
+      table.push([printable(outcome.file), { content: printable(outcome.error.message), colSpan: 4 }]);
       continue;
     }
     const { label, outcome: known, confidence, pValue, scores, neighbours } = outcome.decision;
     const [, second] = scores;
     table.push([
-      outcome.file,
-      known === 'unknown' ? `unknown, nearest ${label}` : label,
+      printable(outcome.file),
+      printable(known === 'unknown' ? `unknown, nearest ${label}` : label),
       pValue === undefined ? confidence.toFixed(3) : `${confidence.toFixed(3)} (p ${pValue.toFixed(3)})`,
-      second === undefined ? '' : `${second.label} ${second.score.toFixed(3)}`,
-      neighbours.map((near) => `${near.label} ${near.similarity.toFixed(3)} ${near.id}`).join('\n'),
+      second === undefined ? '' : printable(`${second.label} ${second.score.toFixed(3)}`),
+      neighbours
+        .map((near) => printable(`${near.label} ${near.similarity.toFixed(3)} ${near.id}`))
+        .join('\n'),
     ]);
   }
   return table.toString();

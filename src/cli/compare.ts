@@ -9,6 +9,7 @@ import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { tableOf } from './text-table.js';
 import { isSet } from './vote-choice.js';
+import { print } from './printable.js';
 
 interface CompareFlags extends InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly data: string;
@@ -76,9 +77,9 @@ async function compareTwo(a: string, b: string, flags: CompareFlags, command: Co
   if (flags.json) {
     const { report, dataset, warnings } = comparison;
     const figures = { ...report, answers: undefined, dataset, seed: flags.seed, warnings };
-    console.log(JSON.stringify({ a, b, ...figures }, null, 2));
+    print(JSON.stringify({ a, b, ...figures }, null, 2));
   } else {
-    console.log(summaryOf(comparison));
+    print(summaryOf(comparison));
   }
 }
 

@@ -5,6 +5,7 @@ import { readEncoderManifest } from '../encoder/load.js';
 import { encoderManifestSchema, type EncoderManifest } from '../encoder/manifest.js';
 import { describeGeometry, fits, kernels, type Fit, type Kernel } from '../image/geometry.js';
 import { numberAbove } from './options.js';
+import { print } from './printable.js';
 
 interface AddFlags {
   readonly size: Size;
@@ -90,7 +91,7 @@ function showCommand(): Command {
     .addOption(json.env(variableOf(json)))
     .addHelpText('after', '\nExample:\n  $ nearvote encoder show models/cifar10-compact --json\n')
     .action(async (dir: string, flags: { readonly json?: true }) => {
-      print(await readEncoderManifest(dir), flags.json);
+      printManifest(await readEncoderManifest(dir), flags.json);
     });
 }
 
@@ -108,12 +109,12 @@ async function add(path: string, flags: AddFlags): Promise<void> {
     version: flags.encoderVersion,
     preprocessing: { layout, channels, scale, mean, std },
   });
-  print(manifest, json);
-  if (!json) console.log(`\nNext: nearvote build --data DIR --encoder ${dir} --out index/NAME`);
+  printManifest(manifest, json);
+  if (!json) print(`\nNext: nearvote build --data DIR --encoder ${dir} --out index/NAME`);
 }
 
-function print(manifest: EncoderManifest, json = false): void {
-  if (json) return console.log(JSON.stringify(manifest));
+function printManifest(manifest: EncoderManifest, json = false): void {
+  if (json) return print(JSON.stringify(manifest));
   const { name, version, format, file, sha256, input, output, trainedOn, metrics, licence } = manifest;
   const lines = {
     encoder: `${name} ${version} (${licence})`,
@@ -124,7 +125,7 @@ function print(manifest: EncoderManifest, json = false): void {
     ...Object.fromEntries(Object.entries(metrics).map(([key, value]) => [key, String(value)])),
   };
   const width = Math.max(...Object.keys(lines).map((key) => key.length));
-  for (const [key, value] of Object.entries(lines)) console.log(`${key.padEnd(width)}  ${value}`);
+  for (const [key, value] of Object.entries(lines)) print(`${key.padEnd(width)}  ${value}`);
 }
 
 /** NEARVOTE_ENCODER_TRAINED_ON for --trained-on, and so on. */

@@ -17,6 +17,7 @@ import { checkWritable, writeOutput } from './output-file.js';
 import { createProgress } from './progress.js';
 import { noRules, tableOf } from './text-table.js';
 import { isSet, voteChoice } from './vote-choice.js';
+import { print, printable } from './printable.js';
 
 interface EvaluateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly data: string;
@@ -84,7 +85,7 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
   if (flags.report !== undefined && evaluation.page !== undefined) {
     await writeOutput(flags.report, renderPage(evaluation.page));
   }
-  console.log(flags.json ? asJson(evaluation, flags.seed) : summaryOf(evaluation));
+  print(flags.json ? asJson(evaluation, flags.seed) : summaryOf(evaluation));
 }
 
 function predictions({ embedded, report }: Evaluation): string {
@@ -113,7 +114,7 @@ function summaryOf(evaluation: Evaluation): string {
     chars: noRules,
   });
   for (const { label, count, precision, recall, f1 } of report.classes) {
-    classes.push([label, count, ...[precision, recall, f1].map(percent)]);
+    classes.push([printable(label), count, ...[precision, recall, f1].map(percent)]);
   }
   const { searchMsPerQuery: ms } = report;
   return [

@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { NearvoteError } from '../domain/errors.js';
 // First of all that is ours: threads and children take the environment from here.
 import '../onnx/no-telemetry.js';
+import { printable, printError } from './printable.js';
 
 /** Loaded when named, so that `nearvote classify` does not pay for Express. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
@@ -46,10 +48,10 @@ async function main(argv: readonly string[]): Promise<number> {
     // Commander has printed its own message, or the help that was asked for.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
     if (error instanceof NearvoteError) {
-      console.error(`nearvote: ${error.message} [${error.code}]`);
+      printError(`nearvote: ${printable(error.message)} [${error.code}]`);
       return error.code === 'usage' ? 2 : 1;
     }
-    console.error(error);
+    printError(inspect(error));
     return 1;
   }
 }

@@ -1,5 +1,6 @@
 import Table from 'cli-table3';
 import type { TableSection } from '../report/section.js';
+import { printable } from './printable.js';
 
 /** No line between rows. */
 export const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
@@ -12,6 +13,6 @@ export function tableOf({ columns, rows }: TableSection): string {
     style: { head: [], border: [] },
     chars: noRules,
   });
-  for (const row of rows) table.push([...row]);
+  for (const row of rows) table.push(row.map((cell) => (typeof cell === 'string' ? printable(cell) : cell)));
   return table.toString();
 }

@@ -9,6 +9,7 @@ import { createNarration } from './narration.js';
 import { createProgress } from './progress.js';
 import { watchSignals } from './stop-signals.js';
 import { trainOptions, type TrainFlags } from './train-options.js';
+import { print } from './printable.js';
 
 const example = `
 Data paths in the config are taken from where the command runs. A training that was stopped or killed goes on from its
@@ -45,10 +46,10 @@ async function train(file: string, flags: TrainFlags): Promise<void> {
     stop: stop.signal,
   };
   try {
-    if (flags.preview === undefined) return print(await trains(options), flags);
+    if (flags.preview === undefined) return printTrained(await trains(options), flags);
     const png = await draws(options);
     await writing(dirname(flags.preview), () => writeFile(flags.preview ?? '', png));
-    console.log(`${flags.preview}: each row an image, then views of it as training sees them`);
+    print(`${flags.preview}: each row an image, then views of it as training sees them`);
   } finally {
     stop.unwatch();
   }
@@ -64,12 +65,12 @@ async function operationsFor(adapter: boolean) {
   return { trains: trainEncoder, draws: previewEncoder };
 }
 
-function print({ out, ended, metrics }: TrainResult, { json }: Pick<TrainFlags, 'json'>): void {
-  if (json === true) return console.log(JSON.stringify({ out, ended, metrics }));
-  console.log(`${out} is written: ${endings[ended]}\n`);
+function printTrained({ out, ended, metrics }: TrainResult, { json }: Pick<TrainFlags, 'json'>): void {
+  if (json === true) return print(JSON.stringify({ out, ended, metrics }));
+  print(`${out} is written: ${endings[ended]}\n`);
   const width = Math.max(...Object.keys(metrics).map(({ length }) => length));
   for (const [name, value] of Object.entries(metrics)) {
-    console.log(`  ${name.padEnd(width)}  ${Number.isInteger(value) ? value : value.toFixed(4)}`);
+    print(`  ${name.padEnd(width)}  ${Number.isInteger(value) ? value : value.toFixed(4)}`);
   }
-  console.log(`\nNext: nearvote build --data DIR --encoder ${out} --out index/NAME`);
+  print(`\nNext: nearvote build --data DIR --encoder ${out} --out index/NAME`);
 }
