@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { levels } from 'pino';
+import { parseDuration } from '../domain/duration.js';
 import {
   imageLimitOptions,
   inferenceOptions,
@@ -31,6 +32,7 @@ export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, 
   readonly maxBodyBytes: number;
   readonly exposeSources: boolean;
   readonly decisionLog?: string;
+  readonly logFile?: string;
   readonly logLevel: string;
   /** In milliseconds, as are `drain` and `grace`. */
   readonly workerDeadline: number;
@@ -41,7 +43,10 @@ export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, 
 /** The options of `nearvote serve`, each also an environment variable. */
 export function serveOptions(): Option[] {
   return [
-    new Option('--host <host>', 'address to listen on').default('127.0.0.1').env('NEARVOTE_HOST'),
+    new Option('--host <host>', 'address to listen on; 0.0.0.0 for every interface')
+      .argParser(parseHost)
+      .default('127.0.0.1')
+      .env('NEARVOTE_HOST'),
     new Option('--port <n>', 'port to listen on, 0 for any')
       .argParser(parsePort)
       .default(8080)
@@ -55,7 +60,7 @@ export function serveOptions(): Option[] {
       'NEARVOTE_MAX_INFLIGHT_BYTES',
     ),
     new Option('--request-timeout <duration>', 'from the headers of an image request to its answer, else 503')
-      .argParser(parseDuration)
+      .argParser(durationFrom(1))
       .default(10_000, '10s')
       .env('NEARVOTE_REQUEST_TIMEOUT'),
     new Option(
@@ -106,23 +111,26 @@ export function serveOptions(): Option[] {
     new Option('--decision-log <file>', 'append a JSON line a decision; rotated at 64 MB, five kept').env(
       'NEARVOTE_DECISION_LOG',
     ),
-    new Option('--log-level <level>', 'what is logged to stderr; info has a line a request')
+    new Option('--log-file <file>', 'where the log goes instead of stderr; SIGHUP opens it anew').env(
+      'NEARVOTE_LOG_FILE',
+    ),
+    new Option('--log-level <level>', 'what is logged; info has a line a request')
       .choices([...Object.values(levels.labels), 'silent'])
       .default('info')
       .env('NEARVOTE_LOG_LEVEL'),
     new Option('--worker-deadline <duration>', 'a worker that is longer at a batch is killed and replaced')
-      .argParser(parseDuration)
+      .argParser(durationFrom(1))
       .default(30_000, '30s')
       .env('NEARVOTE_WORKER_DEADLINE'),
     new Option('--drain <duration>', 'how long after SIGTERM connections are still accepted, while not ready')
-      .argParser(parseDuration)
+      .argParser(durationFrom(0))
       .default(250, '250ms')
       .env('NEARVOTE_DRAIN'),
     new Option(
       '--grace <duration>',
       'how long after SIGTERM it exits at the latest, with 1 where it cut requests off',
     )
-      .argParser(parseDuration)
+      .argParser(durationFrom(1))
       .default(10_000, '10s')
       .env('NEARVOTE_GRACE'),
   ];
@@ -138,9 +146,20 @@ function parsePort(value: string): number {
   return port;
 }
 
-/** `500ms`, `10s`, `2m`; seconds where there is no unit. */
-function parseDuration(value: string): number {
-  const [, number, unit = 's'] = /^(\d+)(ms|s|m)?$/.exec(value) ?? [];
-  if (number === undefined) throw new InvalidArgumentError('Expected a duration such as 500ms, 10s or 2m.');
-  return Number(number) * { ms: 1, s: 1000, m: 60_000 }[unit as 'ms' | 's' | 'm'];
+/** An empty one would listen on every interface. */
+function parseHost(value: string): string {
+  if (value.trim() === '') throw new InvalidArgumentError('Expected an address or a host name.');
+  return value;
+}
+
+/** Parses a duration of at least `leastMs` into milliseconds, for commander. */
+function durationFrom(leastMs: number): (value: string) => number {
+  return (value) => {
+    const ms = parseDuration(value);
+    if (ms === undefined || ms < leastMs) {
+      const least = leastMs === 0 ? '' : ` of at least ${leastMs}ms`;
+      throw new InvalidArgumentError(`Expected a duration${least} such as 500ms, 10s or 2m, to 24d.`);
+    }
+    return ms;
+  };
 }

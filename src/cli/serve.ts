@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
-import closeWithGrace from 'close-with-grace';
 import { Command } from 'commander';
-import { destination, pino, type Logger } from 'pino';
+import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createApp } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
@@ -15,14 +14,17 @@ import { createLivePair, type LivePair } from './live-pair.js';
 import { openPair } from '../pair.js';
 import { readServerKeys } from './server-keys.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
+import { openServerLog } from './server-log.js';
+import { stopInOrder } from './stop-in-order.js';
 import { voteChoice } from './vote-choice.js';
+import { print } from './printable.js';
 
 export function serveCommand(): Command {
   const command = new Command('serve')
     .description('answer over HTTP')
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n  $ curl -F image=@photo.jpg http://127.0.0.1:8080/classify\n\nSIGHUP loads the version that the index has published meanwhile; SIGTERM stops.\n',
+      '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n  $ curl -F image=@photo.jpg http://127.0.0.1:8080/classify\n\nSIGHUP loads the version that the index has published meanwhile and opens log files anew; SIGTERM stops.\n',
     )
     .action(serve);
   for (const option of serveOptions()) command.addOption(option);
@@ -55,11 +57,13 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
       `Expected --max-inflight-bytes to be at least --max-body-bytes, ${flags.maxBodyBytes}, but received ${flags.maxInflightBytes}`,
     );
   }
-  // A write a line cost a quarter of this process; what is buffered goes out when it exits, and at once if fatal.
-  const log = destination({ dest: 2, sync: true, minLength: 4096, periodicFlush: 100 });
-  process.once('exit', () => log.flushSync());
-  const logger = pino({ level: flags.logLevel }, log);
   const metrics = createMetrics();
+  const log = await openServerLog({
+    file: flags.logFile,
+    level: flags.logLevel,
+    onDropped: (lines) => metrics.logLinesDropped(lines),
+  });
+  const { logger } = log;
   const serving = createServing();
   const started: Started = {};
   const live = createLivePair({
@@ -80,29 +84,32 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
         },
       }),
   });
-  // A reload that failed is counted and logged; here nobody waits for it.
-  process.on('SIGHUP', () => void live.reload().catch(() => undefined));
-  const stop = async (): Promise<void> => {
+  process.on('SIGHUP', () => {
+    // A reload that failed is counted and logged; here nobody waits for it.
+    void live.reload().catch(() => undefined);
+    void log.reopen();
+    void started.decisionLog?.reopen();
+  });
+  const close = async (): Promise<void> => {
     serving.stopping = true;
     await started.server?.close();
     await live.close();
     await started.decisionLog?.close();
   };
-  const grace = closeWithGrace({ delay: flags.grace, logger, skip: ['SIGHUP'] }, async ({ err, signal }) => {
-    if (err === undefined) logger.info({ signal }, 'stopping');
-    else logger.fatal({ err }, 'stopping after an unexpected error');
+  const stop = async (): Promise<void> => {
     // A load balancer needs a moment to see that this server is not ready; a connection it opened is not to be reset.
     serving.stopping = true;
     await wait(flags.drain);
-    await stop();
-  });
+    await close();
+  };
+  const forgetStop = stopInOrder({ graceMs: flags.grace, logger, stop, flush: () => log.flush() });
   try {
     await start(flags, { logger, metrics, serving, started, live });
   } catch (error) {
     // A signal came while it started: stopping is under way and decides the exit code.
     if (serving.stopping) return;
-    grace.uninstall();
-    await stop();
+    forgetStop();
+    await close();
     throw error;
   }
 }
@@ -148,8 +155,8 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     logger.warn('search is exact: hnswlib-node is not installed, or the index was built without it');
   }
   // process.uptime counts from before the first import.
-  console.log(
-    `nearvote is ready on ${started.server.url} with index ${published.name} ${published.version}, ` +
+  print(
+    `nearvote is ready on ${started.server.url} as process ${process.pid} with index ${published.name} ${published.version}, ` +
       `encoder ${encoder.name} ${encoder.version}, ${published.manifest.examples} examples, ` +
       `${searchKind} search, after ${process.uptime().toFixed(2)} s`,
   );
@@ -161,17 +168,23 @@ function allowedHosts({ allowedHosts: told, host }: ServeFlags, asksForKeys: boo
 }
 
 function openLog(file: string, { logger, metrics }: Pick<Core, 'logger' | 'metrics'>): Promise<DecisionLog> {
+  let toldAt = -Infinity;
   return openDecisionLog({
     file,
     maxFileBytes: 64_000_000,
     rotations: 5,
     now: () => new Date(),
-    onLost: (err) => {
-      metrics.decisionLogLost();
-      logger.error({ err }, 'a decision could not be written to the decision log');
+    onLost: (lines, err) => {
+      metrics.decisionLogLost(lines);
+      if (performance.now() - toldAt < msBetweenLosses) return;
+      toldAt = performance.now();
+      logger.error({ err }, 'decisions cannot be written to the decision log');
     },
   });
 }
+
+/** A full disk loses many lines a second; the metric counts them all. */
+const msBetweenLosses = 10_000;
 
 async function packageVersion(): Promise<string> {
   const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');

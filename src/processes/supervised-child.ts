@@ -244,6 +244,11 @@ interface ChannelEvents {
   readonly onExit: (reason: string) => void;
 }
 
+/** Nothing is kept for a reader who has stopped. */
+function passOn(text: Buffer): void {
+  if (process.stderr.writableLength < 65_536) process.stderr.write(text);
+}
+
 /** A stopped or hung process would outlive this one. One listener for all: Node warns of more than ten. */
 const running = new Set<ChildProcess>();
 process.on('exit', () => {
@@ -254,12 +259,14 @@ function openChannel(
   { file, heapMegabytes }: Pick<SupervisedChildOptions, 'file' | 'heapMegabytes'>,
   { onMessage, onExit }: ChannelEvents,
 ): Channel {
-  const stdio: ('ignore' | 'inherit' | 'pipe')[] = ['ignore', 'inherit', 'inherit'];
+  // Its own stderr: a shared one is set to blocking as a child starts, and a reader who stops would stop this process.
+  const stdio: ('ignore' | 'inherit' | 'pipe')[] = ['ignore', 'ignore', 'pipe'];
   stdio[pipeDescriptor] = 'pipe';
   // Its own arguments: a debugger's port or a loader given to the parent is not the child's.
   const child = spawn(process.execPath, [`--max-old-space-size=${heapMegabytes}`, fileURLToPath(file)], {
     stdio,
   });
+  child.stderr?.on('data', passOn);
   const pipe = child.stdio[pipeDescriptor] as Duplex;
   running.add(child);
   if (child.pid !== undefined) setNice(child.pid, childNice);

@@ -1,15 +1,13 @@
-import { once } from 'node:events';
-import { basename, dirname } from 'node:path';
-
-import { createStream, type RotatingFileStream } from 'rotating-file-stream';
-
 import type { Classification } from '../classify.js';
-import { NearvoteError } from '../domain/errors.js';
+import { openAppendFile } from './append-file.js';
+import { createLineQueue } from './line-queue.js';
 
 /** One JSON line a decision; what feedback later refers to by id. */
 export interface DecisionLog {
-  /** Never throws and never waits: a line that cannot be written is reported to `onLost`. */
+  /** Never throws and never waits: lines that cannot be written are reported to `onLost`. */
   write(classification: Classification): void;
+  /** Makes the file again where it was moved, as after every line. */
+  reopen(): Promise<void>;
   /** Resolves when every line is written or reported lost. */
   close(): Promise<void>;
 }
@@ -19,61 +17,33 @@ export interface DecisionLogOptions {
   /** A full file becomes `<file>.1`, the one before `<file>.2`, to `rotations`; older ones are dropped. */
   readonly maxFileBytes: number;
   readonly rotations: number;
-  readonly onLost: (error: Error) => void;
+  readonly onLost: (lines: number, error: Error) => void;
   readonly now: () => Date;
 }
 
 /** A disk this far behind is as good as broken; memory stays bounded. */
 const maxPendingBytes = 8 * 1024 * 1024;
+/** A process that is killed loses the decisions of this long. */
+const gatherMs = 10;
 
 /**
- * Opens the log for appending, and again after a failed write.
+ * Opens the log for appending, and again when it was deleted or could not be written.
  * @throws NearvoteError `output_unwritable`
  */
 export async function openDecisionLog(options: DecisionLogOptions): Promise<DecisionLog> {
-  const { file, onLost } = options;
-  let stream: RotatingFileStream | undefined = open(options);
-  try {
-    await once(stream, 'open');
-  } catch (cause) {
-    throw new NearvoteError('output_unwritable', `Expected to append to ${file} but it cannot be opened`, {
-      cause,
-    });
-  }
-  stream.once('error', discard);
-
-  // Every pending line is reported by its own write callback.
-  function discard(): void {
-    stream = undefined;
-  }
-
-  function reopen(): RotatingFileStream {
-    const reopened = open(options);
-    reopened.once('error', discard);
-    return reopened;
-  }
-
+  const { file, maxFileBytes, rotations, onLost, now } = options;
+  const output = await openAppendFile({ file, rotate: { atBytes: maxFileBytes, rotations } });
+  const queue = createLineQueue({ deliver: output.append, onLost, maxPendingBytes, gatherMs });
   return {
-    write(classification) {
-      stream ??= reopen();
-      if (stream.writableLength > maxPendingBytes) {
-        onLost(new Error('the decision log is too far behind'));
-        return;
-      }
-      stream.write(`${JSON.stringify(lineOf(classification, options.now()))}\n`, (error) => {
-        if (error) onLost(error);
-      });
+    write: (classification) => queue.write(JSON.stringify(lineOf(classification, now()))),
+    reopen: async () => {
+      await output.append([]);
     },
-    close: () =>
-      new Promise((resolve) => {
-        if (stream === undefined || stream.destroyed) resolve();
-        else stream.once('close', resolve).end();
-      }),
+    async close() {
+      await queue.flush();
+      await output.close();
+    },
   };
-}
-
-function open({ file, maxFileBytes, rotations }: DecisionLogOptions): RotatingFileStream {
-  return createStream(basename(file), { path: dirname(file), size: `${maxFileBytes}B`, rotate: rotations });
 }
 
 function lineOf({ decision, topSimilarity }: Classification, time: Date): unknown {

@@ -25,7 +25,8 @@ export interface Metrics {
   batch(size: number): void;
   workerRestarted(): void;
   reloaded(result: 'ok' | 'failed'): void;
-  decisionLogLost(): void;
+  decisionLogLost(lines: number): void;
+  logLinesDropped(lines: number): void;
   /** The pair that answers from now on. */
   serves(
     pair: Pick<Classifier, 'index' | 'encoder' | 'labels' | 'calibration'>,
@@ -193,6 +194,11 @@ export function createMetrics(): Metrics {
     help: 'Decisions that could not be written to the decision log',
     registers,
   });
+  const droppedLogLines = new Counter({
+    name: 'nearvote_log_lines_dropped_total',
+    help: 'Log lines that nobody reads: the disk is full, or the reader of stderr has stopped or gone',
+    registers,
+  });
 
   for (const { path, methods: allowed, success, codes } of allRoutes) {
     requestDuration.zero({ route: path });
@@ -230,7 +236,8 @@ export function createMetrics(): Metrics {
     batch: (size) => batchSize.observe(size),
     workerRestarted: () => restarts.inc(),
     reloaded: (result) => reloads.inc({ result }),
-    decisionLogLost: () => logLosses.inc(),
+    decisionLogLost: (lines) => logLosses.inc(lines),
+    logLinesDropped: (lines) => droppedLogLines.inc(lines),
     serves({ index, encoder, labels: served, calibration }, { searchKind, providers }) {
       indexInfo.reset();
       indexInfo.set({ index: index.name, version: index.version, encoder: encoder.name }, 1);

@@ -9,6 +9,7 @@ import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { NearvoteError } from '../domain/errors.js';
+import { answerProblem } from './answer.js';
 import { problemKinds, problemMediaType, toProblem } from './problems.js';
 import { whenOver } from './when-over.js';
 
@@ -31,6 +32,7 @@ const defaultTimeouts: ServerTimeouts = {
   checkMs: 2_000,
 };
 const maxHeaderBytes = 16 * 1024;
+const maxHeaders = 200;
 /** After closing, how long a request that is on its way over an open connection is waited for. */
 const settleMs = 100;
 /** How long a client whose connection is given up may take to read why. */
@@ -51,7 +53,7 @@ export interface StartServerOptions {
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** Stops accepting and resolves when every request in flight is answered. */
+  /** Stops accepting and resolves when every request in flight is answered, and its answer with the kernel. */
   close(): Promise<void>;
 }
 
@@ -69,19 +71,26 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     // Node's own answer would not be a problem document; the app asks for it.
     requireHostHeader: false,
   });
-  server.maxHeadersCount = 200;
+  // Past its own bound node leaves headers out without a word; their bytes are bounded anyway.
+  server.maxHeadersCount = 0;
   server.maxConnections = maxConnections;
-  const answering = new Map<Duplex, ServerResponse>();
+  const answers = new Set<ServerResponse>();
   let settled = false;
+  const closeIdle = (): void => {
+    // Node takes a connection for idle once its answer was ended, though most of that may wait for the client to read.
+    if (![...answers].some((res) => res.writableEnded)) server.closeIdleConnections();
+  };
   const handle: RequestListener = (req, res) => {
-    answering.set(req.socket, res);
+    answers.add(res);
     if (!server.listening) res.setHeader('Connection', 'close');
     whenOver(req, res, () => {
-      answering.delete(req.socket);
+      answers.delete(res);
       // A connection kept alive turns idle only after this event.
-      if (settled) setImmediate(() => server.closeIdleConnections());
+      if (settled) setImmediate(closeIdle);
     });
-    app(req, res);
+    const headers = req.rawHeaders.length / 2;
+    if (headers <= maxHeaders) app(req, res);
+    else answerProblem({ req, res }, tooManyHeaders(headers));
   };
   server.on('request', handle);
   // `100 Continue` is sent when a body is wanted, not before it was looked at.
@@ -90,14 +99,15 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
   server.on('checkExpectation', handle);
   const refuse = createRefuser();
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    refuse(socket, answering.get(socket), explain(error, maxHeaderBytes));
+    const begun = [...answers].some((res) => res.socket === socket && res.headersSent);
+    refuse(socket, begun, explain(error));
   });
   server.on('connect', (_req, socket) => {
     const error = new NearvoteError(
       'method_not_allowed',
       'Expected a request for a route but received CONNECT',
     );
-    refuse(socket, undefined, error);
+    refuse(socket, false, error);
   });
 
   const bound = await new Promise<number>((resolve, reject) => {
@@ -122,7 +132,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
       new Promise((resolve) => {
         const timer = setTimeout(() => {
           settled = true;
-          server.closeIdleConnections();
+          closeIdle();
         }, settleMs);
         // http's own close would at once cut every connection whose request is not parsed yet.
         NetServer.prototype.close.call(server, () => {
@@ -150,18 +160,25 @@ function reasonOf({ code }: NodeJS.ErrnoException): string {
 }
 
 /** What is wrong with bytes that never became a request, or a body that broke off. */
-function explain({ code }: NodeJS.ErrnoException, headerBytes: number): NearvoteError {
+function explain({ code }: NodeJS.ErrnoException): NearvoteError {
   const what =
     code === 'HPE_HEADER_OVERFLOW'
-      ? `Expected headers of at most ${headerBytes} bytes but received more`
+      ? `Expected headers of at most ${maxHeaderBytes} bytes but received more`
       : code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? 'Expected the whole request in time but it was too slow'
         : 'Expected a well-formed HTTP request';
   return new NearvoteError('request_malformed', what);
 }
 
+function tooManyHeaders(count: number): NearvoteError {
+  return new NearvoteError(
+    'request_malformed',
+    `Expected at most ${maxHeaders} headers but received ${count}`,
+  );
+}
+
 /** Answers on the bare socket, where no answer has begun, and closes it when the client had time to read that. */
-function createRefuser(): (socket: Duplex, begun: ServerResponse | undefined, error: NearvoteError) => void {
+function createRefuser(): (socket: Duplex, begun: boolean, error: NearvoteError) => void {
   const refused = new WeakSet<Duplex>();
   return (socket, begun, error) => {
     // Each further piece of what was refused fails again; closing on unread data would reset the answer away.
@@ -175,7 +192,7 @@ function createRefuser(): (socket: Duplex, begun: ServerResponse | undefined, er
     socket.once('close', () => clearTimeout(timer));
     // Errors of a socket that is being given up are nobody's.
     socket.on('error', () => undefined);
-    socket.end(begun?.headersSent === true ? '' : refusal(error));
+    socket.end(begun ? '' : refusal(error));
   };
 }
 

@@ -42,6 +42,11 @@ describe('the options of serve', () => {
     expect(parse('--port', '0')).toMatchObject({ host: '0.0.0.0', port: 0 });
   });
 
+  it('refuse an empty host from the environment: it would mean every interface', () => {
+    vi.stubEnv('NEARVOTE_HOST', '');
+    expect(() => parse()).toThrow(/host/);
+  });
+
   it('expose sources when told to, and not when a variable says false', () => {
     expect(parse('--expose-sources').exposeSources).toBe(true);
     vi.stubEnv('NEARVOTE_EXPOSE_SOURCES', 'true');
@@ -53,6 +58,7 @@ describe('the options of serve', () => {
   it('take durations with and without a unit', () => {
     const graceOf = (text: string): number => parse('--grace', text).grace;
     expect(['500ms', '7s', '2m', '3'].map(graceOf)).toEqual([500, 7000, 120_000, 3000]);
+    expect(parse('--drain', '0').drain).toBe(0);
   });
 
   it.each([
@@ -60,7 +66,13 @@ describe('the options of serve', () => {
     ['--port', '-1'],
     ['--port', 'http'],
     ['--vote', 'loudest'],
+    ['--host', ''],
     ['--grace', 'soon'],
+    ['--grace', '0'],
+    ['--grace', '25d'],
+    ['--drain', '9'.repeat(400)],
+    ['--request-timeout', '0ms'],
+    ['--worker-deadline', '0'],
     ['--expose-sources', 'perhaps'],
     ['--max-images', '0'],
     ['--k', '1.5'],

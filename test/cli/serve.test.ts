@@ -94,7 +94,7 @@ describe('nearvote serve', () => {
     const log = join(folder, 'decisions.jsonl');
     const { child, line, url, stderr, exited } = await serve('--decision-log', log, '--expose-sources');
     expect(line).toMatch(
-      /^nearvote is ready on http:\/\/127\.0\.0\.1:\d+ with index colours v1, encoder cifar10-compact \S+, 3 examples, exact search, after \d+\.\d\d s$/,
+      /^nearvote is ready on http:\/\/127\.0\.0\.1:\d+ as process \d+ with index colours v1, encoder cifar10-compact \S+, 3 examples, exact search, after \d+\.\d\d s$/,
     );
     const ready = readySchema.parse(await (await fetch(`${url}/readyz`)).json());
     expect(ready).toMatchObject({ index: { examples: 3 }, encoder: { dimension: 256 } });

@@ -51,6 +51,8 @@ export async function createWorkplace(): Promise<Workplace> {
 /** A real `nearvote serve`, as `npm test` has built it. */
 export interface Served {
   readonly child: ChildProcess;
+  /** The line that it printed when it was ready. */
+  readonly line: string;
   readonly url: string;
   readonly stderr: () => string;
   /** Exit code and signal. */
@@ -61,28 +63,52 @@ export interface Served {
   metric(series: string): Promise<number>;
 }
 
-export async function startServed(
-  { index, models, red }: Workplace,
+export function startServed(
+  workplace: Workplace,
   children: ChildProcess[],
   ...flags: string[]
 ): Promise<Served> {
+  return spawnServed(workplace, children, { flags });
+}
+
+export interface SpawnServedOptions {
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** A program that runs the command it is given at its end; none unless told. */
+  readonly through?: readonly string[];
+  /** Of stderr; collected unless told. */
+  readonly stderr?: 'pipe' | 'unread' | number;
+  /** In a process group of its own. */
+  readonly detached?: boolean;
+}
+
+/** A server started as told, when it is ready. */
+export async function spawnServed(
+  { index, models, red }: Workplace,
+  children: ChildProcess[],
+  { flags = [], env, through = [], stderr: errors = 'pipe', detached = false }: SpawnServedOptions,
+): Promise<Served> {
   const fixed = ['--index', index, '--models', models, '--port', '0', '--workers', '1', '--max-batch', '4'];
-  const child = spawn(process.execPath, [main, 'serve', ...fixed, '--log-level', 'warn', ...flags], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const [program = '', ...args] = [
+    ...(through.length > 0 ? through : [process.execPath, main, 'serve']),
+    ...fixed,
+    ...['--log-level', 'warn'],
+    ...flags,
+  ];
+  const child = spawn(program, args, {
+    stdio: ['ignore', 'pipe', errors === 'unread' ? 'pipe' : errors],
+    env: { ...process.env, ...env },
+    detached,
   });
   children.push(child);
   const exited = once(child, 'exit');
   let stderr = '';
-  child.stderr.on('data', (text: Buffer) => {
-    stderr += text.toString();
-  });
-  const [line] = (await Promise.race([
-    once(createInterface(child.stdout), 'line'),
-    exited.then(() => Promise.reject(new Error(stderr))),
-  ])) as [string];
+  if (errors === 'pipe') child.stderr?.on('data', (text: Buffer) => (stderr += text.toString()));
+  const line = await Promise.race([readyLine(child), exited.then(() => Promise.reject(new Error(stderr)))]);
   const url = /http:\S+/.exec(line)?.[0] ?? '';
   return {
     child,
+    line,
     url,
     stderr: () => stderr,
     exited,
@@ -97,9 +123,19 @@ export async function startServed(
   };
 }
 
+function readyLine({ stdout }: ChildProcess): Promise<string> {
+  if (stdout === null) throw new Error('Expected to read stdout');
+  // npm says first what it runs.
+  return new Promise((resolve) => {
+    createInterface(stdout).on('line', (line) => {
+      if (line.includes('is ready')) resolve(line);
+    });
+  });
+}
+
 /** The ids of the worker processes, oldest first. */
-export function workersOf({ child }: Served): number[] {
-  const { pid = 0 } = child;
+export function workersOf(server: Served | number): number[] {
+  const { pid = 0 } = typeof server === 'number' ? { pid: server } : server.child;
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
   return text.trim().split(' ').filter(Boolean).map(Number);
 }

@@ -152,17 +152,19 @@ describe('the metrics', () => {
     expect(await psi()).toBe(0);
   });
 
-  it('count batches, restarts, reloads and lost lines of the decision log', async () => {
+  it('count batches, restarts, reloads and lost lines of the two logs', async () => {
     const metrics = createMetrics();
     metrics.batch(5);
     metrics.workerRestarted();
     metrics.reloaded('failed');
-    metrics.decisionLogLost();
+    metrics.decisionLogLost(3);
+    metrics.logLinesDropped(4);
     const found = samples(await metrics.text());
     expect(found.get('nearvote_batch_size_bucket{le="4"}')).toBe(0);
     expect(found.get('nearvote_batch_size_bucket{le="8"}')).toBe(1);
     expect(found.get('nearvote_worker_restarts_total')).toBe(1);
     expect(found.get('nearvote_index_reloads_total{result="failed"}')).toBe(1);
-    expect(found.get('nearvote_decision_log_lost_total')).toBe(1);
+    expect(found.get('nearvote_decision_log_lost_total')).toBe(3);
+    expect(found.get('nearvote_log_lines_dropped_total')).toBe(4);
   });
 });

@@ -1,0 +1,92 @@
+import type { ChildProcess } from 'node:child_process';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import {
+  createWorkplace,
+  isAlive,
+  spawnServed,
+  workersOf,
+  type Served,
+  type Workplace,
+} from '../cli/served.js';
+
+const soon = { timeout: 15_000, interval: 20 };
+let workplace: Workplace;
+const children: ChildProcess[] = [];
+const servers: number[] = [];
+
+beforeAll(async () => {
+  workplace = await createWorkplace();
+});
+afterEach(() => {
+  for (const { pid = 0 } of children.splice(0)) killAll(-pid);
+  for (const pid of servers.splice(0)) killAll(pid);
+});
+afterAll(() => workplace.remove());
+
+function killAll(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended as it should.
+  }
+}
+
+interface UnderNpm extends Served {
+  /** As the ready line says. */
+  readonly pid: number;
+  readonly worker: number;
+}
+
+/** `npm start` in the repository, in a process group of its own as in a terminal. */
+async function npmStart(): Promise<UnderNpm> {
+  const served = await spawnServed(workplace, children, {
+    through: ['npm', 'start', '--'],
+    detached: true,
+  });
+  const pid = Number(/process (\d+)/.exec(served.line)?.[1]);
+  servers.push(pid);
+  const [worker = 0] = workersOf(pid);
+  return { ...served, pid, worker };
+}
+
+async function expectNoOrphan({ pid, worker }: UnderNpm): Promise<void> {
+  await expect.poll(() => isAlive(pid), soon).toBe(false);
+  await expect.poll(() => isAlive(worker), soon).toBe(false);
+}
+
+// Processes are looked at through /proc; Windows has no signals.
+describe.skipIf(process.platform !== 'linux')('a server under npm start', () => {
+  it('says its own process id, reloads on SIGHUP to that, and stops in order before npm on SIGTERM to npm', async () => {
+    const served = await npmStart();
+    process.kill(served.pid, 'SIGHUP');
+    await expect.poll(() => served.metric('nearvote_index_reloads_total{result="ok"}'), soon).toBe(1);
+    served.child.kill('SIGTERM');
+    expect(await served.exited).toEqual([0, null]);
+    expect(isAlive(served.pid)).toBe(false);
+    await expectNoOrphan(served);
+  }, 40_000);
+
+  it('stops in order before npm on SIGINT to npm', async () => {
+    const served = await npmStart();
+    served.child.kill('SIGINT');
+    expect(await served.exited).toEqual([0, null]);
+    expect(isAlive(served.pid)).toBe(false);
+    await expectNoOrphan(served);
+  }, 40_000);
+
+  it('stops in order on Ctrl-C in a terminal, where npm passes on what the server has had already', async () => {
+    const served = await npmStart();
+    process.kill(-(served.child.pid ?? 0), 'SIGINT');
+    expect(await served.exited).toEqual([0, null]);
+    await expectNoOrphan(served);
+  }, 40_000);
+
+  it('stops when npm is ended by SIGHUP, which npm cannot pass on', async () => {
+    const served = await npmStart();
+    served.child.kill('SIGHUP');
+    expect(await served.exited).toEqual([null, 'SIGHUP']);
+    await expectNoOrphan(served);
+  }, 40_000);
+});
