@@ -1,0 +1,158 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { audit } from '../../src/audit/audit.js';
+import { calibrate } from '../../src/calibrate/calibrate.js';
+import { compare } from '../../src/evaluate/compare.js';
+import { evaluate } from '../../src/evaluate/evaluate.js';
+import type { Progress } from '../../src/domain/progress.js';
+import { writeDrawnEncoder } from '../cli/drawn-encoder.js';
+import { writeSmallIndex } from '../cli/small-index.js';
+
+const colours = { red: [200, 60, 40], blue: [40, 60, 200] } as const;
+type Label = keyof typeof colours;
+const labels: readonly Label[] = ['red', 'blue'];
+
+/** One colour all over, a little lighter or darker, and redder or bluer, by its number. */
+function draw(label: Label, i: number): Promise<Buffer> {
+  const [r, g, b] = colours[label];
+  return sharp({ create: { width: 8, height: 8, channels: 3, background: { r: r + i, g, b: b - i } } })
+    .png()
+    .toBuffer();
+}
+
+/** The stages that an operation told of. */
+function listening(): { readonly progress: Progress; readonly stages: string[] } {
+  const stages: string[] = [];
+  const progress = {
+    start: ({ name }: { name: string }) => void stages.push(name),
+    advance: () => undefined,
+    finish: () => undefined,
+  };
+  return { progress, stages };
+}
+
+let base = '';
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), 'nearvote-operations-'));
+  const weights = [[1, -1], [0, 0], [-1, 1]] as const; // prettier-ignore
+  const encoderDir = join(base, 'models', 'colour');
+  await writeDrawnEncoder({ dir: encoderDir, name: 'colour', weights });
+  // One of the reds is labelled blue.
+  const right = [];
+  for (const label of labels)
+    for (let i = 0; i < 6; i++) right.push({ label, bytes: await draw(label, 2 * i) });
+  const wrong = [...right, { label: 'blue', bytes: await draw('red', 5) }];
+  await writeSmallIndex({ root: join(base, 'index', 'right'), encoderDir, images: right });
+  await writeSmallIndex({ root: join(base, 'index', 'wrong'), encoderDir, images: wrong });
+  for (const label of labels) {
+    await mkdir(join(base, 'data', label), { recursive: true });
+    for (let i = 0; i < 8; i++) {
+      await writeFile(join(base, 'data', label, `held-out-${i}.png`), await draw(label, 2 * i + 1));
+    }
+  }
+});
+afterAll(() => rm(base, { recursive: true }));
+
+const machine = { workers: 1, threads: 1, maxBatch: 4, maxPixels: 1e6, maxImageBytes: 1e6 };
+const settings = { rule: 'softmax', temperature: 0.07, k: 3, priorCorrection: false } as const;
+const offline = (): { index: string; models: string; data: string } => ({
+  index: join(base, 'index', 'right'),
+  models: join(base, 'models'),
+  data: join(base, 'data'),
+});
+const cifar = { split: 'test', examplesSplit: 'train' } as const;
+const page = { page: true, mapPoints: 16 };
+
+test('evaluate measures an index and lays out its page', async () => {
+  const { progress, stages } = listening();
+  const vote = { settings, isExplicit: true };
+  const {
+    report,
+    warnings,
+    page: laidOut,
+  } = await evaluate(
+    { ...offline(), ...machine, ...cifar, ...page, search: 'exact', vote, clampK: false, seed: 1 },
+    progress,
+  );
+  expect(report).toMatchObject({ queries: 16, examples: 12, served: { k: 3, accuracy: 1 } });
+  expect(warnings.filter((warning) => !warning.includes('all but identical'))).toEqual([]);
+  expect(laidOut?.sections.map(({ title }) => title)).toContain('Confusion matrix');
+  expect(stages).toEqual(['embed', 'retrieval']);
+});
+
+test('evaluate refuses a k that was asked for and is above the index, and brings down one that was not', async () => {
+  const vote = { settings: { ...settings, k: 13 }, isExplicit: true };
+  const options = {
+    ...offline(),
+    ...machine,
+    ...cifar,
+    page: false,
+    mapPoints: 1,
+    search: 'exact',
+    vote,
+    seed: 1,
+  } as const;
+  await expect(evaluate({ ...options, clampK: false }, listening().progress)).rejects.toMatchObject({
+    code: 'k_too_large',
+  });
+  const { report } = await evaluate({ ...options, clampK: true }, listening().progress);
+  expect(report.served.k).toBe(12);
+});
+
+test('compare measures two indexes on the same images', async () => {
+  const { models, data } = offline();
+  const [a, b] = [join(base, 'index', 'right'), join(base, 'index', 'wrong')];
+  const { report, page: laidOut } = await compare(
+    { a, b, models, data, ...machine, ...cifar, ...page, vote: settings, k: 1, clampK: false, seed: 1 },
+    listening().progress,
+  );
+  expect(report).toMatchObject({ queries: 16, k: 1 });
+  expect(report.figures.accuracy.a).toBe(1);
+  expect(report.figures.accuracy.b).toBeLessThan(1);
+  expect(laidOut?.sections.map(({ title }) => title)).toContain("McNemar's test of accuracy");
+});
+
+test('calibrate writes what it returns beside the index', async () => {
+  const fit = {
+    fitK: false,
+    fitTemperature: false,
+    unknownRule: 'similarity',
+    epsilon: 0.1,
+    force: true,
+  } as const;
+  const { calibration, file } = await calibrate(
+    {
+      ...offline(),
+      ...machine,
+      ...fit,
+      split: 'test',
+      search: 'exact',
+      vote: settings,
+      seed: 1,
+      now: () => new Date('2026-01-02T03:04:05Z'),
+    },
+    listening().progress,
+  );
+  expect(calibration).toMatchObject({
+    createdAt: '2026-01-02T03:04:05.000Z',
+    images: { vote: 0, calibration: 16 },
+    vote: settings,
+  });
+  expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject(calibration);
+});
+
+test('audit finds the example that was given a wrong label', async () => {
+  const { progress, stages } = listening();
+  const { models } = offline();
+  const index = join(base, 'index', 'wrong');
+  const audited = await audit(
+    { index, models, ...machine, ...cifar, vote: settings, k: 3, clampK: false, seed: 1, page: true },
+    progress,
+  );
+  expect(audited.audit.mislabelled.map(({ row, suggested }) => [row, suggested])).toEqual([[12, 'red']]);
+  expect(audited.page?.title).toBe('Audit of wrong');
+  expect(stages[0]).toBe('searching');
+});
