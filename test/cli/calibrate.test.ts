@@ -148,7 +148,8 @@ describe('nearvote calibrate', () => {
     expect(board).toMatchObject({ outcome: 'unknown', calibrated: true });
     expect(board.pValue).toBeLessThan(0.05);
 
-    const stale = { ...(await stored()), index: { name: 'colours', version: 'v0' } };
+    // Without its digest, as written before there was one.
+    const stale = { ...(await stored()), sha256: undefined, index: { name: 'colours', version: 'v0' } };
     await writeFile(join(index, 'calibration.json'), JSON.stringify(stale));
     await reload(served);
     await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 60_000 }).toBe(0);
