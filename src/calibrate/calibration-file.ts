@@ -154,7 +154,7 @@ export async function writeCalibration(root: string, calibration: CalibrationFil
 }
 
 /** Of everything in it but the digest itself, whatever the order of its fields was. */
-export function digestOf(calibration: CalibrationFile): string {
+function digestOf(calibration: CalibrationFile): string {
   const text = JSON.stringify({ ...calibrationSchema.parse(calibration), sha256: undefined });
   return createHash('sha256').update(text).digest('hex');
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 
 /** Of an index: a folder for each version that is read, a file in it for each reader. */
-export const leasesFolder = '.leases';
+const leasesFolder = '.leases';
 
 const heartbeatMs = 10_000;
 /** Six heartbeats missed: its reader is dead. */

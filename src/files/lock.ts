@@ -17,9 +17,9 @@ const holderSchema = z.object({
 type Holder = z.infer<typeof holderSchema>;
 
 /** The lock itself is an empty folder: the one thing that every file system makes for only one of many. */
-export const lockName = '.lock';
+const lockName = '.lock';
 /** Who holds it, for the error of whoever is refused. */
-export const holderName = '.lock-holder';
+const holderName = '.lock-holder';
 
 export interface FolderLock {
   /** @throws NearvoteError `output_unwritable` when the lock was lost */
