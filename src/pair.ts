@@ -43,7 +43,7 @@ export interface Pair {
  * Finds what an index has published, and its encoder in the folder `models`.
  * @throws NearvoteError `index_missing`, `index_invalid`, `encoder_*`
  */
-export async function findPair(options: { readonly index: string; readonly models: string }): Promise<Pair> {
+async function findPair(options: { readonly index: string; readonly models: string }): Promise<Pair> {
   const root = resolveShipped(options.index);
   const published = await readPublished(root);
   const { encoder, encoderDir } = await findEncoder(published, options.models);
