@@ -11,7 +11,7 @@ const prefixBytes = 8;
 
 /**
  * Writes a frame: lengths, JSON `[words, part lengths]`, and the parts. Node's own channel between processes takes
- * twice as long for a round trip after a pause (bench/hop.ts).
+ * twice as long for a round trip after a pause (bench/hop).
  */
 export function writeFrame(pipe: Duplex, { words, parts }: Frame): void {
   const json = Buffer.from(JSON.stringify([words, parts.map((part) => part.byteLength)]));

@@ -1,0 +1,1 @@
+process.on('message', () => process.send({ answer: new Float32Array(256) }));
