@@ -9,7 +9,6 @@ import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import { NearvoteError } from '../domain/errors.js';
-import { answerProblem } from './answer.js';
 import { problemKinds, problemMediaType, toProblem } from './problems.js';
 import { whenOver } from './when-over.js';
 
@@ -32,7 +31,6 @@ const defaultTimeouts: ServerTimeouts = {
   checkMs: 2_000,
 };
 const maxHeaderBytes = 16 * 1024;
-const maxHeaders = 200;
 /** After closing, how long a request that is on its way over an open connection is waited for. */
 const settleMs = 100;
 /** How long a client whose connection is given up may take to read why. */
@@ -71,7 +69,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     // Node's own answer would not be a problem document; the app asks for it.
     requireHostHeader: false,
   });
-  // Past its own bound node leaves headers out without a word; their bytes are bounded anyway.
+  // Past its own bound node leaves headers out without a word; the app refuses so many, and their bytes are bounded.
   server.maxHeadersCount = 0;
   server.maxConnections = maxConnections;
   const answers = new Set<ServerResponse>();
@@ -88,9 +86,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
       // A connection kept alive turns idle only after this event.
       if (settled) setImmediate(closeIdle);
     });
-    const headers = req.rawHeaders.length / 2;
-    if (headers <= maxHeaders) app(req, res);
-    else answerProblem({ req, res }, tooManyHeaders(headers));
+    app(req, res);
   };
   server.on('request', handle);
   // `100 Continue` is sent when a body is wanted, not before it was looked at.
@@ -168,13 +164,6 @@ function explain({ code }: NodeJS.ErrnoException): NearvoteError {
         ? 'Expected the whole request in time but it was too slow'
         : 'Expected a well-formed HTTP request';
   return new NearvoteError('request_malformed', what);
-}
-
-function tooManyHeaders(count: number): NearvoteError {
-  return new NearvoteError(
-    'request_malformed',
-    `Expected at most ${maxHeaders} headers but received ${count}`,
-  );
 }
 
 /** Answers on the bare socket, where no answer has begun, and closes it when the client had time to read that. */

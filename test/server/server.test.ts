@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
@@ -102,6 +103,17 @@ describe('bytes that never become a request', () => {
     await server.expectStillServing();
   });
 
+  it('are 400 past 200 headers, of which node would leave out the rest without a word', async () => {
+    server = await startTestServer();
+    const headers = (count: number): string =>
+      Array.from({ length: count }, (_, i) => `A${i}: b\r\n`).join('');
+    const head = 'GET /healthz HTTP/1.1\r\nHost: t\r\n';
+    const taken = await server.send(`${head}${headers(199)}\r\n`);
+    expect(taken.body).toEqual({ status: 'ok' });
+    const refused = await server.send(`${head}${headers(200)}\r\n`);
+    expect(expectProblem(refused, 400, 'request_malformed')).toContain('200 headers but received 201');
+  });
+
   it('that come too slowly are cut off, headers and bodies alike', async () => {
     server = await startTestServer({ timeouts: { headersMs: 200, requestMs: 300, checkMs: 50 } });
     const headers = server.send('POST /classify HTTP/1.1\r\nHost: t\r\nX-Slow: ');
@@ -180,6 +192,27 @@ describe('closing', () => {
     expect(answer.body).toMatchObject({ label: 'blue' });
     await closed;
     await expect(fetch(one.url)).rejects.toThrow();
+  });
+
+  it('finishes an answer of 50 MB that its client reads, though it was ended long before', async () => {
+    const bytes = 50_000_000;
+    const big = await startServer({
+      app: (_req, res) => res.end(Buffer.alloc(bytes)),
+      host: '127.0.0.1',
+      port: 0,
+    });
+    const socket = connect(big.port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nHost: t\r\n\r\n');
+    await once(socket, 'readable');
+    const closing = big.close();
+    let received = 0;
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      received += chunk.length;
+      // Slowly, so that idle connections are closed meanwhile.
+      if (received < 10_000_000) await setTimeout(5);
+    }
+    expect(received).toBeGreaterThan(bytes);
+    await closing;
   });
 
   it('answers a request that is still on its way over a connection that is open', async () => {

@@ -1,0 +1,105 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+
+import { createWorkplace, isAlive, spawnServed, workersOf, type Workplace } from '../cli/served.js';
+
+const soon = { timeout: 30_000, interval: 20 };
+const reloads = 'nearvote_index_reloads_total{result="ok"}';
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+let workplace: Workplace;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  workplace = await createWorkplace();
+});
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => workplace.remove());
+
+describe('a server', () => {
+  it('with eleven workers warns of nothing', async () => {
+    const served = await spawnServed(workplace, children, { flags: ['--workers', '11'] });
+    served.child.kill('SIGTERM');
+    expect(await served.exited).toEqual([0, null]);
+    expect(served.stderr()).not.toContain('Warning');
+  }, 60_000);
+
+  it('reloads a few times for a storm of SIGHUP, keeps serving, and stops in order', async () => {
+    const served = await spawnServed(workplace, children, {});
+    for (let i = 0; i < 100; i++) {
+      served.child.kill('SIGHUP');
+      if (i % 10 === 0) expect((await served.classify()).status).toBe(200);
+    }
+    await expect.poll(() => served.metric(reloads), soon).toBeGreaterThan(0);
+    served.child.kill('SIGTERM');
+    expect(await served.exited).toEqual([0, null]);
+  }, 60_000);
+
+  it('that meets an unexpected error says so, stops in order and exits with 1', async () => {
+    const preload = join(workplace.folder, 'throw.mjs');
+    await writeFile(preload, `process.on('SIGCONT', () => { throw new Error('out of the blue'); });`);
+    const served = await spawnServed(workplace, children, {
+      env: { NODE_OPTIONS: `--import=${pathToFileURL(preload).href}` },
+    });
+    served.child.kill('SIGCONT');
+    expect(await served.exited).toEqual([1, null]);
+    expect(served.stderr()).toMatch(/out of the blue.*stopping after an unexpected error/);
+  }, 60_000);
+
+  it.skipIf(process.platform !== 'linux')(
+    'started with its standard streams closed serves and stops in order; a second one on its port says why not',
+    async () => {
+      const flags = ['--index', workplace.index, '--models', workplace.models, '--workers', '1'];
+      const first = await spawnServed(workplace, children, {});
+      const port = new URL(first.url).port;
+      const second = spawn(process.execPath, [main, 'serve', ...flags, '--port', port]);
+      children.push(second);
+      let said = '';
+      second.stderr.on('data', (text: Buffer) => (said += text.toString()));
+      expect(await once(second, 'close')).toEqual([1, null]);
+      expect(said).toContain('[address_unavailable]');
+      first.child.kill('SIGTERM');
+      expect(await first.exited).toEqual([0, null]);
+
+      const closed = spawn(
+        '/bin/sh',
+        ['-c', 'exec "$0" "$@" <&- >&- 2>&-', process.execPath, main, 'serve', ...flags, '--port', port],
+        { stdio: 'ignore' },
+      );
+      children.push(closed);
+      const ready = (): Promise<number | undefined> =>
+        fetch(`http://127.0.0.1:${port}/readyz`).then(
+          ({ status }) => status,
+          () => undefined,
+        );
+      await expect.poll(ready, soon).toBe(200);
+      const [worker = 0] = workersOf(closed.pid ?? 0);
+      closed.kill('SIGTERM');
+      expect(await once(closed, 'exit')).toEqual([0, null]);
+      await expect.poll(() => isAlive(worker), soon).toBe(false);
+    },
+    90_000,
+  );
+
+  it.skipIf(process.platform !== 'linux')(
+    'told to stop while it starts leaves no worker behind',
+    async () => {
+      const child = spawn(process.execPath, [
+        ...[main, 'serve', '--index', workplace.index, '--models', workplace.models, '--port', '0'],
+      ]);
+      children.push(child);
+      let workers: number[] = [];
+      await expect.poll(() => (workers = workersOf(child.pid ?? 0)).length, soon).toBeGreaterThan(0);
+      child.kill('SIGTERM');
+      expect(await once(child, 'exit')).toEqual([0, null]);
+      for (const worker of workers) await expect.poll(() => isAlive(worker), soon).toBe(false);
+    },
+    60_000,
+  );
+});
