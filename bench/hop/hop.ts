@@ -30,7 +30,13 @@ function byIpc(): Way {
 /** The frames that the server's own processes speak. */
 async function byFrames(): Promise<Way> {
   const child = superviseChild<unknown>({
-    ...{ file: beside('./frame-answerer.mjs'), setup: {}, jobDeadlineMs: 10_000, heapMegabytes: 128 },
+    ...{
+      file: beside('./frame-answerer.mjs'),
+      setup: {},
+      jobDeadlineMs: 10_000,
+      heapMegabytes: 128,
+      nice: 0,
+    },
     ...{ yielding: false, onReady: () => undefined, onRestart: () => undefined },
   });
   await child.started;

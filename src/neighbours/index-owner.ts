@@ -87,6 +87,7 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
     setup,
     jobDeadlineMs: searchDeadlineMs,
     heapMegabytes,
+    nice: 0,
     yielding: options.besideOthers === true,
     onReady: flush,
     onRestart: (reason) => {

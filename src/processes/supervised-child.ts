@@ -17,6 +17,8 @@ export interface SupervisedChildOptions {
   readonly jobDeadlineMs: number;
   /** Of the JavaScript heap; tensors and graphs lie outside it. A process that needs more is running away. */
   readonly heapMegabytes: number;
+  /** How much nicer than this process it is, 0 to 19: what is long gives way to what is short. */
+  readonly nice: number;
   /** Starts with what others leave of the cores, until `stopYielding`. */
   readonly yielding: boolean;
   /** Called when it could take a job after a time in which it could not. */
@@ -256,7 +258,7 @@ process.on('exit', () => {
 });
 
 function openChannel(
-  { file, heapMegabytes }: Pick<SupervisedChildOptions, 'file' | 'heapMegabytes'>,
+  { file, heapMegabytes, nice }: Pick<SupervisedChildOptions, 'file' | 'heapMegabytes' | 'nice'>,
   { onMessage, onExit }: ChannelEvents,
 ): Channel {
   // Its own stderr: a shared one is set to blocking as a child starts, and a reader who stops would stop this process.
@@ -269,7 +271,7 @@ function openChannel(
   child.stderr?.on('data', passOn);
   const pipe = child.stdio[pipeDescriptor] as Duplex;
   running.add(child);
-  if (child.pid !== undefined) setNice(child.pid, childNice);
+  if (child.pid !== undefined) setNice(child.pid, nice);
   let ended = false;
   const end = (reason: string): void => {
     if (ended) return;
@@ -291,24 +293,25 @@ function openChannel(
     },
     kill: () => child.kill('SIGKILL'),
     yieldCores: (yielding) => {
-      if (child.pid !== undefined) yieldNice(child.pid, yielding);
+      if (child.pid !== undefined) yieldNice(child.pid, { nice, yielding });
     },
   };
 }
 
-/** HTTP is little work and must be prompt; children take what it leaves. By docs/decisions/005. */
-const childNice = 5;
 /** Of children that are not needed yet. */
 const yieldingNice = 19;
 
 /** Only the privileged may lower a nice value again, so a step of one is tried before a child is set far back. */
-function yieldNice(pid: number, yielding: boolean): void {
+function yieldNice(
+  pid: number,
+  { nice, yielding }: { readonly nice: number; readonly yielding: boolean },
+): void {
   try {
     if (yielding) {
-      setPriority(pid, below(childNice + 1));
-      setPriority(pid, below(childNice));
+      setPriority(pid, below(nice + 1));
+      setPriority(pid, below(nice));
     }
-    for (const thread of threadsOf(pid)) setPriority(thread, below(yielding ? yieldingNice : childNice));
+    for (const thread of threadsOf(pid)) setPriority(thread, below(yielding ? yieldingNice : nice));
   } catch {
     // Without the privilege a child starts at the priority of the others; one that is gone needs none.
   }

@@ -49,6 +49,8 @@ export interface EncoderPool {
 type Worker = SupervisedChild<unknown>;
 
 const defaultDeadlineMs = 30_000;
+/** HTTP and search are short and must be prompt; encoders take what they leave. By docs/decisions/005. */
+const workerNice = 5;
 /** Tensors lie outside the JavaScript heap. */
 const heapMegabytes = 512;
 
@@ -86,6 +88,7 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
       setup: setupOf(workers.length),
       jobDeadlineMs: batchDeadlineMs,
       heapMegabytes,
+      nice: workerNice,
       yielding: besideOthers,
       onReady: dispatch,
       onRestart: (reason) => {
