@@ -72,10 +72,10 @@ async function suspectPictures(
   const rows = mislabelled
     .slice(0, suspectsShown)
     .map(async ({ row, suggested, ownShare, suggestedShare }) => {
-      const { id = '', label = '' } = examples[row] ?? {};
+      const { source = '', label = '' } = examples[row] ?? {};
       const near = others.rows.subarray(row * others.k, row * others.k + Math.min(neighboursShown, others.k));
       return {
-        caption: `${id}: labelled ${label} (${percent(ownShare)} of the vote), neighbours say ${suggested} (${percent(suggestedShare)})`,
+        caption: `${source}: labelled ${label} (${percent(ownShare)} of the vote), neighbours say ${suggested} (${percent(suggestedShare)})`,
         pictures: await Promise.all([
           pictureOf({ of: 'index', row, caption: label, mark: 'subject' }, findImage),
           ...Array.from(near, (neighbour) => {
@@ -101,9 +101,9 @@ async function duplicatePictures({ audit, examples, findImage }: AuditPageOption
       caption: `${members.length} examples, similarity ${finding.score.toFixed(4)}: ${finding.suggestion}`,
       pictures: await Promise.all(
         members.slice(0, picturesInGroup).map((row) => {
-          const { id = '', label = '' } = examples[row] ?? {};
+          const { source = '', label = '' } = examples[row] ?? {};
           const mark = label === first ? 'same' : 'other';
-          return pictureOf({ of: 'index', row, caption: `${label}: ${id}`, mark }, findImage);
+          return pictureOf({ of: 'index', row, caption: `${label}: ${source}`, mark }, findImage);
         }),
       ),
     };
@@ -131,9 +131,9 @@ async function leakPictures({
         findImage,
       ),
       ...members.slice(0, picturesInGroup).map((row) => {
-        const { id = '', label = '' } = examples[row] ?? {};
+        const { source = '', label = '' } = examples[row] ?? {};
         const mark = label === finding.test.label ? 'same' : 'other';
-        return pictureOf({ of: 'index', row, caption: `${label}: ${id}`, mark }, findImage);
+        return pictureOf({ of: 'index', row, caption: `${label}: ${source}`, mark }, findImage);
       }),
     ]),
   }));
@@ -183,7 +183,7 @@ export function mislabelledTable(suspects: readonly Suspicion[], examples: reado
     title: 'Likely mislabelled',
     note: 'The most suspicious first: log odds of the best other label against the one it has.',
     columns: [
-      { name: 'id' },
+      { name: 'image' },
       { name: 'label' },
       { name: 'its share of the vote', align: 'right' },
       { name: 'neighbours say' },
@@ -191,7 +191,7 @@ export function mislabelledTable(suspects: readonly Suspicion[], examples: reado
       { name: 'log odds', align: 'right' },
     ],
     rows: suspects.map(({ row, score, suggested, ownShare, suggestedShare }) => [
-      examples[row]?.id ?? '',
+      examples[row]?.source ?? '',
       examples[row]?.label ?? '',
       share(ownShare),
       suggested,

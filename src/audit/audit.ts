@@ -94,7 +94,7 @@ async function indexedImages(
   { examples }: OpenIndex,
 ): Promise<readonly LabelledImage[]> {
   const dataset = await openDataset(path, { split: examplesSplit, maxFileBytes: maxImageBytes });
-  return everyImageById({ dataset, ids: examples.map(({ id }) => id), place: path });
+  return everyImageById({ dataset, ids: examples.map(({ source }) => source), place: path });
 }
 
 /** The images of the test set, by row of its embeddings. */

@@ -7,7 +7,7 @@ import {
   type DuplicatePair,
   type Pair,
 } from './duplicates.js';
-import type { DuplicatesFinding, LeakFinding } from './findings.js';
+import { described, type DuplicatesFinding, type LeakFinding } from './findings.js';
 import type { Labelling } from './labelling.js';
 
 /** Small pictures of some rows, all of one size; a row that cannot be read is left out. */
@@ -43,15 +43,14 @@ export async function findDuplicates(options: FindDuplicatesOptions): Promise<Du
   }
   return clusters(pairs)
     .map((rows): DuplicateGroup => {
-      const members = rows.map((row) => examples[row]);
-      const labels = members.map((member) => member?.label ?? '');
+      const members = described(rows, examples);
+      const { labels } = members;
       const conflicting = new Set(labels).size > 1;
       return {
         rows,
         finding: {
           kind: conflicting ? 'conflicting-duplicates' : 'duplicates',
-          ids: members.map((member) => member?.id ?? ''),
-          labels,
+          ...members,
           score: Math.min(...rows.map((row) => lowest.get(row) ?? NaN)),
           suggestion: conflicting
             ? `decide between ${[...new Set(labels)].join(' and ')}, then keep one`
@@ -96,16 +95,15 @@ export async function findLeaks(options: FindLeaksOptions): Promise<Leak[]> {
     .map(([query, links]): Leak => {
       const rows = links.map(({ b }) => b);
       const { id = '', label = '' } = test[query] ?? {};
-      const labels = rows.map((row) => examples[row]?.label ?? '');
-      const other = labels.find((one) => one !== label);
+      const members = described(rows, examples);
+      const other = members.labels.find((one) => one !== label);
       return {
         query,
         rows,
         finding: {
           kind: 'leak',
           test: { id, label },
-          ids: rows.map((row) => examples[row]?.id ?? ''),
-          labels,
+          ...members,
           score: links[0]?.similarity ?? NaN,
           suggestion:
             other === undefined

@@ -6,6 +6,8 @@ import type { Suspicion } from './mislabelled.js';
 interface Found {
   /** Of the index's examples that it is about. */
   readonly ids: readonly string[];
+  /** Of each of `ids`: where its image is in the dataset. */
+  readonly sources: readonly string[];
   /** Of each of `ids`. */
   readonly labels: readonly string[];
   /** What to do, for a person to read. */
@@ -34,7 +36,7 @@ export interface LeakFinding extends Found {
   readonly test: { readonly id: string; readonly label: string };
 }
 
-/** `labels` are the two, `ids` is empty. `score`: the symmetric confusion rate. */
+/** `labels` are the two, `ids` and `sources` are empty. `score`: the symmetric confusion rate. */
 interface OverlapFinding extends Found {
   readonly kind: 'overlap';
   readonly score: number;
@@ -64,6 +66,19 @@ interface Audited {
   readonly condensed: { readonly dropped: Int32Array; readonly uses: Int32Array };
 }
 
+/** The examples in these rows, as a finding names them. */
+export function described(
+  rows: readonly number[],
+  examples: readonly Example[],
+): Pick<Found, 'ids' | 'sources' | 'labels'> {
+  const found = rows.map((row) => examples[row] ?? { id: '', label: '', source: '' });
+  return {
+    ids: found.map(({ id }) => id),
+    sources: found.map(({ source }) => source),
+    labels: found.map(({ label }) => label),
+  };
+}
+
 /** Everything that an audit found, as it is written to a file: by kind, within a kind what matters most first. */
 export function findingsOf(audit: Audited, examples: readonly Example[]): Finding[] {
   const { condensed } = audit;
@@ -73,15 +88,9 @@ export function findingsOf(audit: Audited, examples: readonly Example[]): Findin
     ...(audit.leaks ?? []).map(({ finding }) => finding),
     ...audit.overlaps.filter(({ rate }) => rate >= overlapRate).map(overlapFinding),
     ...Array.from(condensed.dropped, (row): DroppableFinding => {
-      const { id = '', label = '' } = examples[row] ?? {};
       const score = condensed.uses[row] ?? 0;
-      return {
-        kind: 'droppable',
-        ids: [id],
-        labels: [label],
-        score,
-        suggestion: 'can be dropped with the others',
-      };
+      const suggestion = 'can be dropped with the others';
+      return { kind: 'droppable', ...described([row], examples), score, suggestion };
     }),
   ];
 }
@@ -90,13 +99,11 @@ function mislabelledFinding(
   { row, score, suggested, ownShare, suggestedShare }: Suspicion,
   examples: readonly Example[],
 ): MislabelledFinding {
-  const { id = '', label = '' } = examples[row] ?? {};
   return {
     kind: 'mislabelled',
-    ids: [id],
-    labels: [label],
+    ...described([row], examples),
     score,
-    suggestion: `look at it: ${suggested} rather than ${label}?`,
+    suggestion: `look at it: ${suggested} rather than ${examples[row]?.label ?? ''}?`,
     suggested,
     shares: { own: ownShare, suggested: suggestedShare },
   };
@@ -107,6 +114,7 @@ function overlapFinding({ labels, taken, rate }: Overlap): OverlapFinding {
   return {
     kind: 'overlap',
     ids: [],
+    sources: [],
     labels,
     score: rate,
     suggestion: `${taken[0]} ${first} are taken for ${second}, ${taken[1]} the other way: tell them apart or join them`,

@@ -5,7 +5,7 @@ import type { Decoder } from '../image/decode.js';
 import type { EncoderPool } from '../encoder/pool/pool.js';
 import type { Geometry } from '../image/geometry.js';
 import type { EmbeddingCache } from './embedding-cache.js';
-import { imageKey } from './image-key.js';
+import { contentDigest, imageKey } from './image-key.js';
 
 /** What became of one image. */
 export type EmbeddedImage =
@@ -14,6 +14,8 @@ export type EmbeddedImage =
       readonly image: LabelledImage;
       /** The same for the same pixels. */
       readonly key: Buffer;
+      /** Of the image's content: the same whatever encoder it is for. */
+      readonly digest: Buffer;
       readonly embedding: Float32Array;
     }
   | {
@@ -34,6 +36,10 @@ export interface EmbedImagesOptions {
   readonly decoding: number;
 }
 
+type ReadImage = { readonly key: Buffer; readonly digest: Buffer } & (
+  { readonly embedding: Float32Array } | { readonly pixels: Uint8Array }
+);
+
 type Outcome = EmbeddedImage | { readonly kind: 'failed'; readonly error: unknown };
 
 /**
@@ -50,24 +56,23 @@ export async function* embedImages(
   async function embed(image: LabelledImage): Promise<Outcome> {
     try {
       const read = await decoding(() => readPixels(image));
-      const { key } = read;
-      if ('embedding' in read) return { kind: 'cached', image, key, embedding: read.embedding };
+      const { key, digest } = read;
+      if ('embedding' in read) return { kind: 'cached', image, key, digest, embedding: read.embedding };
       const { embedding } = await pool.embed(read.pixels);
       cache.set(key, embedding);
-      return { kind: 'embedded', image, key, embedding };
+      return { kind: 'embedded', image, key, digest, embedding };
     } catch (error) {
       // Never rejects: while an earlier image is awaited, nobody listens to this one.
       return rejectionOf(image, error) ?? { kind: 'failed', error };
     }
   }
 
-  async function readPixels(
-    image: LabelledImage,
-  ): Promise<{ key: Buffer } & ({ embedding: Float32Array } | { pixels: Uint8Array })> {
+  async function readPixels(image: LabelledImage): Promise<ReadImage> {
     const content = await image.read();
-    const key = imageKey(content, geometry);
-    const embedding = cache.get(key);
-    return embedding === undefined ? { key, pixels: await decoder.decode(content) } : { key, embedding };
+    const hashes = { key: imageKey(content, geometry), digest: contentDigest(content) };
+    const embedding = cache.get(hashes.key);
+    if (embedding !== undefined) return { ...hashes, embedding };
+    return { ...hashes, pixels: await decoder.decode(content) };
   }
 
   const waiting: Promise<Outcome>[] = [];

@@ -1,4 +1,5 @@
 import { NearvoteError } from '../domain/errors.js';
+import { createExampleIds } from '../examples/examples-file.js';
 import type { HnswBuilder } from '../neighbours/hnsw.js';
 import type { EmbeddedImage } from './embed-images.js';
 import type { Progress } from '../domain/progress.js';
@@ -29,7 +30,7 @@ const insertsPerTurn = 4;
 const rejectsNamed = 3;
 
 /**
- * Gives every embedded image its row, in their order, in the files and in the graph.
+ * Gives every embedded image its row, in their order, and its id, in the files and in the graph.
  * @throws NearvoteError what rejected the first image, when `strict`; `dataset_invalid` for an id that came twice or
  * when no image is left
  */
@@ -37,15 +38,16 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
   const { images, files, graph, strict, progress } = options;
   const labels: string[] = [];
   const labelCounts = new Map<string, number>();
-  const ids = new Set<string>();
+  const names = new Set<string>();
+  const nameExample = createExampleIds();
   const counts = { embedded: 0, cached: 0, rejected: 0 };
   const firstRejects: string[] = [];
   for await (const one of images) {
-    const { id, label } = one.image;
-    if (ids.has(id)) {
+    const { id, label, source } = one.image;
+    if (names.has(id)) {
       throw new NearvoteError('dataset_invalid', `Expected every image once but ${id} came twice`);
     }
-    ids.add(id);
+    names.add(id);
     counts[one.kind]++;
     progress.advance(1);
     if (one.kind === 'rejected') {
@@ -55,7 +57,8 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
       files.addReject({ id, code: one.code, message: one.message });
       continue;
     }
-    files.addExample(one.image, one.embedding);
+    const example = { id: nameExample({ digest: one.digest, label }), label, source };
+    files.addExample(example, one.embedding);
     graph?.add(one.embedding);
     labels.push(label);
     // A batch comes back whole; inserting all of it at once would keep the next from the worker that is free.

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { LabelledImage } from '../image/dataset/dataset.js';
+import type { Example } from '../domain/decision.js';
 import { littleEndianBytes } from '../neighbours/embeddings-file.js';
 import { exampleLine } from '../examples/examples-file.js';
 import type { FileDigest } from '../files/digest.js';
@@ -7,7 +7,8 @@ import { createHashedFile } from '../files/digest.js';
 
 /** The files of a version that grow row by row. */
 export interface VersionFiles {
-  addExample(image: LabelledImage, embedding: Float32Array): void;
+  addExample(example: Example, embedding: Float32Array): void;
+  /** `id` is the image's in its dataset: a path. */
   addReject(reject: { readonly id: string; readonly code: string; readonly message: string }): void;
   close(): Record<'examples.jsonl' | 'embeddings.f32' | 'rejects.jsonl', FileDigest>;
 }
@@ -18,8 +19,8 @@ export function createVersionFiles(dir: string): VersionFiles {
   const embeddings = createHashedFile(join(dir, 'embeddings.f32'));
   const rejects = createHashedFile(join(dir, 'rejects.jsonl'));
   return {
-    addExample: (image, embedding) => {
-      examples.write(Buffer.from(exampleLine(image)));
+    addExample: (example, embedding) => {
+      examples.write(Buffer.from(exampleLine(example)));
       embeddings.write(littleEndianBytes(embedding));
     },
     addReject: ({ id, code, message }) => {

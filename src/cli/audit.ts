@@ -157,14 +157,16 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
       .slice(0, groupsShown)
       .map(
         ({ finding }) =>
-          `  ${finding.score.toFixed(4)} ${finding.ids.map((id, i) => `${id} (${finding.labels[i] ?? ''})`).join(', ')}`,
+          `  ${finding.score.toFixed(4)} ${finding.sources.map((source, i) => `${source} (${finding.labels[i] ?? ''})`).join(', ')}`,
       ),
     ...(test === null
       ? []
       : [`${leaks.length} of ${test.images} test images are in the index too, or all but`]),
     ...leaks
       .slice(0, groupsShown)
-      .map(({ finding }) => `  ${finding.score.toFixed(4)} ${finding.test.id} is ${finding.ids.join(', ')}`),
+      .map(
+        ({ finding }) => `  ${finding.score.toFixed(4)} ${finding.test.id} is ${finding.sources.join(', ')}`,
+      ),
     ...(overlaps.length === 0
       ? ['No labels overlap']
       : ['Overlapping labels', tableOf(overlapTable(overlaps))]),

@@ -116,7 +116,7 @@ function renderTable(outcomes: readonly Outcome[]): string {
       pValue === undefined ? confidence.toFixed(3) : `${confidence.toFixed(3)} (p ${pValue.toFixed(3)})`,
       second === undefined ? '' : printable(`${second.label} ${second.score.toFixed(3)}`),
       neighbours
-        .map((near) => printable(`${near.label} ${near.similarity.toFixed(3)} ${near.id}`))
+        .map((near) => printable(`${near.label} ${near.similarity.toFixed(3)} ${near.source}`))
         .join('\n'),
     ]);
   }

@@ -172,7 +172,9 @@ async function pageOf({ evaluation, index, examples, options }: PageParts): Prom
     examples: index.examples,
     most: mistakesShown,
   });
-  const wanted = new Set(mistakes.flatMap(({ neighbours }) => neighbours.map(({ example }) => example.id)));
+  const wanted = new Set(
+    mistakes.flatMap(({ neighbours }) => neighbours.map(({ example }) => example.source)),
+  );
   const shown = examples === undefined ? undefined : await imagesById(examples, wanted);
   const missing =
     shown === undefined || shown.size === wanted.size

@@ -115,23 +115,23 @@ export interface CheckUnknownOptions {
 }
 
 /**
- * Makes sure that unknown images are neither in the index nor among the known ones: not by id, and not by an embedding
- * that is all but identical.
+ * Makes sure that unknown images are neither in the index nor among the known ones: not by their place in
+ * the dataset, and not by an embedding that is all but identical.
  * @throws NearvoteError `dataset_invalid` naming the first that is
  */
 export async function checkUnknown(options: CheckUnknownOptions): Promise<void> {
   const { unknown, known, examples, exact, threads } = options;
-  const ids = new Map([
-    ...known.images.map(({ id }) => [id, 'image of the data'] as const),
-    ...examples.map(({ id }) => [id, 'example of the index'] as const),
+  const sources = new Map([
+    ...known.images.map(({ source }) => [source, 'image of the data'] as const),
+    ...examples.map(({ source }) => [source, 'example of the index'] as const),
   ]);
   const nearestExamples = (await exact.search(unknown.embeddings, 1)).similarities;
   const among = await createExactSearcher({ embeddings: known.embeddings, threads });
   const nearestKnown = (await among.search(unknown.embeddings, 1)).similarities;
   await among.close();
-  const overlaps = unknown.images.flatMap(({ id }, i) => {
-    const owner = ids.get(id);
-    if (owner !== undefined) return [`${id} has the id of an ${owner}`];
+  const overlaps = unknown.images.flatMap(({ id, source }, i) => {
+    const owner = sources.get(source);
+    if (owner !== undefined) return [`${id} has the path of an ${owner}`];
     const same =
       (nearestExamples[i] ?? NaN) >= sameImage
         ? 'example of the index'

@@ -1,9 +1,37 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { z } from 'zod';
 import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
 
 const exampleSchema = z.strictObject({ id: z.string(), label: z.string(), source: z.string() });
+
+/** What an example's id is made of. */
+interface Named {
+  /** Of the image's content. */
+  readonly digest: Uint8Array;
+  readonly label: string;
+}
+
+/**
+ * Gives the examples of an index their ids, in row order. An id is 80 bits of the sha256 of the image's content and its
+ * label, and of how often the two came before: it tells no path, and stays when a file moves or others are added.
+ */
+export function createExampleIds(): (named: Named) => string {
+  const repeats = new Map<string, number>();
+  return ({ digest, label }) => {
+    const content = Buffer.from(digest).toString('hex');
+    const idOf = (nth: number): string =>
+      createHash('sha256')
+        .update(JSON.stringify([content, label, nth]))
+        .digest('hex')
+        .slice(0, 20);
+    const first = idOf(0);
+    const nth = repeats.get(first) ?? 0;
+    repeats.set(first, nth + 1);
+    return nth === 0 ? first : idOf(nth);
+  };
+}
 
 /** One line of `examples.jsonl`; JSON escapes the newlines that a file name may hold. */
 export function exampleLine({ id, label, source }: Example): string {

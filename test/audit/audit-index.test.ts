@@ -84,7 +84,7 @@ describe('pixels, where they are at hand', () => {
 });
 
 describe('the findings', () => {
-  it('are one of each thing found, with the ids and labels of the index', async () => {
+  it('are one of each thing found, with the ids, sources and labels of the index', async () => {
     const planted = plant(1);
     const audit = await auditOf(planted, { test: undefined });
     const findings = findingsOf(audit, planted.examples);
@@ -92,8 +92,11 @@ describe('the findings', () => {
       ...{ mislabelled: audit.mislabelled.length, duplicates: 10, 'conflicting-duplicates': 5, leak: 0 },
       droppable: audit.condensed.dropped.length,
     });
-    for (const { ids, labels, kind } of findings) {
-      if (kind !== 'overlap') expect(labels).toEqual(ids.map((id) => planted.examples[Number(id)]?.label));
+    for (const { ids, sources, labels, kind } of findings) {
+      if (kind === 'overlap') continue;
+      const named = ids.map((id) => planted.examples[Number(id)]);
+      expect(labels).toEqual(named.map((example) => example?.label));
+      expect(sources).toEqual(named.map((example) => example?.source));
     }
     expect(audit.leaks).toBeUndefined();
     expect(audit.condensed.votes).toBe(planted.examples.length);

@@ -62,7 +62,7 @@ export function plant(seed: number): Planted {
   const fresh = Array.from({ length: 100 }, (_, i) => i % classes.length);
   return {
     embeddings: unitRows(vectors),
-    examples: labels.map((label, row) => ({ id: `${row}`, label, source: `${row}` })),
+    examples: labels.map((label, row) => ({ id: `${row}`, label, source: `planted/${row}.png` })),
     ...{ flipped, copies, conflicts, leaked },
     test: {
       images: [

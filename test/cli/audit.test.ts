@@ -72,15 +72,15 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     const lines = (await readFile(out, 'utf8')).trim().split('\n');
     const findings = lines.map((line) => JSON.parse(line) as Finding);
     const of = (kind: Finding['kind']): Finding[] => findings.filter((finding) => finding.kind === kind);
-    expect(new Set(of('mislabelled').flatMap(({ ids }) => ids))).toEqual(
+    expect(new Set(of('mislabelled').flatMap(({ sources }) => sources))).toEqual(
       new Set(['green/wrong.png', 'blue/wrong.png', 'green/blue-7.png']),
     );
-    expect(of('duplicates').map(({ ids }) => ids)).toEqual([['red/3.png', 'red/again.jpg']]);
+    expect(of('duplicates').map(({ sources }) => sources)).toEqual([['red/3.png', 'red/again.jpg']]);
     expect(of('conflicting-duplicates')).toEqual([
-      expect.objectContaining({ ids: ['blue/7.png', 'green/blue-7.png'], labels: ['blue', 'green'] }),
+      expect.objectContaining({ sources: ['blue/7.png', 'green/blue-7.png'], labels: ['blue', 'green'] }),
     ]);
     expect(of('leak')).toEqual([
-      expect.objectContaining({ ids: ['green/5.png'], test: { id: 'green/leaked.png', label: 'green' } }),
+      expect.objectContaining({ sources: ['green/5.png'], test: { id: 'green/leaked.png', label: 'green' } }),
     ]);
     expect(await readFile(report, 'utf8')).toContain('green/wrong.png');
   });

@@ -16,7 +16,7 @@ async function check(id: string, degrees: number): Promise<void> {
   return checkUnknown({
     unknown: { images: [image('x'), image(id)], embeddings: onCircle([200, degrees]) },
     known: { images: [image('c')], embeddings: onCircle([45]) },
-    examples: ['a', 'b'].map((name) => ({ id: name, label: 'any', source: name })),
+    examples: ['a', 'b'].map((name) => ({ id: `of ${name}`, label: 'any', source: name })),
     exact: await createExactSearcher({ embeddings: onCircle([0, 90]), threads: 1 }),
     threads: 1,
   });
@@ -28,8 +28,8 @@ describe('unknown images', () => {
   });
 
   it.each([
-    ['a', 200, '1 of 2 are: a has the id of an example of the index'],
-    ['c', 200, '1 of 2 are: c has the id of an image of the data'],
+    ['a', 200, '1 of 2 are: a has the path of an example of the index'],
+    ['c', 200, '1 of 2 are: c has the path of an image of the data'],
     ['y', 90, '1 of 2 are: y is all but identical to an example of the index'],
     ['y', 45, '1 of 2 are: y is all but identical to an image of the data'],
   ])('may not be %s at %i degrees', async (id, degrees, message) => {

@@ -53,7 +53,7 @@ export function pickMistakes(options: PickMistakesOptions): Mistake[] {
     });
 }
 
-/** Thumbnails by id, where they are at hand. */
+/** Thumbnails by the image's id in its dataset, which is an example's source; where they are at hand. */
 type Thumbnails = ReadonlyMap<string, Uint8Array>;
 
 export interface MistakesOptions {
@@ -77,7 +77,7 @@ export function mistakesSection({ mistakes, images, examples }: MistakesOptions)
         ...neighbours.map(({ example, similarity }): Picture => ({
           caption: `${example.label} ${similarity.toFixed(3)}`,
           mark: example.label === image.label ? 'same' : 'other',
-          ...pictured(examples.get(example.id)),
+          ...pictured(examples.get(example.source)),
         })),
       ],
     })),

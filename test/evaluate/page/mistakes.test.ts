@@ -7,7 +7,7 @@ import { onCircle } from '../../neighbours/unit-vectors.js';
 const examples = ['north', 'north', 'east', 'east'].map((label, i) => ({
   id: `example ${i}`,
   label,
-  source: '',
+  source: `photo ${i}`,
 }));
 const images = [
   ['north', 0],
@@ -46,7 +46,7 @@ describe('the most confident mistakes', () => {
     const section = mistakesSection({
       mistakes: await mistakes(1),
       images: new Map([['image at 4', bytes]]),
-      examples: new Map([['example 1', bytes]]),
+      examples: new Map([['photo 1', bytes]]),
     });
     const image = { bytes, type: 'image/webp' };
     expect(section.rows).toEqual([
