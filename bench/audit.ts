@@ -3,7 +3,7 @@
  * them, over five seeds.  npx tsx bench/audit.ts [CIFAR_FOLDER]
  */
 import { auditIndex } from '../src/audit/audit-index.js';
-import { ballotsOf } from '../src/domain/ballots.js';
+import { ballotsOf, vote } from '../src/vote/vote.js';
 import { numberLabels } from '../src/audit/labelling.js';
 import { classDirections } from '../src/audit/mislabelled.js';
 import { searchOthers } from '../src/audit/search-others.js';
@@ -12,7 +12,6 @@ import { markdownTable } from '../src/domain/markdown-table.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
 import { queriesOf } from '../src/neighbours/recall.js';
 import { defaultVote } from '../src/vote/rules.js';
-import { vote } from '../src/vote/vote.js';
 import { seededRandom } from './drawn-images.js';
 import { embedCifar } from './embed-cifar.js';
 

@@ -7,7 +7,7 @@ import autocannon from 'autocannon';
 import express from 'express';
 import { median } from './figures.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
-import { messageClasses } from '../src/server/express-messages.js';
+import { messageClasses } from '../src/server/app.js';
 
 const rounds = 5;
 const seconds = 3;

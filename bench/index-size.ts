@@ -1,6 +1,6 @@
 /* Accuracy against the size of the index, CIFAR-10.  npm run build && npx tsx bench/index-size.ts CIFAR_FOLDER */
 import { fileURLToPath } from 'node:url';
-import { createProgress } from '../src/cli/progress.js';
+import { createProgress } from '../src/cli/output.js';
 import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { readEncoderManifest } from '../src/encoder/load.js';

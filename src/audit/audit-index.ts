@@ -1,11 +1,10 @@
 import type { Progress } from '../domain/progress.js';
 import { sampleRows } from '../domain/seeded-random.js';
-import { ballotsOf } from '../domain/ballots.js';
+import { ballotsOf, vote, type VoteOptions } from '../vote/vote.js';
 import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { NearestRows } from '../neighbours/searcher.js';
-import { vote, type VoteOptions } from '../vote/vote.js';
 import { condense, type Condensed } from './condense.js';
 import { surroundingNeighbours } from './duplicates.js';
 import {

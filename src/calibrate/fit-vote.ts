@@ -1,10 +1,8 @@
-import { ballotsOf } from '../domain/ballots.js';
+import { ballotsOf, labelSharesOf, vote, type VoteOptions } from '../vote/vote.js';
 import type { Example, LabelScore } from '../domain/decision.js';
 import type { NearestRows } from '../neighbours/searcher.js';
 import { topShare, type VoteSettings } from '../vote/calibration.js';
-import { labelSharesOf } from '../vote/prior.js';
 import { familiarityOf, type UnknownRule } from '../vote/unknown.js';
-import { vote, type VoteOptions } from '../vote/vote.js';
 
 /** Labelled images and the examples found near each, nearest first. */
 export interface Neighbourhoods {

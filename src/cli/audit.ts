@@ -4,13 +4,20 @@ import { mislabelledTable, overlapTable } from '../audit/audit-page.js';
 import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
 import type { Overlap } from '../audit/labelling.js';
 import { renderPage } from '../report/render-page.js';
-import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, splitOption } from './options.js';
-import { voteOptions } from './options.js';
-import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
-import { writeOutput } from './output-file.js';
-import { createProgress } from './progress.js';
-import { tableOf } from './text-table.js';
-import { isSet } from './vote-choice.js';
+import {
+  imageLimitOptions,
+  type ImageLimitOptions,
+  inferenceOptions,
+  type InferenceOptions,
+  integerFrom,
+  isSet,
+  pairOptions,
+  type PairOptions,
+  splitOption,
+  voteOptions,
+  type VoteOptions,
+} from './options.js';
+import { createProgress, tableOf, writeOutput } from './output.js';
 import { print } from './printable.js';
 
 interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {

@@ -1,16 +1,24 @@
+import Table from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { buildIndex } from '../build/build-index.js';
+import type { BuildReport } from '../build/build-report.js';
+import type { LeaveOneOut } from '../build/measure-index.js';
 import { readEncoderManifest } from '../encoder/load.js';
-import { createDecoder } from '../image/decode.js';
+import { createEncoderPool } from '../encoder/pool/pool.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitPerClass } from '../image/dataset/sample.js';
-import { createEncoderPool } from '../encoder/pool/pool.js';
-import { buildSummary } from './build-summary.js';
+import { createDecoder } from '../image/decode.js';
 import { resolveShipped } from '../pair.js';
-import { imageLimitOptions, inferenceOptions, integerFrom, numberAbove } from './options.js';
-import type { ImageLimitOptions, InferenceOptions } from './options.js';
-import { createProgress } from './progress.js';
-import { print } from './printable.js';
+import {
+  imageLimitOptions,
+  type ImageLimitOptions,
+  inferenceOptions,
+  type InferenceOptions,
+  integerFrom,
+  numberAbove,
+} from './options.js';
+import { createProgress } from './output.js';
+import { print, printable } from './printable.js';
 
 interface BuildFlags extends InferenceOptions, ImageLimitOptions {
   readonly data: string;
@@ -136,4 +144,48 @@ async function build(flags: BuildFlags): Promise<void> {
     progress.finish();
     await pool.close();
   }
+}
+
+/** No line between rows. */
+const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
+
+/** A build's report for people. */
+export function buildSummary(report: BuildReport): string {
+  const { name, version, examples, manifest, embedded, fromCache, rejected, recall } = report;
+  const rate = (examples + rejected) / report.embedSeconds;
+  const headline = report.changed ? 'Published' : 'Nothing changed:';
+  return [
+    `${headline} ${name} ${version}: ${examples} examples of ${manifest.labels.length} labels, dimension ${manifest.dimension}`,
+    `${embedded} embedded, ${fromCache} from the cache, ${rejected} rejected${rejected > 0 ? ` (${report.dir}/rejects.jsonl)` : ''}`,
+    `${report.seconds.toFixed(1)} s, of which embedding ${report.embedSeconds.toFixed(1)} s, ${rate.toFixed(0)} images/s`,
+    recall === null
+      ? 'Search is exact'
+      : `Index recall@${recall.k} ${recall.value.toFixed(4)} over ${recall.queries} queries`,
+    ...accuracyLines(report.leaveOneOut),
+    ...report.warnings.map((warning) => `Warning: ${warning}`),
+  ].join('\n');
+}
+
+function accuracyLines(leaveOneOut: LeaveOneOut): string[] {
+  const { accuracy, k, queries, optimistic, perClass, confusions } = leaveOneOut;
+  const caution = optimistic ? ' (optimistic: the encoder was trained on these images)' : '';
+  const classes = new Table({
+    head: ['label', 'examples', 'accuracy'],
+    style: { head: [], border: [] },
+    chars: noRules,
+  });
+  for (const { label, count, accuracy: share } of perClass)
+    classes.push([printable(label), count, percent(share)]);
+  const pairs = confusions.map(({ truth, predicted, count }) =>
+    printable(`  ${truth} taken for ${predicted}: ${count}`),
+  );
+  return [
+    `Leave-one-out accuracy at k = ${k} over ${queries} examples: ${percent(accuracy)}${caution}`,
+    classes.toString(),
+    ...(pairs.length > 0 ? ['Most confused:', ...pairs] : []),
+  ];
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(2)} %`;
 }

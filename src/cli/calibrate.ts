@@ -6,12 +6,21 @@ import { calibrationPage } from '../calibrate/calibration-page.js';
 import { confidenceRows, percent } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
 import { unknownRules, type UnknownRule } from '../vote/unknown.js';
-import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, splitOption } from './options.js';
-import { voteOptions } from './options.js';
-import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
-import { checkWritable, writeOutput } from './output-file.js';
-import { createProgress } from './progress.js';
-import { isSet, settingsOf } from './vote-choice.js';
+import {
+  imageLimitOptions,
+  type ImageLimitOptions,
+  inferenceOptions,
+  type InferenceOptions,
+  integerFrom,
+  isSet,
+  pairOptions,
+  type PairOptions,
+  settingsOf,
+  splitOption,
+  voteOptions,
+  type VoteOptions,
+} from './options.js';
+import { checkWritable, createProgress, writeOutput } from './output.js';
 import { print } from './printable.js';
 
 interface CalibrateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {

@@ -5,10 +5,19 @@ import type { Classifier } from '../classify.js';
 import type { Decision } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
 import { classifierOf, openPair } from '../pair.js';
-import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
-import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
+import {
+  imageLimitOptions,
+  type ImageLimitOptions,
+  inferenceOptions,
+  type InferenceOptions,
+  integerFrom,
+  pairOptions,
+  type PairOptions,
+  voteChoice,
+  voteOptions,
+  type VoteOptions,
+} from './options.js';
 import { applyCalibration } from '../calibrate/calibration-file.js';
-import { voteChoice } from './vote-choice.js';
 import { print, printable, printError } from './printable.js';
 
 interface ClassifyFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {

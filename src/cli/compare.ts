@@ -2,13 +2,19 @@ import { Command, Option } from 'commander';
 import { compare, type Comparison } from '../evaluate/compare.js';
 import { classesTable, mcnemarTable, pairedTable } from '../evaluate/page/compare-page.js';
 import { renderPage } from '../report/render-page.js';
-import { imageLimitOptions, inferenceOptions, integerFrom, mapPointsOption } from './options.js';
-import { splitOption, voteOptions } from './options.js';
-import type { ImageLimitOptions, InferenceOptions, VoteOptions } from './options.js';
-import { checkWritable, writeOutput } from './output-file.js';
-import { createProgress } from './progress.js';
-import { tableOf } from './text-table.js';
-import { isSet } from './vote-choice.js';
+import {
+  imageLimitOptions,
+  type ImageLimitOptions,
+  inferenceOptions,
+  type InferenceOptions,
+  integerFrom,
+  isSet,
+  mapPointsOption,
+  splitOption,
+  voteOptions,
+  type VoteOptions,
+} from './options.js';
+import { checkWritable, createProgress, tableOf, writeOutput } from './output.js';
 import { print } from './printable.js';
 
 interface CompareFlags extends InferenceOptions, VoteOptions, ImageLimitOptions {

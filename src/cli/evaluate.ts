@@ -10,13 +10,22 @@ import {
 } from '../evaluate/page/tables.js';
 import { percent, voteWords } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
-import { imageLimitOptions, inferenceOptions, integerFrom, pairOptions, voteOptions } from './options.js';
-import { mapPointsOption, splitOption } from './options.js';
-import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
-import { checkWritable, writeOutput } from './output-file.js';
-import { createProgress } from './progress.js';
-import { noRules, tableOf } from './text-table.js';
-import { isSet, voteChoice } from './vote-choice.js';
+import {
+  imageLimitOptions,
+  type ImageLimitOptions,
+  inferenceOptions,
+  type InferenceOptions,
+  integerFrom,
+  isSet,
+  mapPointsOption,
+  pairOptions,
+  type PairOptions,
+  splitOption,
+  voteChoice,
+  voteOptions,
+  type VoteOptions,
+} from './options.js';
+import { checkWritable, createProgress, noRules, tableOf, writeOutput } from './output.js';
 import { print, printable } from './printable.js';
 
 interface EvaluateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { InvalidArgumentError, Option } from 'commander';
-import { defaultVote, voteRules, type VoteRule } from '../vote/rules.js';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { VoteChoice } from '../calibrate/calibration-file.js';
+import type { VoteSettings } from '../vote/calibration.js';
+import { defaultVote, type VoteRule, voteRules } from '../vote/rules.js';
 
 /** Parses a whole number from `least`, and to `most` where that is given, for commander. */
 export function integerFrom(least: number, most = Infinity): (value: string) => number {
@@ -150,4 +152,22 @@ export function mapPointsOption(what: string): Option {
   return new Option('--map-points <n>', `${what}, at most ${mostMapPoints}`)
     .argParser(integerFrom(1, mostMapPoints))
     .default(2_000);
+}
+
+const flagNames = ['k', 'vote', 'temperature', 'priorCorrection'] as const;
+
+export function voteChoice(flags: VoteOptions, command: Command): VoteChoice {
+  return {
+    settings: settingsOf(flags),
+    isExplicit: flagNames.some((name) => isSet(command, name)),
+  };
+}
+
+export function settingsOf({ k, vote, temperature, priorCorrection }: VoteOptions): VoteSettings {
+  return { rule: vote, temperature, k, priorCorrection };
+}
+
+/** Whether an option was given, on the command line or in the environment. */
+export function isSet(command: Command, name: (typeof flagNames)[number]): boolean {
+  return !['default', undefined].includes(command.getOptionValueSource(name));
 }

@@ -3,9 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
-import { createApp } from '../server/app.js';
+import { createApp, messageClasses } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
-import { messageClasses } from '../server/express-messages.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
 import { defaultAllowedHosts } from '../server/request-head.js';
 import { startServer, type RunningServer } from '../server/server.js';
@@ -16,7 +15,7 @@ import { readServerKeys } from './server-keys.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
 import { openServerLog } from './server-log.js';
 import { stopInOrder } from './stop-in-order.js';
-import { voteChoice } from './vote-choice.js';
+import { voteChoice } from './options.js';
 import { print } from './printable.js';
 
 export function serveCommand(): Command {

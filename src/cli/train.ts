@@ -1,14 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { writing } from '../files/durable.js';
 import { isAdapterConfig, readConfig } from '../train/config/read-config.js';
+import { parseBudget } from '../train/config/schema.js';
 import { endings } from '../train/describe-run.js';
 import type { TrainResult } from '../train/run-training.js';
-import { createNarration } from './narration.js';
-import { createProgress } from './progress.js';
-import { watchSignals } from './stop-signals.js';
-import { trainOptions, type TrainFlags } from './train-options.js';
+import { integerFrom } from './options.js';
+import { createNarration, createProgress } from './output.js';
 import { print } from './printable.js';
 
 const example = `
@@ -73,4 +72,71 @@ function printTrained({ out, ended, metrics }: TrainResult, { json }: Pick<Train
     print(`  ${name.padEnd(width)}  ${Number.isInteger(value) ? value : value.toFixed(4)}`);
   }
   print(`\nNext: nearvote build --data DIR --encoder ${out} --out index/NAME`);
+}
+
+export interface TrainFlags {
+  /** The folder of an encoder. */
+  readonly backbone?: string;
+  readonly out?: string;
+  readonly run?: string;
+  /** In seconds. */
+  readonly budget?: number;
+  readonly threads?: number;
+  readonly preview?: string;
+  readonly fresh?: true;
+  readonly force?: true;
+  readonly json?: true;
+}
+
+/** The options of `nearvote train`, each also an environment variable. */
+export function trainOptions(): Option[] {
+  return [
+    new Option('--backbone <dir>', 'train an adapter on this encoder, which stays as it is').env(
+      'NEARVOTE_TRAIN_BACKBONE',
+    ),
+    new Option('--out <dir>', 'where the encoder is written (default: models/NAME)').env(
+      'NEARVOTE_TRAIN_OUT',
+    ),
+    new Option('--run <dir>', 'checkpoints and log of this training (default: runs/NAME)').env(
+      'NEARVOTE_TRAIN_RUN',
+    ),
+    new Option('--budget <duration>', "such as 2h: the schedule ends by then, whatever the config's epochs")
+      .argParser(budget)
+      .env('NEARVOTE_TRAIN_BUDGET'),
+    new Option('--threads <n>', "of the graph, in place of the config's")
+      .argParser(integerFrom(1))
+      .env('NEARVOTE_TRAIN_THREADS'),
+    new Option('--preview <file>', 'write a PNG of augmented views and train nothing').env(
+      'NEARVOTE_TRAIN_PREVIEW',
+    ),
+    new Option('--fresh', 'begin anew although there are checkpoints').env('NEARVOTE_TRAIN_FRESH'),
+    new Option('--force', 'replace an encoder that is there, the whole folder').env('NEARVOTE_TRAIN_FORCE'),
+    new Option('--json', 'print the figures as JSON').env('NEARVOTE_JSON'),
+  ];
+}
+
+function budget(value: string): number {
+  const seconds = parseBudget(value);
+  if (seconds === undefined) throw new InvalidArgumentError('Expected a duration such as 2h, 90m or 1h30m.');
+  return seconds;
+}
+
+export interface StopSignals {
+  readonly signal: AbortSignal;
+  readonly unwatch: () => void;
+}
+
+/** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */
+export function watchSignals(): StopSignals {
+  const stop = new AbortController();
+  const onSignal = (): void => {
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort();
+    console.error('nearvote: stopping after this step; once more to stop at once');
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  return {
+    signal: stop.signal,
+    unwatch: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
+  };
 }

@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { basename, isAbsolute, join, relative, sep } from 'node:path';
+
 import { z } from 'zod';
+
+import { NearvoteError } from '../domain/errors.js';
 import {
   describeGeometry,
   fits,
+  type Geometry,
   geometrySchema,
   kernels,
   outputSize,
   resizeTo,
-  type Geometry,
 } from '../image/geometry.js';
 
 /** `fit` and `kernel` are the short way to say a geometry that resizes to the width and height and does no more. */
@@ -68,4 +73,38 @@ export function encoderIdentity({ name, sha256, input, output }: EncoderManifest
   const decisive = [sha256, describeGeometry(input.geometry), input.name, output.name, output.dimension];
   const digest = createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
   return { name, sha256, digest, output };
+}
+
+/**
+ * Reads a file of an encoder's folder.
+ * @throws NearvoteError `encoder_missing` when it is not there or cannot be read, `encoder_invalid` when `file`
+ * leads out of the folder
+ */
+export async function readEncoderFile(dir: string, file: string): Promise<Uint8Array> {
+  const path = join(dir, file);
+  const inside = relative(dir, path);
+  if (isAbsolute(file) || inside === '..' || inside.startsWith(`..${sep}`)) {
+    throw new NearvoteError('encoder_invalid', `Expected a file inside ${dir} but received ${file}`);
+  }
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
+    const said =
+      reason === 'ENOENT' || reason === 'ENOTDIR' ? 'there is none' : `it cannot be read: ${reason}`;
+    throw new NearvoteError(
+      'encoder_missing',
+      `Expected an encoder's ${basename(file)} at ${path} but ${said}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** Lower-case hex of the parts' bytes in order. */
+export function sha256Of(parts: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
 }

@@ -1,9 +1,8 @@
 import { asEmbeddings } from '../domain/embeddings.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 import { openSession, Tensor, type Session } from '../onnx/session.js';
-import type { Encoder } from './encoder.js';
+import { checkPixels, closedError, type Encoder } from './encoder.js';
 import type { EncoderManifest } from './manifest.js';
-import { checkPixels, closedError } from './pixels.js';
 
 export interface OnnxEncoderOptions {
   readonly manifest: EncoderManifest;

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import type { io } from '@tensorflow/tfjs';
 import { z } from 'zod';
 import { NearvoteError } from '../domain/errors.js';
-import { readEncoderFile } from './model-file.js';
+import { readEncoderFile } from './manifest.js';
 
 const weightSchema = z.looseObject({
   name: z.string(),

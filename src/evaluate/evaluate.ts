@@ -14,7 +14,7 @@ import { checkK } from '../neighbours/searcher.js';
 import { openOffline } from '../pair.js';
 import type { ReportPage } from '../report/section.js';
 import type { VoteSettings } from '../vote/calibration.js';
-import { labelSharesOf } from '../vote/prior.js';
+import { labelSharesOf } from '../vote/vote.js';
 import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from './embed-dataset.js';
 import { fullReport, type FullReport } from './full-report.js';
 import { calibratedReport, type CalibratedReport } from './measure-confidence.js';

@@ -1,9 +1,8 @@
-import { ballotsOf } from '../domain/ballots.js';
+import { ballotsOf, vote, type VoteOptions } from '../vote/vote.js';
 import type { Example, LabelScore } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import type { NearestRows, Searcher } from '../neighbours/searcher.js';
 import { voteRules, type VoteRule } from '../vote/rules.js';
-import { vote, type VoteOptions } from '../vote/vote.js';
 import {
   accuracyOf,
   accuracyPerClass,

@@ -4,9 +4,8 @@ import { getPriority, setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { NearvoteError } from '../domain/errors.js';
-import { pipeDescriptor } from './child.js';
+import { type ChildMessage, type ParentMessage, pipeDescriptor } from './child.js';
 import { readFrames, writeFrame, type Frame } from './frames.js';
-import type { ChildMessage, ParentMessage } from './messages.js';
 
 export interface SupervisedChildOptions {
   /** Its compiled module; it calls `answerParent`. */

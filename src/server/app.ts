@@ -1,28 +1,25 @@
+import { IncomingMessage, type ServerOptions, ServerResponse } from 'node:http';
+
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 
 import { NearvoteError } from '../domain/errors.js';
-import { createAdminRouter, type Admin } from './admin-routes.js';
+import { type Admin, createAdminRouter, createKeyring, createRateLimit, requireKey } from './access.js';
 import { createAdmission } from './admission.js';
-import { answerProblem, limitDelivery, limitWritten } from './answer.js';
-import { createKeyring, requireKey } from './api-keys.js';
-import { quoted } from './body.js';
+import { quoted, type UploadLimits } from './body.js';
 import type { DecisionLog } from './decision-log.js';
-import { createDocsRouter } from './docs-page.js';
+import { limitDelivery, limitWritten, unansweredOn } from './exchange.js';
 import { createImageRoutes } from './image-routes.js';
 import type { Metrics } from './metrics.js';
-import { createContract } from './openapi.js';
-import { codeOf, problemKinds } from './problems.js';
-import { createRateLimit } from './rate-limit.js';
+import { createContract, createDocsRouter } from './openapi.js';
+import { answerProblem, codeOf, problemKinds } from './problems.js';
 import { checkHead } from './request-head.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { allRoutes, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
 import { readyClassifier, type Serving } from './serving.js';
-import { createUploadReader } from './upload.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
-import type { UploadLimits } from './sent-images.js';
-import { unansweredOn } from './when-over.js';
+import { createUploadReader } from './upload.js';
 
 /** What all requests together may ask of the server. */
 interface LoadLimits {
@@ -204,4 +201,26 @@ function asNearvoteError(thrown: unknown): unknown {
   if (typeof status !== 'number' || status < 400 || status > 499) return thrown;
   if (status === 404) return new NearvoteError('not_found', 'Expected a known route');
   return new NearvoteError('request_malformed', 'Expected a well-formed request', { cause: thrown });
+}
+
+/**
+ * Classes for `createServer` whose instances are Express's own requests and responses from the start. Else Express
+ * gives each message another prototype when it takes it over, which costs V8 every shape it had learned of them:
+ * two thirds of what Express costs a request (docs/decisions/005).
+ */
+export function messageClasses(
+  app: Express,
+): Required<Pick<ServerOptions, 'IncomingMessage' | 'ServerResponse'>> {
+  class AppRequest extends IncomingMessage {}
+  class AppResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {}
+  adopt(app, 'request', AppRequest.prototype);
+  adopt(app, 'response', AppResponse.prototype);
+  return { IncomingMessage: AppRequest, ServerResponse: AppResponse };
+}
+
+/** Puts `prototype` where Express keeps the one that it gives to messages. */
+function adopt(app: Express, kind: 'request' | 'response', prototype: object): void {
+  Object.setPrototypeOf(prototype, express[kind]);
+  Object.defineProperty(prototype, 'app', { value: app, configurable: true, writable: true });
+  Object.defineProperty(app, kind, { value: prototype, configurable: true, writable: true });
 }

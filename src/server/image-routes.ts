@@ -3,18 +3,22 @@ import type { Request, RequestHandler, Response } from 'express';
 import type { Classification, Classifier, StageTimings } from '../classify.js';
 import { createCancellation, type Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
-import { limitWritten } from './answer.js';
+import { toProblem } from './problems.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Metrics } from './metrics.js';
 import type { Admission } from './admission.js';
-import { toProblem } from './problems.js';
-import { parseClassifyQuery, parseEmptyQuery } from './query.js';
-import type { DecisionBody, EmbeddingBody, Problem } from './schemas.js';
+import {
+  type DecisionBody,
+  type EmbeddingBody,
+  parseClassifyQuery,
+  parseEmptyQuery,
+  type Problem,
+} from './schemas.js';
 import { servingClassifier, type Serving } from './serving.js';
 import { requestIdOf, standardHeaders } from './standard-headers.js';
 import type { ReadUpload } from './upload.js';
-import type { SentImage } from './sent-images.js';
-import { whenOver } from './when-over.js';
+import type { SentImage } from './body.js';
+import { limitWritten, whenOver } from './exchange.js';
 
 export interface ImageRouteParts {
   readonly serving: Serving;

@@ -1,9 +1,16 @@
 import { isUtf8 } from 'node:buffer';
 
 import { NearvoteError } from '../domain/errors.js';
-import { quoted } from './body.js';
-import { imageTooLarge, malformed, tooManyImages, unexpectedField } from './sent-images.js';
-import type { SentImage, SentImages, UploadLimits } from './sent-images.js';
+import {
+  imageTooLarge,
+  malformed,
+  quoted,
+  type SentImage,
+  type SentImages,
+  tooManyImages,
+  unexpectedField,
+  type UploadLimits,
+} from './body.js';
 
 /**
  * The images of a JSON body, `{"image": base64}` or `{"images": [base64, …]}`. Only this shape is read, from the bytes

@@ -1,9 +1,18 @@
 import busboy, { type Busboy } from 'busboy';
 
 import { NearvoteError } from '../domain/errors.js';
-import { Gathering, quoted, receive, type Incoming } from './body.js';
-import { imageTooLarge, malformed, tooManyImages, unexpectedField } from './sent-images.js';
-import type { SentImages, UploadLimits } from './sent-images.js';
+import {
+  Gathering,
+  imageTooLarge,
+  type Incoming,
+  malformed,
+  quoted,
+  receive,
+  type SentImages,
+  tooManyImages,
+  unexpectedField,
+  type UploadLimits,
+} from './body.js';
 
 /** A file as far as it has come; undefined where it is too large, and no longer kept. */
 interface Part {

@@ -3,12 +3,11 @@ import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
 import type { Logger } from 'pino';
 
-import { whenAnswered } from './answer.js';
+import { problemKinds, whenAnswered } from './problems.js';
 import type { Metrics } from './metrics.js';
-import { problemKinds } from './problems.js';
 import { routeOf } from './routes.js';
 import { setRequestId } from './standard-headers.js';
-import { whenOver } from './when-over.js';
+import { whenOver } from './exchange.js';
 
 /** An id that a client may choose: it goes into the log and back into a header. */
 const saneId = /^[A-Za-z0-9._:-]{1,128}$/;

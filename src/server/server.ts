@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream';
 
 import { NearvoteError } from '../domain/errors.js';
 import { problemKinds, problemMediaType, toProblem } from './problems.js';
-import { whenOver } from './when-over.js';
+import { whenOver } from './exchange.js';
 
 /** How long a client may take, in milliseconds. */
 export interface ServerTimeouts {

@@ -1,11 +1,21 @@
 import type { Request, Response } from 'express';
 
 import { NearvoteError } from '../domain/errors.js';
-import { bodyTooLarge, hasBody, quoted, readBody, type Incoming, type Reading } from './body.js';
+import {
+  bodyTooLarge,
+  hasBody,
+  imageTooLarge,
+  type Incoming,
+  quoted,
+  readBody,
+  type Reading,
+  type SentImage,
+  type SentImages,
+  tooManyImages,
+  type UploadLimits,
+} from './body.js';
 import { readJsonImages } from './json-images.js';
 import { readMultipart } from './multipart.js';
-import { imageTooLarge, tooManyImages, type SentImages } from './sent-images.js';
-import type { SentImage, UploadLimits } from './sent-images.js';
 
 /** One image is answered with its decision; many with a result each, so one that is bad fails alone. */
 export type Upload =

@@ -1,5 +1,3 @@
-import { countUpTo } from './sorted.js';
-
 /** Values in bins: inner edges, ascending, and how many fell into each; a value on an edge is in the bin above it. */
 export interface Bins {
   readonly edges: readonly number[];
@@ -27,4 +25,16 @@ export function quantileBins(values: ArrayLike<number>, most: number): Bins {
     counts[bin] = (counts[bin] ?? 0) + 1;
   }
   return { edges, counts };
+}
+
+/** How many of the ascending values are at most `value`: the place of the first above it. */
+export function countUpTo(ascending: ArrayLike<number>, value: number): number {
+  let low = 0;
+  let high = ascending.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ascending[middle] ?? NaN) <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,4 +1,4 @@
-import { countUpTo } from './sorted.js';
+import { countUpTo } from './bins.js';
 
 /**
  * From the top label's share of the vote to the probability that this label is right. Neither kind ever falls as the

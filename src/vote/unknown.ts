@@ -1,5 +1,5 @@
 import type { LabelScore } from '../domain/decision.js';
-import { countUpTo } from './sorted.js';
+import { countUpTo } from './bins.js';
 
 /**
  * How familiar an image is, higher for known ones. `similarity`: to the k-th neighbour (Sun et al., ICML 2022,

@@ -1,7 +1,47 @@
-import type { Ballot } from '../domain/ballots.js';
 import type { LabelScore } from '../domain/decision.js';
-import type { LabelShares } from './prior.js';
-import { weightsOf, type WeightOptions } from './weights.js';
+import { type WeightOptions, weightsOf } from './rules.js';
+
+/** What a vote needs to know of a neighbour. */
+export interface Ballot {
+  readonly label: string;
+  /** Cosine to the query. */
+  readonly similarity: number;
+}
+
+/** Rows of labelled examples that were found near each of some queries, nearest first. */
+export interface FoundRows {
+  readonly found: {
+    readonly k: number;
+    /** `[queries, k]` */
+    readonly rows: Int32Array;
+    /** `[queries, k]`, cosine. */
+    readonly similarities: Float32Array;
+  };
+  readonly examples: readonly { readonly label: string }[];
+}
+
+/** The ballots of a query's nearest `k`, or of as many as were found; nearest first. */
+export function ballotsOf({ found, examples }: FoundRows, query: number, k: number): Ballot[] {
+  const start = query * found.k;
+  return Array.from({ length: Math.min(k, found.k) }, (_, i) => ({
+    label: examples[found.rows[start + i] ?? -1]?.label ?? '',
+    similarity: found.similarities[start + i] ?? NaN,
+  }));
+}
+
+/** The share of an index that each label has, 0 to 1. */
+export type LabelShares = ReadonlyMap<string, number>;
+
+/** Label shares from the label of every example; empty for none. */
+export function labelSharesOf(labels: Iterable<string>): LabelShares {
+  const counts = new Map<string, number>();
+  let total = 0;
+  for (const label of labels) {
+    counts.set(label, (counts.get(label) ?? 0) + 1);
+    total++;
+  }
+  return new Map([...counts].map(([label, count]) => [label, count / total]));
+}
 
 export interface VoteOptions extends WeightOptions {
   /**

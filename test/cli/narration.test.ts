@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { ProgressStream } from '../../src/cli/progress.js';
-import { createNarration } from '../../src/cli/narration.js';
+import { createNarration, type ProgressStream } from '../../src/cli/output.js';
 import { createStepReport } from '../../src/train/describe-run.js';
 
 const stepAt = (step: number) => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { printable, printableLines } from '../../src/cli/printable.js';
-import { tableOf } from '../../src/cli/text-table.js';
+import { tableOf } from '../../src/cli/output.js';
 
 describe('text from data on a terminal', () => {
   it.each([

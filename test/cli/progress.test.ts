@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import { createProgress, lineProgress } from '../../src/cli/progress.js';
+import { createProgress, lineProgress } from '../../src/cli/output.js';
 
 interface Captured extends Writable {
   readonly text: string;

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { dot } from '../../src/domain/embeddings.js';
 import type { Encoder } from '../../src/encoder/encoder.js';
 import { loadEncoder } from '../../src/encoder/load.js';
-import { openTensorFlow } from '../../src/encoder/tensorflow.js';
+import { openTensorFlow } from '../../src/encoder/tfjs-runtime.js';
 import { emptyFolder, randomPixels, writeManifest } from './folder.js';
 import { onnxBytes, saveGraphModel, saveLayersModel } from './parity-network.js';
 

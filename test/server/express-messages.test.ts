@@ -1,6 +1,6 @@
 import express from 'express';
 import { afterEach, describe, expect, it } from 'vitest';
-import { messageClasses } from '../../src/server/express-messages.js';
+import { messageClasses } from '../../src/server/app.js';
 import { startServer, type RunningServer } from '../../src/server/server.js';
 
 let server: RunningServer | undefined;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { parseClassifyQuery, parseEmptyQuery } from '../../src/server/query.js';
+import { parseClassifyQuery, parseEmptyQuery } from '../../src/server/schemas.js';
 
 const bounds = { examples: 30, defaultK: 20, maxK: 1000, maxNeighbours: 100 };
 const parse = (query: unknown) => parseClassifyQuery(query, bounds);

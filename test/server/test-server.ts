@@ -4,8 +4,7 @@ import { pino } from 'pino';
 import { expect } from 'vitest';
 
 import type { Classifier } from '../../src/classify.js';
-import { createApp, type AppOptions } from '../../src/server/app.js';
-import { messageClasses } from '../../src/server/express-messages.js';
+import { type AppOptions, createApp, messageClasses } from '../../src/server/app.js';
 import { createMetrics, type Metrics } from '../../src/server/metrics.js';
 import { startServer, type RunningServer, type ServerTimeouts } from '../../src/server/server.js';
 import { createServing, type Serving } from '../../src/server/serving.js';

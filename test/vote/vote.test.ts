@@ -1,9 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { labelSharesOf } from '../../src/vote/prior.js';
+import { type Ballot, labelSharesOf, vote } from '../../src/vote/vote.js';
 import { voteRules } from '../../src/vote/rules.js';
-import type { Ballot } from '../../src/domain/ballots.js';
-import { vote } from '../../src/vote/vote.js';
 
 /** A neighbour placed at an angle from the query on the unit circle: its cosine is its similarity. */
 const at = (label: string, degrees: number): Ballot => ({

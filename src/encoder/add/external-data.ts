@@ -3,7 +3,7 @@ import { NearvoteError } from '../../domain/errors.js';
 import { graphsIn } from '../../onnx/graph.js';
 import type { GraphModel, TensorProto } from '../../onnx/model.js';
 import { takeIn } from '../../onnx/tensor.js';
-import { readEncoderFile } from '../model-file.js';
+import { readEncoderFile } from '../manifest.js';
 
 /** Protocol buffers end at 2 GiB; a megabyte is left for what wrapping adds. */
 const mostBytes = 2 ** 31 - 2 ** 20;

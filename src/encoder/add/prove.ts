@@ -3,8 +3,7 @@ import type { Embeddings } from '../../domain/embeddings.js';
 import { NearvoteError } from '../../domain/errors.js';
 import type { EncoderManifest } from '../manifest.js';
 import { openOnnxEncoder } from '../onnx-runtime.js';
-import { tryImages } from './trial.js';
-import type { WrappedModel } from './wrap.js';
+import { tryImages, type WrappedModel } from './wrap.js';
 
 /** Half precision and other kernels for other batches move a value by about 1e-4. */
 const tolerance = 1e-3;

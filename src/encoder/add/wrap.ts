@@ -1,13 +1,10 @@
+import { messageOf, NearvoteError } from '../../domain/errors.js';
 import { keepOnlyNeeded, namesIn, opsetOf, renameValue, unusedPrefix } from '../../onnx/graph.js';
-import { encodeModel, tensorInfo, untypedInfo } from '../../onnx/model.js';
-import type { GraphModel } from '../../onnx/model.js';
-import { backOf } from './back.js';
-import type { Token } from './back.js';
+import { encodeModel, type GraphModel, tensorInfo, untypedInfo } from '../../onnx/model.js';
+import { openSession, type Session, Tensor } from '../../onnx/session.js';
+import { backOf, frontOf, type GraphPart, type Preprocessing, type Token } from './added-nodes.js';
 import { freeBatch } from './free-batch.js';
-import { frontOf } from './front.js';
-import type { GraphPart, Preprocessing } from './front.js';
 import { findSignature } from './signature.js';
-import { tryImages } from './trial.js';
 
 const pixels = 'pixels';
 const embeddings = 'embeddings';
@@ -90,4 +87,42 @@ function append({ graph }: GraphModel, { nodes, initializers }: GraphPart): void
 function dimensionOf(dims: readonly number[], layout: Preprocessing['layout']): number {
   const axis = dims.length === 4 && layout === 'nchw' ? 1 : dims.length - 1;
   return dims[axis] ?? 0;
+}
+
+export interface TrialOptions {
+  readonly width: number;
+  readonly height: number;
+  /** The input's name. */
+  readonly pixels: string;
+  readonly output: string;
+  /** RGB `[height, width, 3]` each; each is run by itself. */
+  readonly images: readonly Uint8Array[];
+}
+
+/**
+ * Runs a model on one image at a time, before anything is known of its output.
+ * @throws NearvoteError `encoder_invalid` with ONNX Runtime's own words when it does not run
+ */
+export async function tryImages(bytes: Uint8Array, options: TrialOptions): Promise<Tensor[]> {
+  const { width, height, pixels, output, images } = options;
+  let session: Session | undefined;
+  try {
+    session = await openSession({ model: bytes, threads: 1 });
+    const results: Tensor[] = [];
+    for (const image of images) {
+      const input = new Tensor('uint8', image, [1, height, width, 3]);
+      const result = (await session.run({ [pixels]: input }))[output];
+      if (result === undefined) throw new Error(`it did not give ${output}`);
+      results.push(result);
+    }
+    return results;
+  } catch (cause) {
+    throw new NearvoteError(
+      'encoder_invalid',
+      `Expected a model that ONNX Runtime can run on one image of ${width} x ${height} but it said: ${messageOf(cause)}`,
+      { cause },
+    );
+  } finally {
+    await session?.release();
+  }
 }

@@ -3,8 +3,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { NearvoteError } from '../../domain/errors.js';
-import type { Dataset } from './dataset.js';
-import { fileDataset } from './image-files.js';
+import { type Dataset, fileDataset } from './dataset.js';
 
 /** What tools leave beside images; every other file is taken for an image and, where it is none, ends as a reject. */
 const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml))$/i;

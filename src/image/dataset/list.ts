@@ -4,8 +4,7 @@ import { pipeline } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { z } from 'zod';
 import { NearvoteError } from '../../domain/errors.js';
-import type { Dataset } from './dataset.js';
-import { fileDataset } from './image-files.js';
+import { type Dataset, fileDataset } from './dataset.js';
 
 const rowSchema = z.object({ path: z.string().min(1), label: z.string().trim().min(1) });
 

@@ -1,5 +1,5 @@
 import { NearvoteError } from '../../domain/errors.js';
-import { backOf } from '../../encoder/add/back.js';
+import { backOf } from '../../encoder/add/added-nodes.js';
 import type { EncoderManifest } from '../../encoder/manifest.js';
 import { openOnnxEncoder } from '../../encoder/onnx-runtime.js';
 import { keepOnlyNeeded, namesIn, opsetOf, renameValue, unusedPrefix } from '../../onnx/graph.js';

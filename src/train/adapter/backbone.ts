@@ -1,8 +1,7 @@
 import { NearvoteError } from '../../domain/errors.js';
 import type { Encoder } from '../../encoder/encoder.js';
 import { readEncoderManifest } from '../../encoder/load.js';
-import type { EncoderManifest } from '../../encoder/manifest.js';
-import { readEncoderFile, sha256Of } from '../../encoder/model-file.js';
+import { type EncoderManifest, readEncoderFile, sha256Of } from '../../encoder/manifest.js';
 import { openOnnxEncoder } from '../../encoder/onnx-runtime.js';
 import { describeGeometry, type Fit, type Kernel } from '../../image/geometry.js';
 

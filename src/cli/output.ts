@@ -1,5 +1,72 @@
+import { access, constants, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { clearLine, cursorTo } from 'node:readline';
 import { Presets, SingleBar } from 'cli-progress';
+import Table from 'cli-table3';
+import { NearvoteError } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
+import type { TableSection } from '../report/section.js';
+import type { Narration } from '../train/describe-run.js';
+import { printable } from './printable.js';
+
+/**
+ * Whether a file could be written, before the long work that makes it.
+ * @throws NearvoteError `output_unwritable`
+ */
+export async function checkWritable(file: string): Promise<void> {
+  await access(dirname(resolve(file)), constants.W_OK).catch((cause: unknown) => {
+    throw unwritable(file, cause);
+  });
+}
+
+/** @throws NearvoteError `output_unwritable` */
+export async function writeOutput(file: string, text: string): Promise<void> {
+  await writeFile(file, text).catch((cause: unknown) => {
+    throw unwritable(file, cause);
+  });
+}
+
+function unwritable(file: string, cause: unknown): NearvoteError {
+  const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+  return new NearvoteError('output_unwritable', `Expected to write ${file} but cannot (${reason})`, {
+    cause,
+  });
+}
+
+/** No line between rows. */
+export const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
+
+/** A table of a page for a terminal, with the same figures. */
+export function tableOf({ columns, rows }: TableSection): string {
+  const table = new Table({
+    head: columns.map(({ name }) => name),
+    colAligns: columns.map(({ align }) => align ?? 'left'),
+    style: { head: [], border: [] },
+    chars: noRules,
+  });
+  for (const row of rows) table.push(row.map((cell) => (typeof cell === 'string' ? printable(cell) : cell)));
+  return table.toString();
+}
+
+/** Lines of a training on stderr unless told; a terminal also has one that is rewritten with every step. */
+export function createNarration(stream: ProgressStream = process.stderr): Narration {
+  const live = stream.isTTY === true;
+  function clear(): void {
+    if (!live) return;
+    cursorTo(stream, 0);
+    clearLine(stream, 0);
+  }
+  return {
+    say: (line) => {
+      clear();
+      stream.write(`${line}\n`);
+    },
+    show: (line) => {
+      clear();
+      if (live && line !== undefined) stream.write(line);
+    },
+  };
+}
 
 /** Where progress goes: a terminal gets a bar, anything else plain lines. */
 export interface ProgressStream extends NodeJS.WritableStream {

@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
+export interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+}
+
+/** A client that reads a trickle has so many times as long for the whole answer. */
+const trickleTimes = 10;
+
 /** What is still to be told that an exchange is over. */
 type Exchanges = Map<ServerResponse, (() => void)[]>;
 
@@ -45,4 +53,19 @@ function end(exchanges: Exchanges, res: ServerResponse): void {
   const callbacks = exchanges.get(res) ?? [];
   exchanges.delete(res);
   for (const callback of callbacks) callback();
+}
+
+/** Ends the connection of a client that takes nothing of its answer for `stallMs`, or not all of it in ten times that. */
+export function limitDelivery({ req, res }: Exchange, stallMs: number): void {
+  const whole = setTimeout(() => req.socket.destroy(), trickleTimes * stallMs);
+  whenOver(req, res, () => clearTimeout(whole));
+  // Node starts anew whenever some of it goes out, and without a listener ends the connection.
+  res.setTimeout(stallMs);
+  // Before Node's own listener, which sets the timeout of an idle connection.
+  res.prependOnceListener('finish', () => req.socket.setTimeout(0));
+}
+
+/** As `limitDelivery`, for an answer just written: nearly every one is in the kernel's hands already. */
+export function limitWritten(exchange: Exchange, stallMs: number): void {
+  if (exchange.res.socket?.writableLength !== 0) limitDelivery(exchange, stallMs);
 }
