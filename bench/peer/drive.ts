@@ -7,7 +7,7 @@ import { startLoad } from '../load.js';
 import type { RealServer } from '../real-server.js';
 
 /** What one server answered in a closed loop. */
-export interface Driven {
+interface Driven {
   readonly answered: number;
   /** Answers other than 200, and requests without one. */
   readonly failed: number;
@@ -16,7 +16,7 @@ export interface Driven {
   readonly p99Ms: number;
 }
 
-export interface DriveOptions {
+interface DriveOptions {
   readonly server: RealServer;
   readonly connections: number;
   readonly seconds: number;

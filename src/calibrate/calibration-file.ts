@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { NearvoteError } from '../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { syncPath, writeDurably, writing } from '../files/durable.js';
 import { lockFolder } from '../files/lock.js';
 import { readCurrent } from '../examples/index-store.js';
@@ -102,7 +102,7 @@ export async function readCalibration(root: string): Promise<CalibrationFile | u
   try {
     text = await readFile(join(root, calibrationFile), 'utf8');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    if (systemCodeOf(cause) === 'ENOENT') return undefined;
     throw new NearvoteError('calibration_invalid', `Expected ${calibrationFile} but it cannot be read`, {
       cause,
     });

@@ -150,7 +150,7 @@ async function build(flags: BuildFlags): Promise<void> {
 const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
 
 /** A build's report for people. */
-export function buildSummary(report: BuildReport): string {
+function buildSummary(report: BuildReport): string {
   const { name, version, examples, manifest, embedded, fromCache, rejected, recall } = report;
   const rate = (examples + rejected) / report.embedSeconds;
   const headline = report.changed ? 'Published' : 'Nothing changed:';

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { clearLine, cursorTo } from 'node:readline';
 import { Presets, SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
-import { NearvoteError } from '../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
 import type { TableSection } from '../report/section.js';
 import type { Narration } from '../train/describe-run.js';
@@ -27,7 +27,7 @@ export async function writeOutput(file: string, text: string): Promise<void> {
 }
 
 function unwritable(file: string, cause: unknown): NearvoteError {
-  const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+  const reason = systemCodeOf(cause);
   return new NearvoteError('output_unwritable', `Expected to write ${file} but cannot (${reason})`, {
     cause,
   });
@@ -112,7 +112,7 @@ function barProgress(stream: ProgressStream): Progress {
 
 const msBetweenLines = 5_000;
 
-export interface LineProgressOptions {
+interface LineProgressOptions {
   readonly stream: NodeJS.WritableStream;
   /** In milliseconds. */
   readonly now: () => number;

@@ -74,7 +74,7 @@ function printTrained({ out, ended, metrics }: TrainResult, { json }: Pick<Train
   print(`\nNext: nearvote build --data DIR --encoder ${out} --out index/NAME`);
 }
 
-export interface TrainFlags {
+interface TrainFlags {
   /** The folder of an encoder. */
   readonly backbone?: string;
   readonly out?: string;
@@ -89,7 +89,7 @@ export interface TrainFlags {
 }
 
 /** The options of `nearvote train`, each also an environment variable. */
-export function trainOptions(): Option[] {
+function trainOptions(): Option[] {
   return [
     new Option('--backbone <dir>', 'train an adapter on this encoder, which stays as it is').env(
       'NEARVOTE_TRAIN_BACKBONE',
@@ -121,13 +121,13 @@ function budget(value: string): number {
   return seconds;
 }
 
-export interface StopSignals {
+interface StopSignals {
   readonly signal: AbortSignal;
   readonly unwatch: () => void;
 }
 
 /** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */
-export function watchSignals(): StopSignals {
+function watchSignals(): StopSignals {
   const stop = new AbortController();
   const onSignal = (): void => {
     if (stop.signal.aborted) process.exit(1);

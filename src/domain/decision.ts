@@ -6,7 +6,7 @@ export interface Example {
 }
 
 /** An example with its cosine similarity to a query, higher is nearer. */
-export interface Neighbour extends Example {
+interface Neighbour extends Example {
   readonly similarity: number;
 }
 

@@ -13,7 +13,7 @@ export interface Encoder {
   close(): Promise<void>;
 }
 
-export interface PixelBatch {
+interface PixelBatch {
   /** RGB `[count, height, width, 3]`. */
   readonly pixels: Uint8Array;
   readonly count: number;

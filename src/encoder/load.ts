@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { NearvoteError } from '../domain/errors.js';
+import { messageOf, NearvoteError } from '../domain/errors.js';
 import type { Encoder } from './encoder.js';
 import { type EncoderManifest, encoderManifestSchema, readEncoderFile, sha256Of } from './manifest.js';
 import { openOnnxEncoder } from './onnx-runtime.js';
@@ -18,7 +18,7 @@ export async function readEncoderManifest(dir: string): Promise<EncoderManifest>
   try {
     content = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
+    const said = messageOf(cause);
     throw new NearvoteError('encoder_invalid', `Expected JSON in ${path} but received: ${said}`, { cause });
   }
   const parsed = encoderManifestSchema.safeParse(content);

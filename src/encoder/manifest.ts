@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
-
 import { z } from 'zod';
-
-import { NearvoteError } from '../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import {
   describeGeometry,
   fits,
@@ -89,7 +87,7 @@ export async function readEncoderFile(dir: string, file: string): Promise<Uint8A
   try {
     return await readFile(path);
   } catch (cause) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
+    const reason = systemCodeOf(cause);
     const said =
       reason === 'ENOENT' || reason === 'ENOTDIR' ? 'there is none' : `it cannot be read: ${reason}`;
     throw new NearvoteError(

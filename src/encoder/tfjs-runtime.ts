@@ -1,10 +1,8 @@
 import { createRequire } from 'node:module';
 import { dirname, sep } from 'node:path';
-
 import type * as tfjs from '@tensorflow/tfjs';
 import type { GraphModel, io, LayersModel, Tensor } from '@tensorflow/tfjs';
 import type * as wasmBackend from '@tensorflow/tfjs-backend-wasm';
-
 import { asEmbeddings } from '../domain/embeddings.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 import { checkPixels, closedError, type Encoder } from './encoder.js';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Example } from '../domain/decision.js';
-import { NearvoteError } from '../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { digestFile, type FileDigest } from '../files/digest.js';
 import { readExamplesFile } from './examples-file.js';
 
@@ -185,7 +185,7 @@ async function checkFile(path: string, expected: FileDigest | undefined): Promis
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return systemCodeOf(error) === 'ENOENT';
 }
 
 function checkCounts(manifest: IndexManifest, examples: readonly Example[]): void {

@@ -2,10 +2,10 @@ import { open } from 'node:fs/promises';
 import { NearvoteError } from '../domain/errors.js';
 
 /** Writes a file and waits until it is on the disk. */
-export async function writeDurably(path: string, text: string): Promise<void> {
+export async function writeDurably(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'w');
   try {
-    await file.writeFile(text);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

@@ -12,10 +12,9 @@ const largeAtOnce = 2;
 const smallBytes = 16_000_000;
 const smallSamples = 100_000_000;
 
-export const isLarge = ({ bytes, samples }: DecodeCost): boolean =>
-  bytes > smallBytes || samples > smallSamples;
+const isLarge = ({ bytes, samples }: DecodeCost): boolean => bytes > smallBytes || samples > smallSamples;
 
-export interface Turn {
+interface Turn {
   readonly cost: DecodeCost;
   /** All large images that are being decoded at once take no more than this. */
   readonly maxBytes: number;

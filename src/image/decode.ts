@@ -1,5 +1,5 @@
 import type { Cancellation } from '../domain/cancellation.js';
-import { NearvoteError } from '../domain/errors.js';
+import { messageOf, NearvoteError } from '../domain/errors.js';
 import type { ImageContent } from './dataset/dataset.js';
 import { costOf, costOfHeader, tooCostly, type DecodeCost } from './decode-cost.js';
 import { createDecodeTurns } from './decode-turns.js';
@@ -215,7 +215,7 @@ function mayHold16Bits(format: ImageFormat, bytes: Uint8Array): boolean {
 /** libvips speaks of its operations and of file offsets: none of that is for a client, so it stays in `cause`. */
 function asImageError(error: unknown, format: ImageFormat, maxPixels: number): NearvoteError {
   if (error instanceof NearvoteError) return error;
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   if (/pixel limit|security limit|too large|too big|dimensions? exceed/i.test(text)) {
     return tooManyPixels(format, maxPixels, { cause: error });
   }

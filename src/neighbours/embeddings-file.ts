@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
-import { NearvoteError } from '../domain/errors.js';
+import { messageOf, NearvoteError } from '../domain/errors.js';
 
 /** The bytes of float32 values as the file holds them: little-endian, row-major. */
 export function littleEndianBytes(values: Float32Array): Uint8Array {
@@ -46,7 +46,7 @@ export async function readEmbeddingsFile(options: EmbeddingsFileOptions): Promis
   try {
     return asEmbeddings(values, dimension);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     throw new NearvoteError('index_invalid', `embeddings.f32: ${why}`, { cause });
   }
 }

@@ -37,10 +37,10 @@ export async function loadHnswModule(): Promise<HnswModule | undefined> {
  * Rows that are another's very values, by the first row that has them. A graph holds each vector once: hundreds of equal
  * ones fill each other's links, and what lies beyond them cannot be reached.
  */
-export type Repeats = ReadonlyMap<number, readonly number[]>;
+type Repeats = ReadonlyMap<number, readonly number[]>;
 
 /** Tells, row by row, which row first had these values: the row itself where it is new. */
-export function createRepeatFinder(): { firstOf(embedding: Float32Array): number } {
+function createRepeatFinder(): { firstOf(embedding: Float32Array): number } {
   const firsts = new Map<string, number>();
   let rows = 0;
   return {
@@ -56,7 +56,7 @@ export function createRepeatFinder(): { firstOf(embedding: Float32Array): number
 }
 
 /** The repeats among embeddings. */
-export function findRepeats({ count, dimension, values }: Embeddings): Repeats {
+function findRepeats({ count, dimension, values }: Embeddings): Repeats {
   const finder = createRepeatFinder();
   const repeats = new Map<number, number[]>();
   for (let row = 0; row < count; row++)

@@ -22,7 +22,7 @@ export interface NearestOptions {
 }
 
 /** The published version that is searched. */
-export interface SearchedVersion {
+interface SearchedVersion {
   readonly name: string;
   readonly version: string;
   readonly examples: number;

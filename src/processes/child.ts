@@ -1,7 +1,25 @@
 import { Socket } from 'node:net';
-
 import { type ErrorCode, NearvoteError } from '../domain/errors.js';
 import { type Frame, readFrames, writeFrame } from './frames.js';
+
+/* What a parent and its child say to each other; the bytes of a job or an answer go beside it in the frame. */
+
+export type ParentMessage =
+  | { readonly type: 'setup'; readonly setup: unknown }
+  | { readonly type: 'job'; readonly job: number; readonly words: unknown }
+  | { readonly type: 'ping' };
+
+export type ChildMessage =
+  | { readonly type: 'ready'; readonly ready: unknown }
+  | { readonly type: 'done'; readonly job: number; readonly words: unknown }
+  /** `job` is absent when the setup failed. */
+  | {
+      readonly type: 'failed';
+      readonly job?: number | undefined;
+      readonly code: ErrorCode;
+      readonly message: string;
+    }
+  | { readonly type: 'pong' };
 
 /** What a child process does: it is set up once, then answers jobs one after another, in order. */
 export interface ChildWork {
@@ -52,22 +70,3 @@ function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
-
-/* What a parent and its child say to each other; the bytes of a job or an answer go beside it in the frame. */
-
-export type ParentMessage =
-  | { readonly type: 'setup'; readonly setup: unknown }
-  | { readonly type: 'job'; readonly job: number; readonly words: unknown }
-  | { readonly type: 'ping' };
-
-export type ChildMessage =
-  | { readonly type: 'ready'; readonly ready: unknown }
-  | { readonly type: 'done'; readonly job: number; readonly words: unknown }
-  /** `job` is absent when the setup failed. */
-  | {
-      readonly type: 'failed';
-      readonly job?: number | undefined;
-      readonly code: ErrorCode;
-      readonly message: string;
-    }
-  | { readonly type: 'pong' };

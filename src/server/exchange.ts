@@ -6,9 +6,6 @@ export interface Exchange {
   readonly res: ServerResponse;
 }
 
-/** A client that reads a trickle has so many times as long for the whole answer. */
-const trickleTimes = 10;
-
 /** What is still to be told that an exchange is over. */
 type Exchanges = Map<ServerResponse, (() => void)[]>;
 
@@ -54,6 +51,9 @@ function end(exchanges: Exchanges, res: ServerResponse): void {
   exchanges.delete(res);
   for (const callback of callbacks) callback();
 }
+
+/** A client that reads a trickle has so many times as long for the whole answer. */
+const trickleTimes = 10;
 
 /** Ends the connection of a client that takes nothing of its answer for `stallMs`, or not all of it in ten times that. */
 export function limitDelivery({ req, res }: Exchange, stallMs: number): void {

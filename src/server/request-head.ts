@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 
 import { NearvoteError } from '../domain/errors.js';
-import { quoted } from './body.js';
+import { malformed, quoted } from './body.js';
 
 /** Names a server on a loopback address is asked by; a page elsewhere may only make its own name point there. */
 const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];
@@ -48,8 +48,4 @@ export function checkHead(req: IncomingMessage, allowedHosts: readonly string[] 
       `Expected a Host that this server is told to answer to but received ${quoted(host)}; see --allowed-hosts`,
     );
   }
-}
-
-function malformed(message: string): NearvoteError {
-  return new NearvoteError('request_malformed', message);
 }

@@ -18,7 +18,7 @@ import { readJsonImages } from './json-images.js';
 import { readMultipart } from './multipart.js';
 
 /** One image is answered with its decision; many with a result each, so one that is bad fails alone. */
-export type Upload =
+type Upload =
   | { readonly kind: 'one'; readonly image: Uint8Array }
   | { readonly kind: 'many'; readonly images: readonly SentImage[] };
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { NearvoteError } from '../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { syncPath, writing } from '../files/durable.js';
 
 const count = z.int().min(0);
@@ -117,7 +117,7 @@ export async function readCheckpoint(
   try {
     file = await open(path, 'r');
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+    const reason = systemCodeOf(cause);
     if (reason === 'ENOENT') return undefined;
     throw invalid(path, `it cannot be read (${reason})`, cause);
   }

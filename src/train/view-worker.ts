@@ -1,5 +1,6 @@
 /* A thread that makes views: see views.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../domain/errors.js';
 import { createViewMaker, type BatchViewsOptions, type ViewReply, type ViewRequest } from './views.js';
 
 const makeViews = createViewMaker(workerData as BatchViewsOptions);
@@ -10,7 +11,7 @@ parentPort?.on('message', ({ number, place, images }: ViewRequest) => {
     const reply: ViewReply = { number, batch };
     parentPort?.postMessage(reply, [batch.pixels.buffer, batch.labels.buffer]);
   } catch (error) {
-    const reply: ViewReply = { number, failure: error instanceof Error ? error.message : String(error) };
+    const reply: ViewReply = { number, failure: messageOf(error) };
     parentPort?.postMessage(reply);
   }
 });

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { NearvoteError } from '../domain/errors.js';
+import { messageOf, NearvoteError } from '../domain/errors.js';
 import { seededRandom, seedOf } from '../domain/seeded-random.js';
 import { composeOperations, type Operation } from './augment/compose.js';
 import { mixBatch, type MixOptions } from './augment/mix.js';
@@ -111,7 +111,7 @@ export function createViewPool(options: ViewPoolOptions): ViewPool {
   const threads = Array.from({ length: workers }, () => {
     const thread = new Worker(workerFile, { workerData: views });
     thread.on('message', onReply);
-    thread.on('error', (error) => fail(error instanceof Error ? error.message : String(error)));
+    thread.on('error', (error) => fail(messageOf(error)));
     thread.on('exit', (code) => fail(`exit code ${code}`));
     return thread;
   });

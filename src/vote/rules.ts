@@ -2,7 +2,7 @@ import { NearvoteError } from '../domain/errors.js';
 
 /**
  * How neighbours vote: `softmax` exp(s / T), `similarity` max(s, 0), `majority` 1, `rank` 1 / rank. Their sources are
- * in weights.ts.
+ * below.
  */
 export const voteRules = ['softmax', 'majority', 'similarity', 'rank'] as const;
 export type VoteRule = (typeof voteRules)[number];

@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { NearvoteError } from '../../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
+import { writeDurably } from '../../files/durable.js';
 
 export interface PublishOptions {
   readonly dir: string;
@@ -67,16 +68,6 @@ export async function publishFolder({ dir, files, force }: PublishOptions): Prom
 
 /** @returns false when there was nothing to move */
 function isMissing(error: unknown): false {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+  if (systemCodeOf(error) === 'ENOENT') return false;
   throw error;
-}
-
-async function writeDurably(path: string, content: Uint8Array | string): Promise<void> {
-  const file = await open(path, 'wx');
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }

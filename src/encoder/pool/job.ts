@@ -26,7 +26,7 @@ export interface EncodeJob {
 }
 
 /** Embeddings `[count, dimension]` lie beside it. */
-export interface EncodeReply {
+interface EncodeReply {
   readonly encodeMs: number;
 }
 

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import type { Writable } from 'node:stream';
 import { Parser } from 'tar';
 import type { ReadEntry } from 'tar';
-import { NearvoteError } from '../../domain/errors.js';
+import { messageOf, NearvoteError } from '../../domain/errors.js';
 import { cifarKinds, countRecords, labelOfRecord, parseLabels, pixelsOfRecord, recordId } from './cifar.js';
 import type { CifarKind, RecordPlace } from './cifar.js';
 import type { Dataset, LabelledImage } from './dataset.js';
@@ -172,7 +172,7 @@ async function* archiveEntries(
 }
 
 function damagedArchive(path: string, error: unknown): NearvoteError {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new NearvoteError('dataset_invalid', `Expected a whole .tar.gz in ${path} but received: ${reason}`, {
     cause: error,
   });

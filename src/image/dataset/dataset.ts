@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
-
-import { NearvoteError } from '../../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 
 /** One labelled image before decoding. */
 export interface LabelledImage {
@@ -148,7 +147,7 @@ async function readImageFile({ id, path, maxBytes }: ImageFile): Promise<ImageCo
     return { kind: 'file', bytes: await readUpTo(file, stats.size) };
   } catch (error) {
     if (error instanceof NearvoteError) throw error;
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    const reason = systemCodeOf(error);
     throw cannotBeRead(id, reason, { cause: error });
   } finally {
     await file?.close();

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
-import { NearvoteError } from '../../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { type Dataset, fileDataset } from './dataset.js';
 
 /** What tools leave beside images; every other file is taken for an image and, where it is none, ends as a reject. */
@@ -60,7 +60,7 @@ async function collect(walk: Walk): Promise<void> {
     into.push(path);
     unreadable.set(path, reason);
   };
-  for (const entry of await list(bytesOf(root, raw)).catch(reasonOf)) {
+  for (const entry of await list(bytesOf(root, raw)).catch((error: unknown) => [systemCodeOf(error)])) {
     if (typeof entry === 'string') {
       refuse(`${folder}/`, entry);
       continue;
@@ -97,15 +97,10 @@ async function listRoot(root: string): Promise<readonly Dirent<Buffer>[]> {
   try {
     return await list(root);
   } catch (error) {
-    const [reason = ''] = reasonOf(error);
-    const message = `Expected to list ${root} but it cannot be read (${reason})`;
+    const message = `Expected to list ${root} but it cannot be read (${systemCodeOf(error)})`;
     throw new NearvoteError('dataset_invalid', message, { cause: error });
   }
 }
-
-const reasonOf = (error: unknown): readonly string[] => [
-  (error as NodeJS.ErrnoException).code ?? 'unknown error',
-];
 
 function noClasses(root: string, strays: readonly string[]): NearvoteError {
   const named = [...strays].sort().slice(0, 3).join(', ');

@@ -3,7 +3,7 @@ import { basename, dirname, extname, relative, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { z } from 'zod';
-import { NearvoteError } from '../../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { type Dataset, fileDataset } from './dataset.js';
 
 const rowSchema = z.object({ path: z.string().min(1), label: z.string().trim().min(1) });
@@ -124,7 +124,7 @@ function wrongLine(path: string, line: number, what: string): NearvoteError {
 }
 
 function unreadable(path: string, error: unknown): NearvoteError {
-  const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+  const reason = systemCodeOf(error);
   return new NearvoteError('dataset_invalid', `Expected to read ${path} but it cannot be read (${reason})`, {
     cause: error,
   });

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { extname } from 'node:path';
-import { NearvoteError } from '../../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { openCifarArchive } from './cifar-archive.js';
 import { isCifarFolder, openCifarFolder } from './cifar-folder.js';
 import type { Dataset } from './dataset.js';
@@ -40,7 +40,7 @@ async function statOf(path: string): Promise<Stats> {
   try {
     return await stat(path);
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    const reason = systemCodeOf(error);
     throw new NearvoteError(
       'dataset_missing',
       `Expected a dataset at ${path} but it cannot be opened (${reason})`,

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-
 import { type Document, isMap, isNode, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-
-import { NearvoteError } from '../../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { type AdapterConfig, adapterConfigSchema, type TrainConfig, trainConfigSchema } from './schema.js';
 
 /**
@@ -34,7 +32,7 @@ export async function readConfig(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+    const reason = systemCodeOf(cause);
     throw new NearvoteError(
       'config_invalid',
       `Expected a config at ${path} but it cannot be read (${reason})`,
@@ -103,14 +101,14 @@ function canonicalJson(value: unknown): string {
 }
 
 /** What is wrong with a config, where, in one sentence. */
-export interface Fault {
+interface Fault {
   /** Of keys; what an unknown key is in, and the key itself. */
   readonly path: readonly PropertyKey[];
   readonly message: string;
 }
 
 /** A zod issue as what was expected and what came. */
-export function explainIssue(issue: z.core.$ZodIssue, schema: z.core.$ZodType, value: unknown): Fault {
+function explainIssue(issue: z.core.$ZodIssue, schema: z.core.$ZodType, value: unknown): Fault {
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys;
     const path = [...issue.path, key];
@@ -165,7 +163,7 @@ function sizeOf(origin: string): string {
 }
 
 /** `augment[1].scale`. */
-export function pathOf(path: readonly PropertyKey[]): string {
+function pathOf(path: readonly PropertyKey[]): string {
   return path.length === 0 ? 'the whole' : z.core.toDotPath(path);
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { populationStabilityIndex } from '../../../src/server/drift-window.js';
+import { populationStabilityIndex } from '../../src/server/drift-window.js';
 
 describe('population stability index', () => {
   it('is 0 for the same shares of other totals', () => {
