@@ -7,7 +7,7 @@ import { readEncoderManifest } from '../encoder/load.js';
 import { withEncoder, type EmbeddingOptions } from '../evaluate/embed-dataset.js';
 import { everyImageById, type LabelledImage } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
-import { createDecoder } from '../image/decode.js';
+import { createDecoder, type DecodeLimits } from '../image/decode.js';
 import { resizeTo } from '../image/geometry.js';
 import { thumbnailsOf } from '../image/thumbnail.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
@@ -60,7 +60,8 @@ export interface AuditedIndex {
  * @throws NearvoteError `index_*`, `dataset_*`, `k_too_large`; with test images `encoder_*`, `worker_failed`
  */
 export async function audit(options: AuditOptions, progress: Progress): Promise<AuditedIndex> {
-  const { maxPixels, seed } = options;
+  const { maxPixels, maxDecodeBytes, seed } = options;
+  const limits = { maxPixels, maxDecodeBytes };
   const index = await openIndex(resolveShipped(options.index));
   const { examples, manifest, name } = index;
   const k = options.clampK ? Math.min(options.k, Math.max(1, examples.length - 1)) : options.k;
@@ -76,8 +77,8 @@ export async function audit(options: AuditOptions, progress: Progress): Promise<
       count: manifest.examples,
       dimension: manifest.dimension,
     }),
-    test: test && { ...test, readPixels: pixelReader({ images: test.images, maxPixels, progress }) },
-    readPixels: images && pixelReader({ images, maxPixels, progress }),
+    test: test && { ...test, readPixels: pixelReader({ images: test.images, limits, progress }) },
+    readPixels: images && pixelReader({ images, limits, progress }),
     threads: options.workers * options.threads,
   });
   return {
@@ -128,16 +129,16 @@ async function wasTrainedOn({ models }: AuditOptions, { manifest }: OpenIndex): 
 interface PixelReaderOptions {
   /** By row. */
   readonly images: readonly LabelledImage[];
-  readonly maxPixels: number;
+  readonly limits: DecodeLimits;
   readonly progress: Progress;
 }
 
 /** Reads images as the small pictures that duplicates are told by; those that cannot be decoded are left out. */
-function pixelReader({ images, maxPixels, progress }: PixelReaderOptions): ReadPixels {
+function pixelReader({ images, limits, progress }: PixelReaderOptions): ReadPixels {
   const side = { width: comparedSide, height: comparedSide };
   const decoder = createDecoder({
     geometry: resizeTo({ ...side, fit: 'fill', kernel: 'linear' }),
-    maxPixels,
+    ...limits,
   });
   return async (rows) => {
     // Files are read one by one ahead of the decoder, not all at once.

@@ -156,3 +156,31 @@ test('audit finds the example that was given a wrong label', async () => {
   expect(audited.page?.title).toBe('Audit of wrong');
   expect(stages[0]).toBe('searching');
 });
+
+test('audit compares no pictures that take more memory than it was told', async () => {
+  const index = join(base, 'index', 'twins');
+  const pictures = join(base, 'twins');
+  const twins = [];
+  for (const i of [0, 20]) for (const label of labels) twins.push({ label, bytes: await draw(label, i) });
+  await writeSmallIndex({ root: index, encoderDir: join(base, 'models', 'colour'), images: twins });
+  // Their embeddings differ; the pictures of a label that are compared do not.
+  for (const [i, { label }] of twins.entries()) {
+    const slope = (at: number): number => 30 * (label === 'red' ? Math.floor(at / 8) : at % 8);
+    const grey = Uint8Array.from({ length: 64 }, (_, at) => slope(at));
+    await mkdir(join(pictures, label), { recursive: true });
+    await sharp(grey, { raw: { width: 8, height: 8, channels: 1 } }).toFile(
+      join(pictures, label, `${i}.png`),
+    );
+  }
+  const { models } = offline();
+  const duplicates = async (maxDecodeBytes: number): Promise<number> => {
+    const options = { index, models, ...machine, ...cifar, examples: pictures, vote: settings, k: 1 };
+    const audited = await audit(
+      { ...options, maxDecodeBytes, clampK: false, seed: 1, page: false },
+      listening().progress,
+    );
+    return audited.audit.duplicates.length;
+  };
+  expect(await duplicates(1e7)).toBe(2);
+  expect(await duplicates(1)).toBe(0);
+});
