@@ -39,6 +39,9 @@ const turns = createDecodeTurns();
 /** A JPEG of 50 megapixels in the usual ten scans goes through 14 samples a pixel where it is not subsampled. */
 const mostSamplesAPixel = 20;
 
+/** In pixels: libvips makes nothing smaller by more than a million times, nor goes through coordinates beyond 100 million. */
+const longestSide = 1_000_000;
+
 const white = { r: 255, g: 255, b: 255 };
 const black = { r: 0, g: 0, b: 0 };
 
@@ -105,6 +108,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
   function requireAllowed(format: ImageFormat, cost: DecodeCost): void {
     if (cost.width * cost.height > maxPixels) throw tooManyPixels(format, maxPixels);
+    if (Math.max(cost.width, cost.height) > longestSide) throw tooLong(format);
     if (cost.bytes > maxDecodeBytes) {
       throw tooCostly(`a ${formatNames[format]} that is decoded in at most ${maxDecodeBytes} bytes`);
     }
@@ -219,6 +223,7 @@ function asImageError(error: unknown, format: ImageFormat, maxPixels: number): N
   if (/pixel limit|security limit|too large|too big|dimensions? exceed/i.test(text)) {
     return tooManyPixels(format, maxPixels, { cause: error });
   }
+  if (/coordinates out of range/i.test(text)) return tooLong(format, { cause: error });
   if (/channel limit/i.test(text)) {
     return new NearvoteError(
       'image_unsupported',
@@ -233,6 +238,14 @@ function tooManyPixels(format: ImageFormat, maxPixels: number, options?: ErrorOp
   return new NearvoteError(
     'image_too_many_pixels',
     `Expected an image of at most ${maxPixels} pixels but received a larger ${formatNames[format]}`,
+    options,
+  );
+}
+
+function tooLong(format: ImageFormat, options?: ErrorOptions): NearvoteError {
+  return new NearvoteError(
+    'image_unsupported',
+    `Expected an image that can be resized but received a ${formatNames[format]} that is too long and thin`,
     options,
   );
 }

@@ -117,3 +117,27 @@ describe('an image that needs much memory', () => {
     expect(await decoder({ maxDecodeBytes: 2_000_000 }).decode(bytes)).toHaveLength(32 * 32 * 3);
   });
 });
+
+describe('an image that is long and thin', () => {
+  const thin = (width: number, height: number) => emptyPng({ width, height, colourType: 0 });
+  const tooLong = {
+    code: 'image_unsupported',
+    message: 'Expected an image that can be resized but received a PNG that is too long and thin',
+  };
+
+  it('is refused by its header where it has 49,000,000 x 1 pixels, and is not called damaged', async () => {
+    const bytes = thin(49_000_000, 1);
+    const cpu = process.cpuUsage();
+    await expect(decoder().decode(bytes)).rejects.toMatchObject(tooLong);
+    expect(process.cpuUsage(cpu).user).toBeLessThan(200_000);
+  });
+
+  it('is not called damaged where it would become too long on its way', async () => {
+    const large = decoderTo({ width: 224, height: 224, fit: 'cover', kernel: 'cubic' });
+    await expect(large.decode(thin(900_000, 1))).rejects.toMatchObject(tooLong);
+  });
+
+  it('is decoded where it is a strip', async () => {
+    expect(await decoder().decode(thin(100_000, 2))).toHaveLength(32 * 32 * 3);
+  });
+});
