@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename, isAbsolute, join, relative, sep } from 'node:path';
 import { z } from 'zod';
 import { NearvoteError, systemCodeOf } from '../domain/errors.js';
@@ -73,16 +73,26 @@ export function encoderIdentity({ name, sha256, input, output }: EncoderManifest
   return { name, sha256, digest, output };
 }
 
+const mostBytes = 2 ** 31 - 1;
+
 /**
  * Reads a file of an encoder's folder.
  * @throws NearvoteError `encoder_missing` when it is not there or cannot be read, `encoder_invalid` when `file`
- * leads out of the folder
+ * leads out of the folder, `encoder_unsupported` above 2 GiB
  */
 export async function readEncoderFile(dir: string, file: string): Promise<Uint8Array> {
   const path = join(dir, file);
   const inside = relative(dir, path);
   if (isAbsolute(file) || inside === '..' || inside.startsWith(`..${sep}`)) {
     throw new NearvoteError('encoder_invalid', `Expected a file inside ${dir} but received ${file}`);
+  }
+  const bytes = (await stat(path).catch(() => undefined))?.size ?? 0;
+  // Neither protobuf, which ONNX files are, nor Node's readFile goes further.
+  if (bytes > mostBytes) {
+    throw new NearvoteError(
+      'encoder_unsupported',
+      `Expected at most ${mostBytes} bytes (2 GiB) in ${path} but it holds ${bytes}`,
+    );
   }
   try {
     return await readFile(path);

@@ -2,6 +2,7 @@ import { copyFile, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { loadEncoder, readEncoderManifest } from '../../src/encoder/load.js';
+import { readEncoderFile } from '../../src/encoder/manifest.js';
 import { encodeModel, model, node, tensorInfo } from '../../src/onnx/model.js';
 import { elementTypes, initializer } from '../../src/onnx/tensor.js';
 import { emptyFolder, randomPixels, writeManifest } from './folder.js';
@@ -247,3 +248,14 @@ async function folderOf(input: Input, nodes: ReturnType<typeof node>[]): Promise
   await writeManifest(dir, ['encoder.onnx']);
   return dir;
 }
+
+it('refuses a model file above 2 GiB, before it is read', async () => {
+  const dir = await emptyFolder();
+  await writeFile(join(dir, 'encoder.onnx'), '');
+  // It has no blocks on the disk.
+  await truncate(join(dir, 'encoder.onnx'), 2 ** 31);
+  await expect(readEncoderFile(dir, 'encoder.onnx')).rejects.toMatchObject({
+    code: 'encoder_unsupported',
+    message: expect.stringContaining('2147483647 bytes (2 GiB)') as string,
+  });
+});

@@ -42,8 +42,7 @@ export async function addEncoder(options: AddEncoderOptions): Promise<EncoderMan
     'encoder.onnx': wrapped.bytes,
     'encoder.json': `${JSON.stringify(manifest, undefined, 2)}\n`,
   };
-  await publishFolder({ dir, files, force });
-  return manifest;
+  return { ...manifest, file: await publishFolder({ dir, files, force }) };
 }
 
 interface Wrapped {

@@ -1,7 +1,9 @@
-import { mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
-import { writeDurably } from '../../files/durable.js';
+import { syncPath, writeDurably } from '../../files/durable.js';
+import { lockFolder } from '../../files/lock.js';
 
 export interface PublishOptions {
   readonly dir: string;
@@ -27,11 +29,16 @@ export async function checkPlace(dir: string, force: boolean): Promise<void> {
   );
 }
 
+const modelFile = 'encoder.onnx';
+const manifestFile = 'encoder.json';
+
 /**
- * Makes a folder of these files appear at once, whole or not at all.
+ * Makes an encoder's folder of these files, `encoder.onnx` and `encoder.json` among them. Killed at any moment, it
+ * leaves no encoder where there was none, and the old one or the new one where there was one.
+ * @returns the model file's name
  * @throws NearvoteError `output_unwritable`
  */
-export async function publishFolder({ dir, files, force }: PublishOptions): Promise<void> {
+export async function publishFolder({ dir, files, force }: PublishOptions): Promise<string> {
   await checkPlace(dir, force);
   const place = resolve(dir);
   const parent = dirname(place);
@@ -39,35 +46,73 @@ export async function publishFolder({ dir, files, force }: PublishOptions): Prom
   try {
     await mkdir(parent, { recursive: true });
     draft = await mkdtemp(join(parent, `.${basename(place)}-`));
+    // The draft is its owner's alone; what is published is not.
     const fresh = join(draft, 'new');
     await mkdir(fresh);
-    for (const [name, content] of Object.entries(files)) await writeDurably(join(fresh, name), content);
-    const old = join(draft, 'old');
-    const replaces = force && (await rename(place, old).then(() => true, isMissing));
-    try {
-      await rename(fresh, place);
-    } catch (error) {
-      if (replaces) {
-        const kept = draft;
-        // Until the old encoder is back in its place, the draft that holds it may not be removed.
-        draft = undefined;
-        await rename(old, place);
-        draft = kept;
-      }
-      throw error;
+    const there = await readdir(place).catch(() => undefined);
+    const model = there?.includes(modelFile) === true ? otherName(files) : modelFile;
+    for (const [name, content] of Object.entries(renamed(files, model))) {
+      await writeDurably(join(fresh, name), content);
     }
+    if (there === undefined) {
+      await rename(fresh, place);
+    } else {
+      await replaceFiles({ fresh, place, files: Object.keys(renamed(files, model)) });
+    }
+    await syncPath(parent);
+    return model;
   } catch (cause) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-    throw new NearvoteError('output_unwritable', `Expected to write ${dir} but received ${reason}`, {
-      cause,
-    });
+    if (cause instanceof NearvoteError) throw cause;
+    throw new NearvoteError(
+      'output_unwritable',
+      `Expected to write ${dir} but received ${systemCodeOf(cause)}`,
+      { cause },
+    );
   } finally {
     if (draft !== undefined) await rm(draft, { recursive: true, force: true });
   }
 }
 
-/** @returns false when there was nothing to move */
-function isMissing(error: unknown): false {
-  if (systemCodeOf(error) === 'ENOENT') return false;
-  throw error;
+/** A name that no other model has. */
+function otherName(files: PublishOptions['files']): string {
+  const sha256 = createHash('sha256')
+    .update(files[modelFile] ?? '')
+    .digest('hex');
+  return `encoder-${sha256.slice(0, 8)}.onnx`;
+}
+
+/** The files, the model under this name, which the manifest says too. */
+function renamed(files: PublishOptions['files'], model: string): PublishOptions['files'] {
+  const { [modelFile]: bytes = '', [manifestFile]: manifest, ...others } = files;
+  const content = JSON.parse(String(manifest)) as Record<string, unknown>;
+  return {
+    ...others,
+    [model]: bytes,
+    [manifestFile]: `${JSON.stringify({ ...content, file: model }, undefined, 2)}\n`,
+  };
+}
+
+interface ReplaceFilesOptions {
+  readonly fresh: string;
+  readonly place: string;
+  readonly files: readonly string[];
+}
+
+/** The manifest names its model: until it is renamed the old encoder is whole, from then on the new one is. */
+async function replaceFiles({ fresh, place, files }: ReplaceFilesOptions): Promise<void> {
+  const lock = await lockFolder(place);
+  try {
+    const model = files.filter((name) => name.endsWith('.onnx'));
+    const papers = files.filter((name) => name !== manifestFile && !model.includes(name));
+    for (const name of [...model, manifestFile, ...papers]) {
+      await rename(join(fresh, name), join(place, name));
+      await syncPath(place);
+    }
+    for (const name of await readdir(place)) {
+      if (files.includes(name) || name.startsWith('.lock')) continue;
+      await rm(join(place, name), { recursive: true, force: true });
+    }
+  } finally {
+    await lock.release();
+  }
 }
