@@ -109,7 +109,7 @@ describe('the commands, one after another, as a user has them', () => {
       unknown: { images: 3, k: 20, rules: [{ rule: 'similarity' }, { rule: 'vote' }] },
     });
     const overlapping = await nearvote(...evaluation, '--ood', join(base, 'train'));
-    expect(overlapping.stderr).toMatch(/has the id of an example of the index \[dataset_invalid\]/);
+    expect(overlapping.stderr).toMatch(/has the path of an example of the index \[dataset_invalid\]/);
     expect(overlapping.code).toBe(1);
   });
 
