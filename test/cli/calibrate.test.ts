@@ -75,7 +75,7 @@ describe('nearvote calibrate', () => {
     ['one', 'dataset_invalid', 'but received "red" alone'],
     ['few', 'dataset_invalid', 'k, which is 20, but received 6'],
     ['empty', 'dataset_invalid', ''],
-    ['again', 'dataset_overlaps', '30 of 30 are in it already: 0 by id, label and source, 30 as'],
+    ['again', 'dataset_overlaps', '30 of 30 are in it already: 0 by label and source, 30 as'],
     ['no-such', 'dataset_missing', ''],
   ])('refuses the folder %s: %s', async (folder, code, message) => {
     const { code: exit, stderr } = await calibrate(folder);
