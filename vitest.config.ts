@@ -6,8 +6,8 @@ export default defineConfig({
     // These damage, kill and reload again and again: `npm run test:long`.
     exclude: [...configDefaults.exclude, 'test/**/*.long.test.ts'],
     // Real servers, encoders and child processes: two cores shared by every file.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     maxWorkers: 2,
     pool: 'forks',
   },
