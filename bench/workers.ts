@@ -55,7 +55,12 @@ for (let round = 0; round < rounds; round++) {
 console.log(`images/s, median of ${rounds} rounds of ${forMs / 1_000} s, ${manifest.name}`);
 console.log(
   markdownTable(
-    ['workers x threads', 'few on every core', 'largest batch', ...waits.map((waiting) => `${waiting} waiting`)],
+    [
+      'workers x threads',
+      'few on every core',
+      'largest batch',
+      ...waits.map((waiting) => `${waiting} waiting`),
+    ],
     settings.map(({ workers, threads, wide, maxBatch }, i) => [
       `${workers} x ${threads}`,
       wide ? 'yes' : 'no',

@@ -1,4 +1,4 @@
-/* Run by killed-build.test.ts: builds the index argv[2] and kills itself with SIGKILL at the moment argv[3]. */
+/* Run by killed-build.long.test.ts: builds the index argv[2] and kills itself with SIGKILL at the moment argv[3]. */
 import { watch } from 'node:fs';
 import { buildIndex } from '../../src/build/build-index.js';
 import { buildOptions } from './build-options.js';

@@ -76,10 +76,8 @@ describe('publishing', () => {
 
   it('counts the versions it keeps by their content', async () => {
     const root = join(base, 'content');
-    const [a, b, c] = [1, 2, 3].map((n) => [
-      { ...example('a'), source: `${n}` },
-      example('b'),
-    ]) as Example[][];
+    const examplesFrom = (source: string): Example[] => [{ ...example('a'), source }, example('b')];
+    const [a, b, c] = [examplesFrom('1'), examplesFrom('2'), examplesFrom('3')];
     const made: string[] = [];
     for (const [second, content] of [a, b, a, b, c].entries()) {
       made.push(await publishAs(root, second, content ?? []));
