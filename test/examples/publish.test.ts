@@ -80,7 +80,7 @@ describe('publishing', () => {
     const [a, b, c] = [examplesFrom('1'), examplesFrom('2'), examplesFrom('3')];
     const made: string[] = [];
     for (const [second, content] of [a, b, a, b, c].entries()) {
-      made.push(await publishAs(root, second, content ?? []));
+      made.push(await publishAs(root, second, content));
     }
     // The first a and the first b are what the second ones are.
     expect((await readdir(root)).sort()).toEqual([...made.slice(2).map((dir) => basename(dir)), 'current']);
