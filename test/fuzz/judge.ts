@@ -31,7 +31,7 @@ export function judge(request: FuzzRequest, outcome: Outcome): string {
   }
   const { answer } = outcome;
   if (request.method === 'HEAD' || answer.status === 204) {
-    expect([200, 204, 302, 404, 405, 400]).toContain(answer.status);
+    expect([200, 204, 302, 400, 404, 405, 421]).toContain(answer.status);
     return `${answer.status} without a body`;
   }
   const path = pathOf(request.target);
@@ -56,7 +56,7 @@ function pathOf(target: string): string {
 }
 
 /** What any path may be answered with. */
-const anywhere = ['not_found', 'method_not_allowed', 'request_malformed'];
+const anywhere = ['not_found', 'method_not_allowed', 'request_malformed', 'host_not_allowed'];
 
 /** One image's answer, or results of which some may be an error of their own image. */
 function judgeResults(

@@ -122,7 +122,7 @@ export function brokenOff(seed: fc.Arbitrary<SeedImage>): fc.Arbitrary<FuzzReque
     .map(([target, claim, { mediaType, bytes }, chunked, told]) => {
       const body = told === null ? bytes : formOf([{ name: 'image', bytes }]);
       const sent = chunked ? Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body]) : body;
-      const head = `POST ${target} HTTP/1.1\r\nHost: fuzz\r\nContent-Type: ${told ?? mediaType}\r\n${claim}\r\n\r\n`;
+      const head = `POST ${target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${told ?? mediaType}\r\n${claim}\r\n\r\n`;
       return { method: 'POST', target, bytes: Buffer.concat([Buffer.from(head), sent]), whole: 'no' };
     });
 }

@@ -24,7 +24,7 @@ interface Parts {
 
 /** A request whose framing is right: Content-Length is the body's. */
 export function requestOf({ method = 'POST', target, headers, body }: Parts): FuzzRequest {
-  const all: Headers = [['Host', 'fuzz'], ...headers, ['Content-Length', String(body.length)]];
+  const all: Headers = [['Host', 'localhost'], ...headers, ['Content-Length', String(body.length)]];
   const head = headText(`${method} ${target} HTTP/1.1`, all);
   return { method, target, bytes: Buffer.concat([head, body]), whole: 'yes' };
 }
