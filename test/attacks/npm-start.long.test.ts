@@ -6,7 +6,7 @@ import {
   createWorkplace,
   isAlive,
   spawnServed,
-  workersOf,
+  childrenOf,
   type Served,
   type Workplace,
 } from '../cli/served.js';
@@ -47,7 +47,7 @@ async function npmStart(): Promise<UnderNpm> {
   });
   const pid = Number(/process (\d+)/.exec(served.line)?.[1]);
   servers.push(pid);
-  const [worker = 0] = workersOf(pid);
+  const [worker = 0] = childrenOf(pid);
   return { ...served, pid, worker };
 }
 

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { createWorkplace, isAlive, spawnServed, workersOf, type Workplace } from '../cli/served.js';
+import { createWorkplace, isAlive, spawnServed, childrenOf, type Workplace } from '../cli/served.js';
 
 const soon = { timeout: 30_000, interval: 20 };
 const reloads = 'nearvote_index_reloads_total{result="ok"}';
@@ -79,7 +79,7 @@ describe('a server', () => {
           () => undefined,
         );
       await expect.poll(ready, soon).toBe(200);
-      const [worker = 0] = workersOf(closed.pid ?? 0);
+      const [worker = 0] = childrenOf(closed.pid ?? 0);
       closed.kill('SIGTERM');
       expect(await once(closed, 'exit')).toEqual([0, null]);
       await expect.poll(() => isAlive(worker), soon).toBe(false);
@@ -95,7 +95,7 @@ describe('a server', () => {
       ]);
       children.push(child);
       let workers: number[] = [];
-      await expect.poll(() => (workers = workersOf(child.pid ?? 0)).length, soon).toBeGreaterThan(0);
+      await expect.poll(() => (workers = childrenOf(child.pid ?? 0)).length, soon).toBeGreaterThan(0);
       child.kill('SIGTERM');
       expect(await once(child, 'exit')).toEqual([0, null]);
       for (const worker of workers) await expect.poll(() => isAlive(worker), soon).toBe(false);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
 import { problemSchema } from '../../src/server/schemas.js';
-import { createWorkplace, startServed, workersOf, type Served, type Workplace } from './served.js';
+import { createWorkplace, startServed, childrenOf, type Served, type Workplace } from './served.js';
 
 const restarts = 'nearvote_worker_restarts_total';
 const soon = { timeout: 15_000, interval: 20 };
@@ -41,7 +41,7 @@ describe.skipIf(process.platform !== 'linux')('a worker that dies', () => {
     'of %s fails only what it held, and is replaced',
     async (signal) => {
       const served = await serve();
-      const [worker = 0] = workersOf(served);
+      const [worker = 0] = childrenOf(served);
       process.kill(worker, 'SIGSTOP');
       const held = await classifyHeld(served);
       const waiting = [served.classify(), served.classify()];
@@ -57,14 +57,14 @@ describe.skipIf(process.platform !== 'linux')('a worker that dies', () => {
       expect(await served.metric(restarts)).toBe(1);
       expect((await served.classify()).status).toBe(200);
       expect(served.stderr()).toContain(signal);
-      expect(workersOf(served)).not.toContain(worker);
+      expect(childrenOf(served)).not.toContain(worker);
     },
     30_000,
   );
 
   it('leaves the server ready where another worker serves', async () => {
     const served = await serve('--workers', '2');
-    const [first = 0, second = 0] = workersOf(served);
+    const [first = 0, second = 0] = childrenOf(served);
     for (const worker of [first, second]) process.kill(worker, 'SIGSTOP');
     const held = await classifyHeld(served);
     process.kill(second, 'SIGCONT');
@@ -72,20 +72,20 @@ describe.skipIf(process.platform !== 'linux')('a worker that dies', () => {
     await expectWorkerFailed(await held.answer);
     expect(await served.ready()).toBe(true);
     expect((await served.classify()).status).toBe(200);
-    await expect.poll(() => workersOf(served).length, soon).toBe(2);
+    await expect.poll(() => childrenOf(served).length, soon).toBe(2);
     expect(await served.metric(restarts)).toBe(1);
   }, 30_000);
 
   it('is killed and replaced where it hangs past its deadline', async () => {
     const served = await serve('--worker-deadline', '1s');
-    const [worker = 0] = workersOf(served);
+    const [worker = 0] = childrenOf(served);
     process.kill(worker, 'SIGSTOP');
     const sent = performance.now();
     await expectWorkerFailed(await served.classify());
     expect(performance.now() - sent).toBeGreaterThan(990);
     expect((await served.classify()).status).toBe(200);
     expect(await served.metric(restarts)).toBe(1);
-    expect(workersOf(served)).not.toContain(worker);
+    expect(childrenOf(served)).not.toContain(worker);
   }, 30_000);
 
   it('is tried again with longer and longer pauses while it cannot start, and the server lives on', async () => {
@@ -94,7 +94,7 @@ describe.skipIf(process.platform !== 'linux')('a worker that dies', () => {
     const bytes = await readFile(file);
     await rm(file);
     try {
-      const [worker = 0] = workersOf(served);
+      const [worker = 0] = childrenOf(served);
       const killed = performance.now();
       process.kill(worker, 'SIGKILL');
       await expect.poll(() => served.metric(restarts), soon).toBeGreaterThanOrEqual(3);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { decisionSchema } from '../../src/server/schemas.js';
-import { createWorkplace, startServed, workersOf, type Served, type Workplace } from './served.js';
+import { createWorkplace, startServed, childrenOf, type Served, type Workplace } from './served.js';
 
 const reloads = (result: 'ok' | 'failed'): string => `nearvote_index_reloads_total{result="${result}"}`;
 // The new workers get what the clients leave of the cores.
@@ -75,8 +75,8 @@ describe('a reload by SIGHUP', () => {
     expect(await served.metric('nearvote_index_examples')).toBe(2);
     expect(await served.metric('nearvote_worker_restarts_total')).toBe(0);
     expect(await served.ready()).toBe(true);
-    // Read through /proc.
-    if (process.platform === 'linux') await expect.poll(() => workersOf(served).length, soon).toBe(2);
+    // Read through /proc: the workers, and the one owner of the index.
+    if (process.platform === 'linux') await expect.poll(() => childrenOf(served).length, soon).toBe(3);
   }, 90_000);
 
   it('that fails leaves the old version serving, and is counted and explained', async () => {
@@ -105,7 +105,7 @@ describe('a reload by SIGHUP', () => {
     await expect.poll(() => served.metric(reloads('ok')), soon).toBe(1);
     expect(await versionOf(await served.classify())).toBe('v2');
     expect(await endUpload(upload, workplace)).toBe('v1');
-    if (process.platform === 'linux') await expect.poll(() => workersOf(served).length, soon).toBe(1);
+    if (process.platform === 'linux') await expect.poll(() => childrenOf(served).length, soon).toBe(2);
   }, 90_000);
 
   it('does nothing while the server stops', async () => {

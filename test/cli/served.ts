@@ -133,8 +133,8 @@ function readyLine({ stdout }: ChildProcess): Promise<string> {
   });
 }
 
-/** The ids of the worker processes, oldest first. */
-export function workersOf(server: Served | number): number[] {
+/** The ids of its processes, oldest first: the workers, then the owner of the index. */
+export function childrenOf(server: Served | number): number[] {
   const { pid = 0 } = typeof server === 'number' ? { pid: server } : server.child;
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
   return text.trim().split(' ').filter(Boolean).map(Number);

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { createWorkplace, isAlive, startServed, workersOf, type Served, type Workplace } from './served.js';
+import { createWorkplace, isAlive, startServed, childrenOf, type Served, type Workplace } from './served.js';
 
 const soon = { timeout: 15_000, interval: 20 };
 let workplace: Workplace;
@@ -74,7 +74,7 @@ describe('a server told to stop', () => {
     'does not wait past its grace for a worker that hangs, nor leave it behind',
     async () => {
       const served = await serve('--grace', '1s', '--drain', '0ms');
-      const [worker = 0] = workersOf(served);
+      const [worker = 0] = childrenOf(served);
       process.kill(worker, 'SIGSTOP');
       const lost = expect(served.classify()).rejects.toThrow('fetch failed');
       await expect.poll(() => served.metric('nearvote_batch_size_count'), soon).toBe(1);
@@ -91,7 +91,7 @@ describe('a server told to stop', () => {
     async () => {
       for (const signal of ['SIGSTOP', 'SIGKILL'] as const) {
         const served = await serve('--grace', '20s');
-        const workers = workersOf(served);
+        const workers = childrenOf(served);
         for (const worker of workers) process.kill(worker, signal);
         const told = performance.now();
         served.child.kill('SIGTERM');
