@@ -32,7 +32,7 @@ export const widestBatch = 4;
 
 /**
  * What to send next, or nothing. While few images wait, one batch at a time gets every core: that answers a lone image
- * soonest and leaves no core idle. Once more wait than two such batches hold, each seat takes batches of its own on its
+ * soonest and leaves no core idle. Once more wait than such a batch holds, each seat takes batches of its own on its
  * own threads, which is the most images a second, until the queue has drained.
  */
 export function nextAssignment<S extends Seat>(state: ScheduleState<S>): Assignment<S> | undefined {
@@ -40,7 +40,7 @@ export function nextAssignment<S extends Seat>(state: ScheduleState<S>): Assignm
   if (depth === 0) return undefined;
   const idle = seats.filter(({ jobs }) => jobs === 0);
   const widest = Math.min(widestBatch, maxBatch);
-  const few = depth <= 2 * widest;
+  const few = depth <= widest;
   if (wideSeat !== undefined && few) {
     const allIdle = idle.length === seats.length;
     if (allIdle && seats.includes(wideSeat)) {

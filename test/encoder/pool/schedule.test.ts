@@ -18,14 +18,14 @@ describe('what the pool sends next', () => {
   it.each([
     { when: 'nothing waits', of: state([0, 0], 0), expected: 'nothing' },
     { when: 'one waits and all are idle', of: state([0, 0], 1), expected: '1 to 0 wide' },
-    { when: 'few wait and all are idle', of: state([0, 0], 7), expected: '4 to 0 wide' },
+    { when: 'few wait and all are idle', of: state([0, 0], 4), expected: '4 to 0 wide' },
     { when: 'one more waits while every core is at work', of: state([1, 0], 1, true), expected: 'nothing' },
     {
       when: 'a full wide batch waits behind a wide one',
-      of: state([1, 0], 5, true),
+      of: state([1, 0], 4, true),
       expected: '4 to 0 wide',
     },
-    { when: 'two wide batches are there already', of: state([2, 0], 5, true), expected: 'nothing' },
+    { when: 'two wide batches are there already', of: state([2, 0], 4, true), expected: 'nothing' },
     { when: 'many wait and all are idle', of: state([0, 0], 20), expected: '10 to 0' },
     { when: 'many wait behind a wide batch', of: state([1, 0], 20, true), expected: '16 to 1' },
     { when: 'few wait and one seat is at work on its own', of: state([1, 0], 3), expected: '3 to 1' },
