@@ -2,9 +2,7 @@
  * What data must not do to a terminal: C0 and C1 controls move the cursor, set colours and titles, or answer as if typed;
  * bidirectional controls show text in another order than it has; line separators and lone surrogates print as nothing.
  */
-const unsafe =
-  // eslint-disable-next-line no-control-regex
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const unsafe = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 /** The same, but for the line ends and tabs of a text that nearvote has set itself. */
 const keptInText: ReadonlySet<string> = new Set(['\n', '\t']);
 

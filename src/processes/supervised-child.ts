@@ -1,11 +1,7 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { getPriority, setPriority } from 'node:os';
-import type { Duplex } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { NearvoteError } from '../domain/errors.js';
-import { type ChildMessage, type ParentMessage, pipeDescriptor } from './child.js';
-import { readFrames, writeFrame, type Frame } from './frames.js';
+import { openChannel, type Channel } from './channel.js';
+import type { ChildMessage } from './child.js';
+import type { Frame } from './frames.js';
 
 export interface SupervisedChildOptions {
   /** Its compiled module; it calls `answerParent`. */
@@ -229,110 +225,6 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
 /** What a client is told; the reason is for the log. */
 function failedJob(reason: string): NearvoteError {
   return new NearvoteError('worker_failed', 'The worker failed at this image', { cause: new Error(reason) });
-}
-
-/** The parent's end of one process. */
-interface Channel {
-  send(message: ParentMessage, parts?: Frame['parts']): void;
-  kill(): void;
-  /** Takes only what others leave of the cores, or its fair share again. */
-  yieldCores(yielding: boolean): void;
-}
-
-interface ChannelEvents {
-  readonly onMessage: (message: ChildMessage, parts: Frame['parts']) => void;
-  /** Once, with words for the log. */
-  readonly onExit: (reason: string) => void;
-}
-
-/** Nothing is kept for a reader who has stopped. */
-function passOn(text: Buffer): void {
-  if (process.stderr.writableLength < 65_536) process.stderr.write(text);
-}
-
-/** A stopped or hung process would outlive this one. One listener for all: Node warns of more than ten. */
-const running = new Set<ChildProcess>();
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
-
-function openChannel(
-  { file, heapMegabytes, nice }: Pick<SupervisedChildOptions, 'file' | 'heapMegabytes' | 'nice'>,
-  { onMessage, onExit }: ChannelEvents,
-): Channel {
-  // Its own stderr: a shared one is set to blocking as a child starts, and a reader who stops would stop this process.
-  const stdio: ('ignore' | 'inherit' | 'pipe')[] = ['ignore', 'ignore', 'pipe'];
-  stdio[pipeDescriptor] = 'pipe';
-  // Its own arguments: a debugger's port or a loader given to the parent is not the child's.
-  const child = spawn(process.execPath, [`--max-old-space-size=${heapMegabytes}`, fileURLToPath(file)], {
-    stdio,
-  });
-  child.stderr?.on('data', passOn);
-  const pipe = child.stdio[pipeDescriptor] as Duplex;
-  running.add(child);
-  if (child.pid !== undefined) setNice(child.pid, nice);
-  let ended = false;
-  const end = (reason: string): void => {
-    if (ended) return;
-    ended = true;
-    running.delete(child);
-    onExit(reason);
-  };
-  readFrames(pipe, ({ words, parts }) => onMessage(words as ChildMessage, parts));
-  // A write into a dying child's pipe is reported by its exit.
-  pipe.on('error', () => undefined);
-  child.once('error', (error) => end(error.message));
-  // Not `exit`: what it answered before it ended is read first.
-  child.once('close', (code, signal) =>
-    end(signal === null ? `exit code ${String(code)}` : `signal ${signal}`),
-  );
-  return {
-    send: (message, parts = []) => {
-      if (pipe.writable) writeFrame(pipe, { words: message, parts });
-    },
-    kill: () => child.kill('SIGKILL'),
-    yieldCores: (yielding) => {
-      if (child.pid !== undefined) yieldNice(child.pid, { nice, yielding });
-    },
-  };
-}
-
-/** Of children that are not needed yet. */
-const yieldingNice = 19;
-
-/** Only the privileged may lower a nice value again, so a step of one is tried before a child is set far back. */
-function yieldNice(
-  pid: number,
-  { nice, yielding }: { readonly nice: number; readonly yielding: boolean },
-): void {
-  try {
-    if (yielding) {
-      setPriority(pid, below(nice + 1));
-      setPriority(pid, below(nice));
-    }
-    for (const thread of threadsOf(pid)) setPriority(thread, below(yielding ? yieldingNice : nice));
-  } catch {
-    // Without the privilege a child starts at the priority of the others; one that is gone needs none.
-  }
-}
-
-/** So much nicer than this process. */
-function below(nice: number): number {
-  return Math.min(19, getPriority() + nice);
-}
-
-function setNice(pid: number, nice: number): void {
-  try {
-    setPriority(pid, below(nice));
-  } catch {
-    // A child that is gone already needs none.
-  }
-}
-
-/** On Linux a nice value belongs to a thread, and a new thread takes its creator's. */
-function threadsOf(pid: number): number[] {
-  const tasks = `/proc/${pid}/task`;
-  return existsSync(tasks) ? readdirSync(tasks).map(Number) : [pid];
 }
 
 /** Promise.withResolvers came with Node 22. */
