@@ -67,7 +67,7 @@ export function serveOptions(): Option[] {
       '--write-timeout <duration>',
       'a client that takes nothing of its answer for as long is cut off',
     )
-      .argParser(parseDuration)
+      .argParser(durationFrom(1))
       .default(30_000, '30s')
       .env('NEARVOTE_WRITE_TIMEOUT'),
     ...voteOptions(),

@@ -1,7 +1,7 @@
 const milliseconds = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
 
 /** What a timer of Node can wait for at most, almost 25 days; of more it makes a millisecond. */
-const longest = 2 ** 31 - 1;
+export const longestTimerMs = 2 ** 31 - 1;
 
 const parts = /^(?:([\d.]+)d)?(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s)?(?:([\d.]+)ms)?$/;
 
@@ -22,5 +22,5 @@ export function parseDuration(text: string): number | undefined {
       Number(ms),
   );
   // NaN, of a number with two points, is not at most anything.
-  return total <= longest ? total : undefined;
+  return total <= longestTimerMs ? total : undefined;
 }

@@ -1,3 +1,4 @@
+import { longestTimerMs } from '../domain/duration.js';
 import { NearvoteError } from '../domain/errors.js';
 import { openChannel, type Channel } from './channel.js';
 import type { ChildMessage } from './child.js';
@@ -95,7 +96,10 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
     openedAt = performance.now();
     if (yielding) own.yieldCores(true);
     // How long the first setup takes is nobody's to bound, a large index included; a replacement's is known.
-    if (everReady) setupDeadline = setTimeout(() => own.kill(), options.jobDeadlineMs + 10 * firstSetupMs);
+    if (everReady) {
+      const deadlineMs = Math.min(options.jobDeadlineMs + 10 * firstSetupMs, longestTimerMs);
+      setupDeadline = setTimeout(() => own.kill(), deadlineMs);
+    }
     own.send({ type: 'setup', setup: options.setup });
   }
 

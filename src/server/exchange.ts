@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { longestTimerMs } from '../domain/duration.js';
 
 export interface Exchange {
   readonly req: IncomingMessage;
@@ -52,12 +53,12 @@ function end(exchanges: Exchanges, res: ServerResponse): void {
   for (const callback of callbacks) callback();
 }
 
-/** A client that reads a trickle has so many times as long for the whole answer. */
+/** However slowly it reads, a client has at most so many write timeouts for a whole answer. */
 const trickleTimes = 10;
 
 /** Ends the connection of a client that takes nothing of its answer for `stallMs`, or not all of it in ten times that. */
 export function limitDelivery({ req, res }: Exchange, stallMs: number): void {
-  const whole = setTimeout(() => req.socket.destroy(), trickleTimes * stallMs);
+  const whole = setTimeout(() => req.socket.destroy(), Math.min(trickleTimes * stallMs, longestTimerMs));
   whenOver(req, res, () => clearTimeout(whole));
   // Node starts anew whenever some of it goes out, and without a listener ends the connection.
   res.setTimeout(stallMs);

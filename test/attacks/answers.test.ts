@@ -85,6 +85,19 @@ describe('clients that never read their answers', () => {
   });
 });
 
+describe('a write timeout of days', () => {
+  it('is no timer that is over at once', async () => {
+    server = await startTestServer({ load: { ...testLoad, writeTimeout: 3 * 86_400_000 } });
+    const warnings: string[] = [];
+    const warn = (warning: Error): void => void warnings.push(warning.name);
+    process.on('warning', warn);
+    expect((await server.ask('/metrics')).status).toBe(200);
+    process.off('warning', warn);
+    // TimeoutOverflowWarning: Node waits for a millisecond instead.
+    expect(warnings).toEqual([]);
+  });
+});
+
 describe('a query that asks for very much', () => {
   it('is refused before its body is read', async () => {
     server = await startTestServer({ load: { ...testLoad, maxK: 20, maxNeighbours: 10 } });

@@ -61,18 +61,28 @@ describe('the options of serve', () => {
     expect(parse('--drain', '0').drain).toBe(0);
   });
 
+  const durations = ['--request-timeout', '--write-timeout', '--worker-deadline', '--drain', '--grace'];
+
+  it('that are durations are these', () => {
+    const flags = serveOptions().filter(({ flags }) => flags.includes('<duration>'));
+    expect(flags.map(({ long }) => long)).toEqual(durations);
+  });
+
+  it.each(durations)('take no %s that is no duration, or longer than a timer can wait for', (flag) => {
+    const valueOf = (text: string): unknown => Object.values(parse(flag, text));
+    for (const text of ['soon', '', '-1', '25d']) expect(() => valueOf(text), text).toThrow();
+    expect(valueOf('3d')).toContain(3 * 86_400_000);
+    if (flag !== '--drain') expect(() => valueOf('0')).toThrow();
+  });
+
   it.each([
     ['--port', '65536'],
     ['--port', '-1'],
     ['--port', 'http'],
     ['--vote', 'loudest'],
     ['--host', ''],
-    ['--grace', 'soon'],
-    ['--grace', '0'],
-    ['--grace', '25d'],
     ['--drain', '9'.repeat(400)],
     ['--request-timeout', '0ms'],
-    ['--worker-deadline', '0'],
     ['--expose-sources', 'perhaps'],
     ['--max-images', '0'],
     ['--k', '1.5'],

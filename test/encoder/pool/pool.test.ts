@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { longestTimerMs } from '../../../src/domain/duration.js';
 import type { EncoderManifest } from '../../../src/encoder/manifest.js';
 import {
   createEncoderPool,
@@ -155,6 +156,12 @@ describe('the encoder pool', () => {
     },
     40_000,
   );
+
+  it('gives a replacement time to start where the deadline is the longest that a timer can wait for', async () => {
+    const encoders = await pool({ batchDeadlineMs: longestTimerMs });
+    await expect(encoders.embed(image(deed.exit, 0))).rejects.toMatchObject({ code: 'worker_failed' });
+    expect((await encoders.embed(image(deed.work, 9))).embedding[0]).toBe(9);
+  });
 
   it('keeps a worker that only failed a batch', async () => {
     const encoders = await pool({
