@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createApp, messageClasses } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
+import { takeWhatChildrenPrint } from '../processes/channel.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
 import { defaultAllowedHosts } from '../server/request-head.js';
 import { startServer, type RunningServer } from '../server/server.js';
@@ -63,6 +64,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     onDropped: (lines) => metrics.logLinesDropped(lines),
   });
   const { logger } = log;
+  takeWhatChildrenPrint((text) => logger.warn({ text }, 'a child process printed'));
   const serving = createServing();
   const started: Started = {};
   const live = createLivePair({

@@ -30,8 +30,13 @@ interface ChannelEvents {
 }
 
 /** Nothing is kept for a reader who has stopped. */
-function passOn(text: Buffer): void {
+let passOn = (text: Buffer): void => {
   if (process.stderr.writableLength < 65_536) process.stderr.write(text);
+};
+
+/** Hands over what children print, which goes to stderr otherwise: a server logs it, and goes on where nobody reads. */
+export function takeWhatChildrenPrint(take: (text: string) => void): void {
+  passOn = (text) => take(text.toString().trimEnd());
 }
 
 /** A stopped or hung process would outlive this one. One listener for all: Node warns of more than ten. */
@@ -52,7 +57,7 @@ export function openChannel(
   const child = spawn(process.execPath, [`--max-old-space-size=${heapMegabytes}`, fileURLToPath(file)], {
     stdio,
   });
-  child.stderr?.on('data', passOn);
+  child.stderr?.on('data', (text: Buffer) => passOn(text));
   const pipe = child.stdio[pipeDescriptor] as Duplex;
   running.add(child);
   if (child.pid !== undefined) setNice(child.pid, nice);

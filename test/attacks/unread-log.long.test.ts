@@ -1,12 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { createWorkplace, spawnServed, type Served, type Workplace } from '../cli/served.js';
+import { childrenOf, createWorkplace, spawnServed, type Served, type Workplace } from '../cli/served.js';
 
 const soon = { timeout: 15_000, interval: 20 };
 const dropped = 'nearvote_log_lines_dropped_total';
@@ -81,6 +81,28 @@ describe('a log that nobody reads', () => {
     },
     60_000,
   );
+});
+
+describe('what a child process prints', () => {
+  it('is in the log, and where nobody reads stderr any more costs nothing', async () => {
+    const lastWords = join(workplace.folder, 'last-words.cjs');
+    await writeFile(lastWords, "if (process.argv[1].endsWith('worker.js')) console.error('last words');");
+    const logFile = join(workplace.folder, 'children.log');
+    const served = await spawnServed(workplace, children, {
+      flags: ['--log-file', logFile],
+      env: { NODE_OPTIONS: `--require ${lastWords}` },
+      stderr: 'unread',
+    });
+    served.child.stderr?.destroy();
+    const [worker = 0] = childrenOf(served);
+    const printed = async (): Promise<number> =>
+      (await readFile(logFile, 'utf8')).split('"text":"last words"').length - 1;
+    await expect.poll(printed, soon).toBe(1);
+    process.kill(worker, 'SIGKILL');
+    await expect.poll(printed, soon).toBe(2);
+    await expect.poll(() => served.ready(), soon).toBe(true);
+    await expectStopsInOrder(served);
+  }, 60_000);
 });
 
 /** No file may grow past 4 KiB: what a write meets there is what it meets on a full disk. */
