@@ -16,7 +16,7 @@ const image = Uint8Array.from({ length: size }, (_, i) => Math.imul(i, 265443576
 interface Setting {
   readonly workers: number;
   readonly threads: number;
-  /** Whether few images are spread over every core. */
+  /** Whether a lone image gets every core. */
   readonly wide: boolean;
   readonly maxBatch: number;
 }
@@ -57,7 +57,7 @@ console.log(
   markdownTable(
     [
       'workers x threads',
-      'few on every core',
+      'a lone image on every core',
       'largest batch',
       ...waits.map((waiting) => `${waiting} waiting`),
     ],

@@ -78,6 +78,8 @@ export interface PoolOptions {
   readonly workerDeadline?: number | undefined;
   /** Other processes are serving meanwhile. */
   readonly besideOthers?: boolean | undefined;
+  /** Whether a lone image gets every core; no unless told. */
+  readonly wide?: boolean | undefined;
   readonly onBatch?: ((size: number) => void) | undefined;
   readonly onRestart?: ((reason: string) => void) | undefined;
 }
@@ -147,7 +149,7 @@ async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
   const { former, search, threads, workers, workerDeadline, besideOthers, onRestart } = options;
   const pair = await findPair(options);
   const isSame = former !== undefined && JSON.stringify(former.encoder) === JSON.stringify(pair.encoder);
-  const opening = isSame ? Promise.resolve(former.pool) : openPool(pair, options);
+  const opening = isSame ? Promise.resolve(former.pool) : openPool(pair, { ...options, wide: true });
   const owning = openIndexOwner({
     ...pair.published,
     ...{ search, threads: threads * workers, besideOthers, onRestart },

@@ -1,4 +1,5 @@
 import { bytesOf, floatsOf, type Frame } from '../../processes/frames.js';
+import type { Encoder } from '../encoder.js';
 import type { EncoderManifest } from '../manifest.js';
 import type { Entry } from './queue.js';
 
@@ -11,12 +12,25 @@ export interface WorkerSetup {
   readonly manifest: EncoderManifest;
   /** Of its session for batches while other workers have batches too. */
   readonly threads: number;
-  /** Of its session for when nothing else is at work; absent where it has none. */
+  /** Of its session for a lone image, which it opens unless `isQuick`; absent where it has none. */
   readonly wideThreads?: number | undefined;
   /** Execution providers of ONNX Runtime; absent for the processor's. */
   readonly providers?: readonly string[] | undefined;
   /** The largest batch it will be sent, run once before it is ready. */
   readonly maxBatch: number;
+}
+
+export interface WorkerReady {
+  /** How long one image took on this worker's threads. */
+  readonly imageMs: number;
+}
+
+/**
+ * Whether an encoder is so quick that a hop to another process is much of what an image costs. Its lone images are
+ * encoded where they arrive, which keeps the event loop no longer than this (docs/decisions/012).
+ */
+export function isQuick({ imageMs }: WorkerReady): boolean {
+  return imageMs <= 10;
 }
 
 /** `pixels [count, height, width, 3]` lie beside it. */
@@ -53,8 +67,29 @@ export function settleEntries(entries: readonly Entry[], { words, parts }: Frame
   }
 }
 
-/** The reply to a job. */
-export function packReply(values: Float32Array, encodeMs: number): Frame {
-  const reply: EncodeReply = { encodeMs };
+/** Does a job. */
+export async function encodeJob(encoder: Encoder, { words, parts }: Frame): Promise<Frame> {
+  const { count } = words as EncodeJob;
+  const started = performance.now();
+  const pixels = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
+  const { values } = await encoder.embed(pixels, count);
+  const reply: EncodeReply = { encodeMs: performance.now() - started };
   return { words: reply, parts: [bytesOf(values)] };
+}
+
+/** Runs an encoder on empty images: what the first runs allocate is paid before anybody waits. */
+export async function warmUp(encoder: Encoder, count: number): Promise<void> {
+  const { width, height } = encoder.manifest.input;
+  await encoder.embed(new Uint8Array(count * width * height * 3), count);
+}
+
+/** How long one image takes, in milliseconds: the least of some runs, since the cores are not ours alone. */
+export async function timeImage(encoder: Encoder): Promise<number> {
+  let least = Infinity;
+  for (let run = 0; run < 6; run++) {
+    const started = performance.now();
+    await warmUp(encoder, 1);
+    least = Math.min(least, performance.now() - started);
+  }
+  return least;
 }

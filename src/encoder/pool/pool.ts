@@ -2,7 +2,8 @@ import type { Cancellation } from '../../domain/cancellation.js';
 import { NearvoteError } from '../../domain/errors.js';
 import { compiledModule, superviseChild, type SupervisedChild } from '../../processes/supervised-child.js';
 import type { EncoderManifest } from '../manifest.js';
-import { packJob, settleEntries, type WorkerSetup } from './job.js';
+import { isQuick, packJob, settleEntries, type WorkerReady, type WorkerSetup } from './job.js';
+import { openLocalSeat, type LocalSeat } from './local-seat.js';
 import { createEntryQueue, type Embedded } from './queue.js';
 import { nextAssignment, type Assignment } from './schedule.js';
 
@@ -23,7 +24,7 @@ export interface EncoderPoolOptions {
   readonly batchDeadlineMs?: number | undefined;
   /** Other workers are serving meanwhile: these start one after another, on what is left of the cores. */
   readonly besideOthers?: boolean | undefined;
-  /** Whether few images are spread over every core; it costs one worker a second copy of the weights. Yes unless told. */
+  /** Whether a lone image gets every core: it costs a second copy of the weights. No unless told. */
   readonly wide?: boolean | undefined;
   readonly onBatch?: ((size: number) => void) | undefined;
   readonly onRestart?: ((reason: string) => void) | undefined;
@@ -46,7 +47,9 @@ export interface EncoderPool {
   close(): Promise<void>;
 }
 
-type Worker = SupervisedChild<unknown>;
+type Worker = SupervisedChild<WorkerReady>;
+/** A worker, or what encodes in this process. */
+type Place = Pick<Worker, 'jobs' | 'run'>;
 
 const defaultDeadlineMs = 30_000;
 /** HTTP and search are short and must be prompt; encoders take what they leave. By docs/decisions/005. */
@@ -62,10 +65,10 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
   const { workers: seats, threads, maxBatch, batchDeadlineMs = defaultDeadlineMs, onBatch } = options;
   const besideOthers = options.besideOthers === true;
   const cores = seats * threads;
-  const spreads = options.wide !== false && cores > threads;
+  const spreads = options.wide === true && cores > threads;
   const workers: Worker[] = [];
-  /** How many wide batches are at work. */
-  let wideBatches = 0;
+  let local: LocalSeat | undefined;
+  let behind = maxBatch;
   let flushing = false;
   let closed = false;
   const queue = createEntryQueue(options.maxQueue, pushed);
@@ -83,7 +86,7 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
   }
 
   async function addWorker(): Promise<void> {
-    const worker = superviseChild<unknown>({
+    const worker = superviseChild<WorkerReady>({
       file: options.workerFile ?? compiledModule('./worker.js', import.meta.url),
       setup: setupOf(workers.length),
       jobDeadlineMs: batchDeadlineMs,
@@ -100,6 +103,18 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
     await worker.started;
   }
 
+  /** What differs where the hop to a worker is much of what an image costs. */
+  async function beQuick(): Promise<void> {
+    behind = Math.min(2, maxBatch);
+    if (options.wide === true) local = await openLocalSeat({ ...options, threads: cores });
+  }
+
+  /** Where a lone image gets every core. */
+  function wideSeat(): Place | undefined {
+    const [first] = workers;
+    return local ?? (spreads && first?.ready === true ? first : undefined);
+  }
+
   /** What comes in one turn of the event loop travels together. */
   function pushed(): void {
     if (queue.depth >= maxBatch) return dispatch();
@@ -113,24 +128,22 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
 
   function dispatch(): void {
     for (;;) {
-      const assignment = nextAssignment({
+      const assignment = nextAssignment<Place>({
         seats: workers.filter(({ ready }) => ready),
-        wideSeat: spreads ? workers[0] : undefined,
-        wideAtWork: wideBatches > 0,
+        wideSeat: wideSeat(),
         depth: queue.depth,
         maxBatch,
+        behind,
       });
       if (assignment === undefined) return;
       void send(assignment);
     }
   }
 
-  async function send({ seat, count, wide }: Assignment<Worker>): Promise<void> {
+  async function send({ seat, count, wide }: Assignment<Place>): Promise<void> {
     const entries = queue.take(count);
     onBatch?.(entries.length);
-    if (wide) wideBatches++;
     const outcome = await seat.run(packJob(entries, wide)).catch((error: unknown) => error as Error);
-    if (wide) wideBatches--;
     // Before anybody is answered: a worker is not to wait for that.
     dispatch();
     if (outcome instanceof Error) for (const entry of entries) entry.reject(outcome);
@@ -141,6 +154,8 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
     if (besideOthers) for (let i = 0; i < seats; i++) await addWorker();
     else await Promise.all(Array.from({ length: seats }, addWorker));
     for (const worker of workers) worker.stopYielding();
+    const [first] = workers;
+    if (first !== undefined && isQuick(await first.started)) await beQuick();
   } catch (error) {
     for (const worker of workers) {
       worker.started.catch(() => undefined);
@@ -165,6 +180,7 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
       queue.rejectAll(closedError());
       await Promise.all(workers.map((worker) => worker.drained()));
       for (const worker of workers) worker.stop();
+      await local?.close();
     },
   };
 }

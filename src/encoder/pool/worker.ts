@@ -3,43 +3,35 @@ import { NearvoteError } from '../../domain/errors.js';
 import { answerParent } from '../../processes/child.js';
 import type { Encoder } from '../encoder.js';
 import { openEncoder } from '../load.js';
-import { packReply, type EncodeJob, type WorkerSetup } from './job.js';
-import { widestBatch } from './schedule.js';
+import {
+  encodeJob,
+  isQuick,
+  timeImage,
+  warmUp,
+  type EncodeJob,
+  type WorkerReady,
+  type WorkerSetup,
+} from './job.js';
 
 let narrow: Encoder | undefined;
 let wide: Encoder | undefined;
 
-/** The first runs allocate; they are paid here, before anybody waits. */
-async function warmUp(encoder: Encoder, batches: readonly number[]): Promise<void> {
-  const { width, height } = encoder.manifest.input;
-  for (const count of batches) await encoder.embed(new Uint8Array(count * width * height * 3), count);
-}
-
 answerParent({
-  setUp: async (words) => {
-    const { encoderDir, manifest, threads, wideThreads, maxBatch, providers } = words as WorkerSetup;
-    narrow = await openEncoder({ dir: encoderDir, manifest, threads, providers });
-    await warmUp(narrow, [1, maxBatch]);
-    if (wideThreads !== undefined) {
-      wide = await openEncoder({
-        dir: encoderDir,
-        manifest,
-        threads: wideThreads,
-        spinning: true,
-        providers,
-      });
-      await warmUp(wide, [1, Math.min(maxBatch, widestBatch)]);
+  setUp: async (words): Promise<WorkerReady> => {
+    const { encoderDir: dir, manifest, threads, wideThreads, maxBatch, providers } = words as WorkerSetup;
+    narrow = await openEncoder({ dir, manifest, threads, providers });
+    await warmUp(narrow, maxBatch);
+    const ready = { imageMs: await timeImage(narrow) };
+    if (wideThreads !== undefined && !isQuick(ready)) {
+      wide = await openEncoder({ dir, manifest, threads: wideThreads, spinning: true, providers });
+      await warmUp(wide, 1);
     }
-    return {};
+    return ready;
   },
-  run: async ({ words, parts }) => {
-    const { count, wide: asWide } = words as EncodeJob;
-    const encoder = asWide ? (wide ?? narrow) : narrow;
+  run: async (job) => {
+    const encoder = (job.words as EncodeJob).wide ? (wide ?? narrow) : narrow;
     if (encoder === undefined)
       throw new NearvoteError('not_ready', 'Expected a setup before the first batch');
-    const started = performance.now();
-    const pixels = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
-    const { values } = await encoder.embed(pixels, count);
-    return packReply(values, performance.now() - started);
+    return encodeJob(encoder, job);
   },
 });
