@@ -9,6 +9,14 @@ const only = (name, package_, rooms) => ({
 
 const stages = ['image', 'encoder', 'neighbours', 'vote'];
 
+/** What each operation may ask of the others: the other way round there is nothing, so they make no ring. */
+const operations = {
+  build: ['evaluate/metrics/'],
+  evaluate: [],
+  calibrate: ['evaluate/'],
+  audit: [],
+};
+
 module.exports = {
   forbidden: [
     { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
@@ -29,6 +37,28 @@ module.exports = {
         pathNot: `^src/(${stage}/|domain/|onnx/|processes/|${stage === 'vote' ? '' : 'files/|'}image/geometry\\.ts${stage === 'neighbours' ? '|examples/' : ''})`,
       },
     })),
+    ...Object.entries(operations).map(([room, asked]) => ({
+      name: `${room}-asks-few-operations`,
+      severity: 'error',
+      comment: 'operations lie on the stages, on examples/ and on embed/',
+      from: { path: `^src/${room}/` },
+      to: {
+        path: `^src/(${Object.keys(operations).join('|')})/`,
+        pathNot: `^src/(${[`${room}/`, ...asked].join('|')})`,
+      },
+    })),
+    {
+      name: 'what-operations-lie-on-knows-none',
+      severity: 'error',
+      from: { path: '^src/(embed/|examples/|pair\\.ts$|classify\\.ts$)' },
+      to: { path: `^src/(${Object.keys(operations).join('|')}|train)/` },
+    },
+    {
+      name: 'nothing-but-cli-imports-server',
+      severity: 'error',
+      from: { pathNot: '^src/(server|cli)/' },
+      to: { path: '^src/server/' },
+    },
     {
       name: 'pure-rooms-have-no-io',
       severity: 'error',
@@ -76,9 +106,10 @@ module.exports = {
     {
       name: 'examples-are-files',
       severity: 'error',
-      comment: 'examples/ is what an index is on disk; searching it is for neighbours/',
+      comment:
+        'examples/ is what an index is on disk, its calibration with the words of vote/; searching it is for neighbours/',
       from: { path: '^src/examples/' },
-      to: { path: '^src/', pathNot: '^src/(examples|files|domain)/' },
+      to: { path: '^src/', pathNot: '^src/(examples|files|domain|vote)/' },
     },
     {
       name: 'onnx-stands-alone',

@@ -4,12 +4,10 @@ import { createProgress } from '../src/cli/output.js';
 import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { readEncoderManifest } from '../src/encoder/load.js';
-import { createEncoderPool } from '../src/encoder/pool/pool.js';
-import { embedDataset, type EmbeddedDataset } from '../src/evaluate/embed-dataset.js';
+import { withEncoder, type EmbeddedDataset } from '../src/embed/embed-dataset.js';
 import { measureAccuracy } from '../src/evaluate/measure-accuracy.js';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
 import { limitPerClass } from '../src/image/dataset/sample.js';
-import { createDecoder } from '../src/image/decode.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import { defaultVote } from '../src/vote/rules.js';
 
@@ -20,18 +18,11 @@ const sizes = [50, 100, 200, 500, 1_000, 2_000];
 const encoderDir = fileURLToPath(new URL('../models/cifar10-compact', import.meta.url));
 const encoder = await readEncoderManifest(encoderDir);
 
-async function embed(split: 'train' | 'test'): Promise<EmbeddedDataset> {
-  const inFlight = 256;
-  const pool = await createEncoderPool({
-    ...{ encoderDir, manifest: encoder, workers: 2, threads: 1, maxBatch: 32, maxQueue: inFlight },
-  });
-  try {
-    const dataset = await openDataset(folder, { split, maxFileBytes: 1e7 });
-    const decoder = createDecoder({ geometry: encoder.input.geometry });
-    return await embedDataset({ dataset, encoder, decoder, pool, inFlight, progress: createProgress() });
-  } finally {
-    await pool.close();
-  }
+function embed(split: 'train' | 'test'): Promise<EmbeddedDataset> {
+  const machine = { workers: 2, threads: 1, maxBatch: 32, maxPixels: 1e6 };
+  return withEncoder({ encoder, encoderDir, ...machine, progress: createProgress() }, async (running) =>
+    running.embed(await openDataset(folder, { split, maxFileBytes: 1e7 })),
+  );
 }
 
 const test = await embed('test');

@@ -4,9 +4,9 @@
  */
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { contentDigest } from '../src/build/image-key.js';
+import { contentDigest } from '../src/embed/image-key.js';
 import { createVersionFiles } from '../src/build/version-files.js';
-import { readCalibration, writeCalibration } from '../src/calibrate/calibration-file.js';
+import { readCalibration, writeCalibration } from '../src/examples/calibration-file.js';
 import { encoderIdentity } from '../src/encoder/manifest.js';
 import { createExampleIds } from '../src/examples/examples-file.js';
 import { openIndex } from '../src/examples/index-store.js';

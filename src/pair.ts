@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { servedCalibration, type ServedCalibration } from './calibrate/calibration-file.js';
+import { servedCalibration, type ServedCalibration } from './examples/calibration-file.js';
 import { createClassifier, type Classifier } from './classify.js';
 import { NearvoteError } from './domain/errors.js';
 import { readEncoderManifest } from './encoder/load.js';
@@ -47,7 +47,10 @@ async function findPair(options: { readonly index: string; readonly models: stri
   const root = resolveShipped(options.index);
   const published = await readPublished(root);
   const { encoder, encoderDir } = await findEncoder(published, options.models);
-  const calibration = await servedCalibration(root, { version: published.version, encoder });
+  const calibration = await servedCalibration(root, {
+    version: published.version,
+    encoder: encoderIdentity(encoder),
+  });
   return { published, encoderDir, encoder, calibration };
 }
 
@@ -66,7 +69,7 @@ export async function findEncoder(
 }
 
 /** Where encoders run. */
-export interface PoolOptions {
+interface PoolOptions {
   readonly workers: number;
   readonly threads: number;
   readonly maxBatch: number;
@@ -88,7 +91,7 @@ export interface PoolOptions {
  * Starts the workers of a pair's encoder; no index is loaded.
  * @throws NearvoteError `encoder_*`, `dependency_missing`, `worker_failed`
  */
-export function openPool(
+function openPool(
   { encoderDir, encoder }: Pick<Pair, 'encoderDir' | 'encoder'>,
   { workerDeadline, ...options }: PoolOptions,
 ): Promise<EncoderPool> {

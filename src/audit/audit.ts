@@ -4,7 +4,7 @@ import pLimit from 'p-limit';
 import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
-import { withEncoder, type EmbeddingOptions } from '../evaluate/embed-dataset.js';
+import { withEncoder, type EmbeddingOptions } from '../embed/embed-dataset.js';
 import { everyImageById, type LabelledImage } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { createDecoder, type DecodeLimits } from '../image/decode.js';
@@ -110,7 +110,7 @@ async function embedTest(
   const { options, index, progress } = parts;
   const dataset = await openDataset(path, { split: options.split, maxFileBytes: options.maxImageBytes });
   const encoder = await findEncoder(index, options.models);
-  const { images, embeddings } = await withEncoder({ ...options, ...encoder, progress }, (embed) =>
+  const { images, embeddings } = await withEncoder({ ...options, ...encoder, progress }, ({ embed }) =>
     embed(dataset),
   );
   return { name: dataset.name, images, embeddings };

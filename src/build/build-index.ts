@@ -20,7 +20,7 @@ import type { IndexManifest } from '../examples/index-store.js';
 import { stageVersion, type StagedVersion } from '../examples/publish.js';
 import { writing } from '../files/durable.js';
 import type { BuildReport } from './build-report.js';
-import { embedImages } from './embed-images.js';
+import { embedImages } from '../embed/embed-images.js';
 import { openEmbeddingCache } from './embedding-cache.js';
 import { insertImages, type Inserted } from './insert-images.js';
 import { measureIndex, type IndexMeasurement } from './measure-index.js';
@@ -33,7 +33,7 @@ export interface BuildIndexOptions {
   readonly encoder: EncoderManifest;
   /** Of that encoder; it needs room for `inFlight` images in its queue. */
   readonly pool: Pick<EncoderPool, 'embed'>;
-  /** Images on their way at once: about four batches for each worker. */
+  /** Images on their way at once. */
   readonly inFlight: number;
   /** `index/<name>`. */
   readonly out: string;
@@ -174,11 +174,7 @@ async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise
     const images = embedImages(dataset.images(), {
       decoder,
       geometry: encoder.input.geometry,
-      pool,
-      cache,
-      inFlight,
-      // libuv's threads, which sharp works on, are four unless told.
-      decoding: 2 * Math.max(4, availableParallelism()),
+      ...{ pool, known: cache, inFlight },
     });
     return await insertImages({ ...sinks, images, strict, progress });
   } finally {

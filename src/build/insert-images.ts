@@ -1,7 +1,7 @@
 import { NearvoteError } from '../domain/errors.js';
 import { createExampleIds } from '../examples/examples-file.js';
 import type { HnswBuilder } from '../neighbours/hnsw.js';
-import type { EmbeddedImage } from './embed-images.js';
+import type { EmbeddedImage } from '../embed/embed-images.js';
 import type { Progress } from '../domain/progress.js';
 import type { VersionFiles } from './version-files.js';
 

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { Progress } from '../domain/progress.js';
-import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from '../evaluate/embed-dataset.js';
+import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from '../embed/embed-dataset.js';
 import { measureConfidence, type MeasuredConfidence } from '../evaluate/measure-confidence.js';
+import { encoderIdentity } from '../encoder/manifest.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages } from '../image/dataset/sample.js';
 import type { OpenIndex } from '../examples/index-store.js';
@@ -10,7 +11,7 @@ import { checkK, type NearestRows } from '../neighbours/searcher.js';
 import { openOffline, resolveShipped } from '../pair.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import type { UnknownRule } from '../vote/unknown.js';
-import { fingerprintsOf, writeCalibration, type CalibrationFile } from './calibration-file.js';
+import { fingerprintsOf, writeCalibration, type CalibrationFile } from '../examples/calibration-file.js';
 import { checkCount, checkLabels, overlapOf, refuseOverlap, type Overlap } from './check-images.js';
 import { describeCalibration, fitCalibration, type FittedCalibration } from './fit-calibration.js';
 import { candidateKs, candidateTemperatures } from './fit-vote.js';
@@ -68,16 +69,17 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   checkCount(dataset.size, Math.min(vote.k, index.examples.length));
 
   const embedding = { ...options, encoder, encoderDir, progress };
-  const embedded = await withEncoder(embedding, (embed) => embed(dataset));
+  const embedded = await withEncoder(embedding, ({ embed }) => embed(dataset));
   const { fitted, overlap } = await fit({ index, embedded, options });
   const { answers, relabelled, losses } = fitted;
   const figures = {
     before: measureConfidence(answers.before, seed),
     after: measureConfidence(answers.after, seed),
   };
+  const { name, sha256, digest } = encoderIdentity(encoder);
   const calibration = describeCalibration(fitted, {
     index: { name: index.name, version: index.version },
-    encoder: { name: encoder.name, sha256: encoder.sha256 },
+    encoder: { name, sha256, digest },
     createdAt: options.now(),
     dataset: dataset.name,
     overlap: overlap.images,

@@ -2,7 +2,7 @@ import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
 import { confidenceRows, decimal, withInterval } from '../evaluate/page/words.js';
 import type { CurveSection, ReportPage, Section } from '../report/section.js';
 import { confidenceOf } from '../vote/confidence.js';
-import type { CalibrationFile } from './calibration-file.js';
+import type { CalibrationFile } from '../examples/calibration-file.js';
 
 export interface CalibrationPageParts {
   readonly calibration: CalibrationFile;

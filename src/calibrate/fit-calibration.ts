@@ -3,7 +3,7 @@ import type { ConfidenceFigures, Confident } from '../evaluate/metrics/confidenc
 import { quantileBins } from '../vote/bins.js';
 import type { Calibration, VoteSettings } from '../vote/calibration.js';
 import { keptShareOf, thresholdOf, type UnknownRule, type UnknownTest } from '../vote/unknown.js';
-import type { CalibrationFile } from './calibration-file.js';
+import type { CalibrationFile } from '../examples/calibration-file.js';
 import { fitConfidence, type FittedConfidence } from './fit-confidence.js';
 import { fitVote, votesOf, type Neighbourhoods } from './fit-vote.js';
 

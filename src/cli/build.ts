@@ -1,14 +1,9 @@
 import Table from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { buildIndex } from '../build/build-index.js';
+import { build } from '../build/build.js';
 import type { BuildReport } from '../build/build-report.js';
 import type { LeaveOneOut } from '../build/measure-index.js';
-import { readEncoderManifest } from '../encoder/load.js';
-import { createEncoderPool } from '../encoder/pool/pool.js';
-import { openDataset } from '../image/dataset/open-dataset.js';
-import { limitPerClass } from '../image/dataset/sample.js';
-import { createDecoder } from '../image/decode.js';
-import { resolveShipped } from '../pair.js';
+import { percent } from '../evaluate/page/words.js';
 import {
   imageLimitOptions,
   type ImageLimitOptions,
@@ -17,7 +12,7 @@ import {
   integerFrom,
   numberAbove,
 } from './options.js';
-import { createProgress } from './output.js';
+import { createProgress, noRules } from './output.js';
 import { print, printable } from './printable.js';
 
 interface BuildFlags extends InferenceOptions, ImageLimitOptions {
@@ -44,7 +39,7 @@ export function buildCommand(): Command {
       'after',
       '\nExample:\n  $ nearvote build --data photos --encoder models/cifar10-compact --out index/photos\n\nphotos holds a folder for each class; a .csv or .jsonl list of path,label and the CIFAR binary files work too.\n',
     )
-    .action(build);
+    .action(buildAndPrint);
   const options = [...buildOptions(), ...graphOptions(), ...inferenceOptions(), ...imageLimitOptions()];
   for (const option of options) command.addOption(option);
   return command;
@@ -109,45 +104,18 @@ function shareOf(value: string): number {
   throw new InvalidArgumentError('Expected a share from 0 to 1.');
 }
 
-/** Batches on their way for each worker: one in it, one waiting, two being decoded. */
-const batchesInFlight = 4;
-
-async function build(flags: BuildFlags): Promise<void> {
-  const { seed, m, efConstruction, ef, maxPerClass, workers, threads, maxBatch } = flags;
-  const encoderDir = resolveShipped(flags.encoder);
-  const encoder = await readEncoderManifest(encoderDir);
-  const all = await openDataset(flags.data, { split: flags.split, maxFileBytes: flags.maxImageBytes });
-  const dataset = maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed });
-  const inFlight = batchesInFlight * maxBatch * workers;
-  const pool = await createEncoderPool({
-    ...{ encoderDir, manifest: encoder, workers, threads, maxBatch, maxQueue: inFlight },
-  });
+async function buildAndPrint(flags: BuildFlags): Promise<void> {
+  const { m, efConstruction, ef, seed } = flags;
   const progress = createProgress();
   try {
-    const report = await buildIndex({
-      dataset,
-      decoder: createDecoder({ ...flags, geometry: encoder.input.geometry }),
-      encoder,
-      pool,
-      inFlight,
-      out: flags.out,
-      hnsw: { m, efConstruction, ef, seed },
-      minRecall: flags.minRecall,
-      maxRejects: flags.maxRejects,
-      strict: flags.strict === true,
-      keep: flags.keep,
-      progress,
-      now: () => new Date(),
-    });
+    const hnsw = { m, efConstruction, ef, seed };
+    const strict = flags.strict === true;
+    const report = await build({ ...flags, hnsw, strict, now: () => new Date() }, progress);
     print(flags.json === true ? JSON.stringify(report) : buildSummary(report));
   } finally {
     progress.finish();
-    await pool.close();
   }
 }
-
-/** No line between rows. */
-const noRules = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
 
 /** A build's report for people. */
 function buildSummary(report: BuildReport): string {
@@ -184,8 +152,4 @@ function accuracyLines(leaveOneOut: LeaveOneOut): string[] {
     classes.toString(),
     ...(pairs.length > 0 ? ['Most confused:', ...pairs] : []),
   ];
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(2)} %`;
 }

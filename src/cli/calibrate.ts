@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { calibrate, type CalibrateReport } from '../calibrate/calibrate.js';
-import type { CalibrationFile } from '../calibrate/calibration-file.js';
+import type { CalibrationFile } from '../examples/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
 import { confidenceRows, percent } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';

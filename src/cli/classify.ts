@@ -17,7 +17,7 @@ import {
   voteOptions,
   type VoteOptions,
 } from './options.js';
-import { applyCalibration } from '../calibrate/calibration-file.js';
+import { applyCalibration } from '../examples/calibration-file.js';
 import { print, printable, printError } from './printable.js';
 
 interface ClassifyFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {

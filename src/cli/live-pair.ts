@@ -4,7 +4,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { classifierOf, type OpenPair } from '../pair.js';
 import type { Metrics } from '../server/metrics.js';
 import type { Serving } from '../server/serving.js';
-import { applyCalibration, type VoteChoice } from '../calibrate/calibration-file.js';
+import { applyCalibration, type VoteChoice } from '../examples/calibration-file.js';
 
 export interface LivePairOptions {
   readonly serving: Serving;

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { VoteChoice } from '../calibrate/calibration-file.js';
+import type { VoteChoice } from '../examples/calibration-file.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import { defaultVote, type VoteRule, voteRules } from '../vote/rules.js';
 

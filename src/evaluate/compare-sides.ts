@@ -8,7 +8,7 @@ import { readEncoderManifest } from '../encoder/load.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import { currentFile, openIndex, type OpenIndex } from '../examples/index-store.js';
-import type { EmbeddedDataset } from './embed-dataset.js';
+import type { EmbeddedDataset } from '../embed/embed-dataset.js';
 
 /** One of the two that `nearvote compare` was given. */
 export interface CompareSide {

@@ -11,7 +11,7 @@ import type { MapSection, ReportPage } from '../report/section.js';
 import type { VoteRule } from '../vote/rules.js';
 import { commonImages, openSides, sameCounts, type CommonImages, type CompareSide } from './compare-sides.js';
 import { measureDifferences, type CompareReport } from './differences.js';
-import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from './embed-dataset.js';
+import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from '../embed/embed-dataset.js';
 import { comparePage } from './page/compare-page.js';
 import { mapSection } from './page/map.js';
 import { oneSidedSection, pickOneSided } from './page/pictures.js';
@@ -118,7 +118,7 @@ async function embedSides(parts: EmbedSidesOptions): Promise<EmbeddedSides> {
   const { sides, dataset, examples, options, progress } = parts;
   const [a, b] = sides;
   const embedWith = (side: CompareSide): Promise<EmbeddedSide> =>
-    withEncoder({ ...options, ...side, progress }, async (embed) => ({
+    withEncoder({ ...options, ...side, progress }, async ({ embed }) => ({
       data: await embed(dataset),
       examples: examples && (await embed(examples)),
     }));

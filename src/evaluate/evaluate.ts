@@ -3,7 +3,7 @@ import {
   recognise,
   type CalibrationFile,
   type VoteChoice,
-} from '../calibrate/calibration-file.js';
+} from '../examples/calibration-file.js';
 import type { Progress } from '../domain/progress.js';
 import { imagesById, type Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
@@ -15,7 +15,7 @@ import { openOffline } from '../pair.js';
 import type { ReportPage } from '../report/section.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import { labelSharesOf } from '../vote/vote.js';
-import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from './embed-dataset.js';
+import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from '../embed/embed-dataset.js';
 import { fullReport, type FullReport } from './full-report.js';
 import { calibratedReport, type CalibratedReport } from './measure-confidence.js';
 import { checkUnknown, unknownReport, type UnknownReport } from './measure-unknown.js';
@@ -80,7 +80,7 @@ export async function evaluate(options: EvaluateOptions, progress: Progress): Pr
   if (!options.clampK) checkK(options.vote.settings.k, index.examples.length);
 
   const embedding = { ...options, encoder, encoderDir, progress };
-  const { embedded, unknown } = await withEncoder(embedding, async (embed) => ({
+  const { embedded, unknown } = await withEncoder(embedding, async ({ embed }) => ({
     embedded: await embed(dataset),
     unknown: strangers && (await embed(strangers)),
   }));

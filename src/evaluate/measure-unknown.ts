@@ -5,7 +5,7 @@ import { seededRandom } from '../domain/seeded-random.js';
 import { createExactSearcher } from '../neighbours/exact.js';
 import type { Searcher } from '../neighbours/searcher.js';
 import type { VoteOptions } from '../vote/vote.js';
-import type { EmbeddedDataset } from './embed-dataset.js';
+import type { EmbeddedDataset } from '../embed/embed-dataset.js';
 import { answersOf, sameImage, type Answer } from './measure-accuracy.js';
 import { bootstrapEach, type Interval } from './metrics/bootstrap.js';
 import {

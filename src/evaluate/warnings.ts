@@ -1,5 +1,5 @@
 import type { Example } from '../domain/decision.js';
-import type { EmbeddedDataset } from './embed-dataset.js';
+import type { EmbeddedDataset } from '../embed/embed-dataset.js';
 import type { CalibratedReport } from './measure-confidence.js';
 
 export interface EvaluateWarningsOptions {

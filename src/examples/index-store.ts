@@ -78,7 +78,7 @@ export async function readIndexManifest(dir: string): Promise<IndexManifest> {
 }
 
 /** Text that is not JSON reads as undefined, which no schema here accepts. */
-function parseJson(text: string): unknown {
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

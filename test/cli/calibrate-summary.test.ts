@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { renderCalibration } from '../../src/cli/calibrate.js';
 import { measureConfidence } from '../../src/evaluate/measure-confidence.js';
-import { aCalibration } from '../calibrate/a-calibration.js';
+import { aCalibration } from '../examples/a-calibration.js';
 
 /** Ten answers of one confidence, nine of them right. */
 const figures = (confidence: number): ReturnType<typeof measureConfidence> =>

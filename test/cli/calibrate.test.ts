@@ -5,7 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { calibrationSchema, type CalibrationFile } from '../../src/calibrate/calibration-file.js';
+import {
+  readCalibration,
+  writeCalibration,
+  type CalibrationFile,
+} from '../../src/examples/calibration-file.js';
 import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
 import {
   colours,
@@ -26,8 +30,11 @@ let index = '';
 const calibrate = (data: string, ...more: string[]): Promise<Ran> =>
   nearvote('calibrate', '--data', join(base, data), '--index', index, '--workers', '1', ...more);
 
-const stored = async (): Promise<CalibrationFile> =>
-  calibrationSchema.parse(JSON.parse(await readFile(join(index, 'calibration.json'), 'utf8')));
+async function stored(): Promise<CalibrationFile> {
+  const calibration = await readCalibration(index);
+  if (calibration === undefined) throw new Error('Expected a calibration');
+  return calibration;
+}
 
 const draw = (colour: readonly number[], seed: number): Promise<Buffer> =>
   drawSpeckled(colour, seed).png().toBuffer();
@@ -148,9 +155,10 @@ describe('nearvote calibrate', () => {
     expect(board).toMatchObject({ outcome: 'unknown', calibrated: true });
     expect(board.pValue).toBeLessThan(0.05);
 
-    // Without its digest, as written before there was one.
-    const stale = { ...(await stored()), sha256: undefined, index: { name: 'colours', version: 'v0' } };
-    await writeFile(join(index, 'calibration.json'), JSON.stringify(stale));
+    // As if the index had been built again since.
+    await writeFile(join(index, 'current'), 'v0\n');
+    await writeCalibration(index, { ...(await stored()), index: { name: 'colours', version: 'v0' } });
+    await writeFile(join(index, 'current'), 'v1\n');
     await reload(served);
     await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 60_000 }).toBe(0);
     expect(await classify(red)).toMatchObject({ calibrated: false });

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { audit } from '../../src/audit/audit.js';
+import { build } from '../../src/build/build.js';
 import { calibrate } from '../../src/calibrate/calibrate.js';
 import { compare } from '../../src/evaluate/compare.js';
 import { evaluate } from '../../src/evaluate/evaluate.js';
+import { openIndex } from '../../src/examples/index-store.js';
 import type { Progress } from '../../src/domain/progress.js';
 import { writeDrawnEncoder } from '../cli/drawn-encoder.js';
 import { writeSmallIndex } from '../cli/small-index.js';
@@ -65,6 +67,44 @@ const offline = (): { index: string; models: string; data: string } => ({
 });
 const cifar = { split: 'test', examplesSplit: 'train' } as const;
 const page = { page: true, mapPoints: 16 };
+
+const graph = { m: 8, efConstruction: 50, ef: 20, seed: 1 };
+const publish = { strict: false, keep: 1, now: () => new Date('2026-01-02T03:04:05Z') };
+
+test('build publishes an index of the images that it is told of', async () => {
+  const { progress, stages } = listening();
+  const { data, models } = offline();
+  const out = join(base, 'index', 'built');
+  const options = { data, out, encoder: join(models, 'colour'), split: 'train', ...machine } as const;
+  const report = await build({ ...options, ...publish, hnsw: graph, maxPerClass: 5 }, progress);
+  expect(report).toMatchObject({
+    ...{ name: 'built', changed: true, examples: 10, rejected: 0, embedded: 10 },
+    leaveOneOut: { accuracy: 1 },
+    manifest: { createdAt: '2026-01-02T03:04:05.000Z', labels: [{ examples: 5 }, { examples: 5 }] },
+  });
+  expect(stages).toEqual(['embedding', 'measuring']);
+  expect((await openIndex(out)).version).toBe(report.version);
+});
+
+test('build and evaluate refuse an execution provider that is not there', async () => {
+  const { index, models, data } = offline();
+  const own = { data, ...machine, providers: ['abacus'], split: 'test' } as const;
+  const built = { ...own, out: join(base, 'index', 'never'), encoder: join(models, 'colour') };
+  await expect(build({ ...built, ...publish, hnsw: graph }, listening().progress)).rejects.toThrow(/abacus/);
+  const vote = { settings, isExplicit: true };
+  const measured = {
+    ...own,
+    ...cifar,
+    index,
+    models,
+    vote,
+    page: false,
+    mapPoints: 1,
+    clampK: true,
+    seed: 1,
+  };
+  await expect(evaluate({ ...measured, search: 'exact' }, listening().progress)).rejects.toThrow(/abacus/);
+});
 
 test('evaluate measures an index and lays out its page', async () => {
   const { progress, stages } = listening();

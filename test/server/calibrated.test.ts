@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
-import { aCalibration } from '../calibrate/a-calibration.js';
+import { aCalibration } from '../examples/a-calibration.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { startTestServer, type TestServer } from './test-server.js';
 

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Classification } from '../../src/classify.js';
 import { openDecisionLog, type DecisionLog } from '../../src/server/decision-log.js';
 import { decisionSchema } from '../../src/server/schemas.js';
-import { aCalibration } from '../calibrate/a-calibration.js';
+import { aCalibration } from '../examples/a-calibration.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { startTestServer } from './test-server.js';
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { aCalibration } from '../calibrate/a-calibration.js';
+import { aCalibration } from '../examples/a-calibration.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { startTestServer, type TestServer } from './test-server.js';

@@ -2,7 +2,7 @@ import { sampleRows } from '../../domain/seeded-random.js';
 import { dot, type Embeddings } from '../../domain/embeddings.js';
 import { queriesOf } from '../../neighbours/recall.js';
 import type { MapSection } from '../../report/section.js';
-import type { EmbeddedDataset } from '../embed-dataset.js';
+import type { EmbeddedDataset } from '../../embed/embed-dataset.js';
 
 export interface MapOptions {
   readonly embedded: Pick<EmbeddedDataset, 'embeddings' | 'images'>;

@@ -1,10 +1,10 @@
+import { availableParallelism } from 'node:os';
 import pLimit from 'p-limit';
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
 import type { EncoderPool } from '../encoder/pool/pool.js';
 import type { Geometry } from '../image/geometry.js';
-import type { EmbeddingCache } from './embedding-cache.js';
 import { contentDigest, imageKey } from './image-key.js';
 
 /** What became of one image. */
@@ -25,16 +25,41 @@ export type EmbeddedImage =
       readonly message: string;
     };
 
+/** Embeddings that are known already, by image. */
+interface KnownEmbeddings {
+  get(key: Buffer): Float32Array | undefined;
+  set(key: Buffer, embedding: Float32Array): void;
+}
+
 export interface EmbedImagesOptions {
   readonly decoder: Decoder;
   readonly geometry: Geometry;
   readonly pool: Pick<EncoderPool, 'embed'>;
-  readonly cache: Pick<EmbeddingCache, 'get' | 'set'>;
-  /** Images on their way at once: enough that no stage waits for another. */
+  /** None unless told. */
+  readonly known?: KnownEmbeddings | undefined;
+  /** Images on their way at once: see `imagesInFlight`. */
   readonly inFlight: number;
-  /** Of those, the most that are read and decoded at once: encoded files can be large. */
-  readonly decoding: number;
 }
+
+/** Batches on their way for each worker: one in it, one waiting, two being decoded. */
+const batchesInFlight = 4;
+
+/** Images on their way at once: enough that no worker waits for a batch. */
+export function imagesInFlight({
+  workers,
+  maxBatch,
+}: {
+  readonly workers: number;
+  readonly maxBatch: number;
+}): number {
+  return batchesInFlight * maxBatch * workers;
+}
+
+/**
+ * Of those, the most that are read and decoded at once, for whole files can be large: twice the threads that sharp
+ * works on, which are libuv's four unless told.
+ */
+const readAtOnce = 2 * Math.max(4, availableParallelism());
 
 type ReadImage = { readonly key: Buffer; readonly digest: Buffer } & (
   { readonly embedding: Float32Array } | { readonly pixels: Uint8Array }
@@ -50,16 +75,16 @@ export async function* embedImages(
   images: AsyncIterable<LabelledImage>,
   options: EmbedImagesOptions,
 ): AsyncGenerator<EmbeddedImage> {
-  const { decoder, geometry, pool, cache, inFlight } = options;
-  const decoding = pLimit(options.decoding);
+  const { decoder, geometry, pool, known, inFlight } = options;
+  const reading = pLimit(readAtOnce);
 
   async function embed(image: LabelledImage): Promise<Outcome> {
     try {
-      const read = await decoding(() => readPixels(image));
+      const read = await reading(() => readPixels(image));
       const { key, digest } = read;
       if ('embedding' in read) return { kind: 'cached', image, key, digest, embedding: read.embedding };
       const { embedding } = await pool.embed(read.pixels);
-      cache.set(key, embedding);
+      known?.set(key, embedding);
       return { kind: 'embedded', image, key, digest, embedding };
     } catch (error) {
       // Never rejects: while an earlier image is awaited, nobody listens to this one.
@@ -70,7 +95,7 @@ export async function* embedImages(
   async function readPixels(image: LabelledImage): Promise<ReadImage> {
     const content = await image.read();
     const hashes = { key: imageKey(content, geometry), digest: contentDigest(content) };
-    const embedding = cache.get(hashes.key);
+    const embedding = known?.get(hashes.key);
     if (embedding !== undefined) return { ...hashes, embedding };
     return { ...hashes, pixels: await decoder.decode(content) };
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { fingerprintsOf, recognise } from '../../src/calibrate/calibration-file.js';
+import { fingerprintsOf, recognise } from '../../src/examples/calibration-file.js';
 
 const keyOf = (name: number): Buffer => createHash('sha256').update(`image ${name}`).digest();
 const keys = Array.from({ length: 1_000 }, (_, i) => keyOf(i));

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { syncPath, writeDurably, writing } from '../files/durable.js';
 import { lockFolder } from '../files/lock.js';
-import { readCurrent } from '../examples/index-store.js';
-import { stagingPrefix } from '../examples/publish.js';
+import { parseJson, readCurrent, type EncoderIdentity } from './index-store.js';
+import { stagingPrefix } from './publish.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import { voteRules } from '../vote/rules.js';
 import { unknownRules } from '../vote/unknown.js';
@@ -48,12 +48,23 @@ const figuresSchema = z.strictObject({
   auroc: z.number().nullable(),
 });
 
-/** `index/<name>/calibration.json`. */
-export const calibrationSchema = z.strictObject({
+/** Older versions of nearvote wrote none: whoever meets such a file is told what helps. */
+const sha256Schema = z
+  .string('Expected a sha256, which older versions of nearvote did not write: calibrate again')
+  .regex(/^[0-9a-f]{64}$/);
+
+/** What a calibration says; `index/<name>/calibration.json` holds it with a digest. */
+const calibrationSchema = z.strictObject({
   schemaVersion: z.literal(1),
   /** It holds for this version and this encoder alone. */
   index: z.strictObject({ name: z.string().min(1), version: z.string().min(1) }),
-  encoder: z.strictObject({ name: z.string().min(1), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+  encoder: z.strictObject({
+    name: z.string().min(1),
+    /** Of the model file. */
+    sha256: sha256Schema,
+    /** Of all that decides an embedding, the geometry too. */
+    digest: sha256Schema,
+  }),
   createdAt: z.iso.datetime(),
   dataset: z.string(),
   seed: z.int().min(0),
@@ -82,12 +93,10 @@ export const calibrationSchema = z.strictObject({
   figures: z.strictObject({ before: figuresSchema, after: figuresSchema }),
   /** Which images all of this was fitted on, so that figures measured on the same ones can be told. */
   fingerprints: z.base64(),
-  /** Of all the rest, so that an edit is noticed; absent from what older versions of nearvote wrote. */
-  sha256: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .optional(),
 });
+
+/** `index/<name>/calibration.json`: `sha256` is of all the rest, so that an edit is noticed. */
+const calibrationFileSchema = calibrationSchema.extend({ sha256: sha256Schema });
 
 export type CalibrationFile = z.infer<typeof calibrationSchema>;
 
@@ -107,10 +116,10 @@ export async function readCalibration(root: string): Promise<CalibrationFile | u
       cause,
     });
   }
-  const parsed = calibrationSchema.safeParse(parseJson(text));
+  const parsed = calibrationFileSchema.safeParse(parseJson(text));
   if (parsed.success) {
     const { sha256, ...calibration } = parsed.data;
-    if (sha256 === undefined || sha256 === digestOf(calibration)) return calibration;
+    if (sha256 === digestOf(calibration)) return calibration;
     throw new NearvoteError(
       'calibration_invalid',
       `Expected ${calibrationFile} as it was written but it was changed since: calibrate again`,
@@ -129,8 +138,8 @@ export async function readCalibration(root: string): Promise<CalibrationFile | u
  * @throws NearvoteError `index_changed` when that is not the version it was fitted for, `output_unwritable`
  */
 export async function writeCalibration(root: string, calibration: CalibrationFile): Promise<void> {
-  const sha256 = digestOf(calibration);
-  const text = `${JSON.stringify(calibrationSchema.parse({ ...calibration, sha256 }))}\n`;
+  const written = calibrationFileSchema.parse({ ...calibration, sha256: digestOf(calibration) });
+  const text = `${JSON.stringify(written)}\n`;
   await writing(root, async () => {
     const lock = await lockFolder(root);
     const staged = join(root, `${stagingPrefix}calibration-${randomBytes(4).toString('hex')}`);
@@ -155,17 +164,9 @@ export async function writeCalibration(root: string, calibration: CalibrationFil
 
 /** Of everything in it but the digest itself, whatever the order of its fields was. */
 function digestOf(calibration: CalibrationFile): string {
-  const text = JSON.stringify({ ...calibrationSchema.parse(calibration), sha256: undefined });
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/** Text that is not JSON reads as undefined, which no schema here accepts. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  return createHash('sha256')
+    .update(JSON.stringify(calibrationSchema.parse(calibration)))
+    .digest('hex');
 }
 
 /** What becomes of the calibration beside an index. */
@@ -178,7 +179,7 @@ export type ServedCalibration =
 /** The index version and encoder that are to be served. */
 export interface ServedPair {
   readonly version: string;
-  readonly encoder: { readonly name: string; readonly sha256: string };
+  readonly encoder: Pick<EncoderIdentity, 'name' | 'sha256' | 'digest'>;
 }
 
 /**
@@ -205,6 +206,12 @@ export async function servedCalibration(root: string, pair: ServedPair): Promise
     return {
       kind: 'ignored',
       reason: `Expected a calibration for encoder ${pair.encoder.name} with sha256 ${pair.encoder.sha256} but it is for ${encoder.name} with ${encoder.sha256}; calibrate again`,
+    };
+  }
+  if (encoder.digest !== pair.encoder.digest) {
+    return {
+      kind: 'ignored',
+      reason: `Expected a calibration for encoder ${pair.encoder.name} as its encoder.json is now, but the geometry or the names of input or output have changed since; calibrate again`,
     };
   }
   return { kind: 'active', calibration };

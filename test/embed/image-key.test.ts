@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { imageKey } from '../../src/build/image-key.js';
+import { imageKey } from '../../src/embed/image-key.js';
 
 const size = { width: 2, height: 1 };
 const geometry = { resize: size, fit: 'fill', kernel: 'cubic' } as const;

@@ -2,16 +2,15 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  readCalibration,
-  servedCalibration,
-  writeCalibration,
-} from '../../src/calibrate/calibration-file.js';
+import { readCalibration, servedCalibration, writeCalibration } from '../../src/examples/calibration-file.js';
 import { lockFolder } from '../../src/files/lock.js';
 import { aCalibration } from './a-calibration.js';
 
 let root: string;
-const pair = { version: 'v1', encoder: { name: 'mean-colour', sha256: 'a'.repeat(64) } };
+const { encoder } = aCalibration();
+const pair = { version: 'v1', encoder };
+/** As a file holds it, for what is refused before its digest is looked at. */
+const written = (changes: object): object => ({ ...aCalibration(), sha256: '0'.repeat(64), ...changes });
 
 beforeEach(async () => {
   root = join(await mkdtemp(join(tmpdir(), 'nearvote-calibration-')), 'colours');
@@ -33,14 +32,25 @@ describe('calibration.json', () => {
     expect((await readdir(root)).sort()).toEqual(['calibration.json', 'current']);
   });
 
-  it('is refused once a figure in it was edited, and read from before it said what it holds', async () => {
+  it('is refused once a figure in it was edited', async () => {
     await writeCalibration(root, aCalibration());
-    const written = JSON.parse(await readFile(file(), 'utf8')) as Record<string, object>;
-    const edited = { ...written, vote: { ...written['vote'], k: 7 } };
-    await writeFile(file(), JSON.stringify(edited));
-    await expect(readCalibration(root)).rejects.toMatchObject({ code: 'calibration_invalid' });
-    await writeFile(file(), JSON.stringify(aCalibration()));
-    expect(await readCalibration(root)).toEqual(aCalibration());
+    const before = JSON.parse(await readFile(file(), 'utf8')) as Record<string, object>;
+    await writeFile(file(), JSON.stringify({ ...before, vote: { ...before['vote'], k: 7 } }));
+    await expect(readCalibration(root)).rejects.toMatchObject({
+      code: 'calibration_invalid',
+      message: 'Expected calibration.json as it was written but it was changed since: calibrate again',
+    });
+  });
+
+  it.each([
+    ['sha256', written({ sha256: undefined })],
+    ['encoder.digest', written({ encoder: { name: 'mean-colour', sha256: 'a'.repeat(64) } })],
+  ])('is refused without %s, whatever else it says', async (field, content) => {
+    await writeFile(file(), JSON.stringify(content));
+    await expect(readCalibration(root)).rejects.toMatchObject({
+      code: 'calibration_invalid',
+      message: `Expected a valid calibration.json but ${field} is wrong: Expected a sha256, which older versions of nearvote did not write: calibrate again`,
+    });
   });
 
   it('is not written for a version that is no longer the one published', async () => {
@@ -64,19 +74,13 @@ describe('calibration.json', () => {
   });
 
   const broken: [string, unknown][] = [
-    [
-      'confidence',
-      { ...aCalibration(), confidence: { kind: 'isotonic', shares: [0, 1], probabilities: [1, 0] } },
-    ],
-    ['confidence', { ...aCalibration(), confidence: { kind: 'isotonic', shares: [0.5], probabilities: [] } }],
-    [
-      'unknown.familiarities',
-      { ...aCalibration(), unknown: { ...aCalibration().unknown, familiarities: [2, 1] } },
-    ],
-    ['unknown.epsilon', { ...aCalibration(), unknown: { ...aCalibration().unknown, epsilon: 1 } }],
-    ['vote.temperature', { ...aCalibration(), vote: { ...aCalibration().vote, temperature: 0 } }],
-    ['topSimilarity', { ...aCalibration(), topSimilarity: { edges: [1], counts: [1] } }],
-    ['schemaVersion', { ...aCalibration(), schemaVersion: 2 }],
+    ['confidence', written({ confidence: { kind: 'isotonic', shares: [0, 1], probabilities: [1, 0] } })],
+    ['confidence', written({ confidence: { kind: 'isotonic', shares: [0.5], probabilities: [] } })],
+    ['unknown.familiarities', written({ unknown: { ...aCalibration().unknown, familiarities: [2, 1] } })],
+    ['unknown.epsilon', written({ unknown: { ...aCalibration().unknown, epsilon: 1 } })],
+    ['vote.temperature', written({ vote: { ...aCalibration().vote, temperature: 0 } })],
+    ['topSimilarity', written({ topSimilarity: { edges: [1], counts: [1] } })],
+    ['schemaVersion', written({ schemaVersion: 2 })],
     ['the whole', [1, 2]],
   ];
   it.each(broken)('is calibration_invalid where %s is wrong', async (field, content) => {
@@ -97,7 +101,16 @@ describe('the calibration that is served', () => {
 
   it.each([
     ['another version', { ...pair, version: 'v0' }, /version v0 but it is for v1/],
-    ['another encoder', { ...pair, encoder: { name: 'other', sha256: 'b'.repeat(64) } }, /encoder other/],
+    [
+      'another encoder',
+      { ...pair, encoder: { ...encoder, name: 'other', sha256: 'b'.repeat(64) } },
+      /encoder other/,
+    ],
+    [
+      'another geometry',
+      { ...pair, encoder: { ...encoder, digest: 'b'.repeat(64) } },
+      /geometry .* changed since/,
+    ],
   ])('is ignored for %s, with the reason', async (_, other, reason) => {
     await writeCalibration(root, aCalibration());
     expect(await servedCalibration(root, other)).toEqual({

@@ -1,4 +1,4 @@
-import type { CalibrationFile } from '../../src/calibrate/calibration-file.js';
+import type { CalibrationFile } from '../../src/examples/calibration-file.js';
 
 const figures = { accuracy: 0.9, ece: 0.01, brier: 0.05, nll: 0.2, auroc: 0.9 };
 
@@ -7,7 +7,7 @@ export function aCalibration(changes: Partial<CalibrationFile> = {}): Calibratio
   return {
     schemaVersion: 1,
     index: { name: 'colours', version: 'v1' },
-    encoder: { name: 'mean-colour', sha256: 'a'.repeat(64) },
+    encoder: { name: 'mean-colour', sha256: 'a'.repeat(64), digest: 'd'.repeat(64) },
     createdAt: '2026-01-02T03:04:05.678Z',
     dataset: 'folder',
     seed: 0,

@@ -1,14 +1,13 @@
-import { embedImages } from '../build/embed-images.js';
 import type { Progress } from '../domain/progress.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Dataset, LabelledImage } from '../image/dataset/dataset.js';
 import { createDecoder, type Decoder } from '../image/decode.js';
-import { openPool, type Pair } from '../pair.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
-import type { EncoderPool } from '../encoder/pool/pool.js';
+import { createEncoderPool, type EncoderPool } from '../encoder/pool/pool.js';
+import { embedImages, imagesInFlight } from './embed-images.js';
 
-export interface EmbedDatasetOptions {
+interface EmbedDatasetOptions {
   readonly dataset: Dataset;
   readonly encoder: EncoderManifest;
   readonly decoder: Decoder;
@@ -27,15 +26,11 @@ export interface EmbeddedDataset {
   readonly imagesPerSecond: number;
 }
 
-/** Batches on their way for each worker: one in it, one waiting, two being decoded. */
-const batchesInFlight = 4;
-const noCache = { get: () => undefined, set: () => undefined };
-
 /**
  * Embeds a dataset to measure on. Images that cannot be decoded are left out and listed.
  * @throws NearvoteError `dataset_invalid` when none is left
  */
-export async function embedDataset(options: EmbedDatasetOptions): Promise<EmbeddedDataset> {
+async function embedDataset(options: EmbedDatasetOptions): Promise<EmbeddedDataset> {
   const { dataset, encoder, decoder, pool, inFlight, progress } = options;
   const images: LabelledImage[] = [];
   const rows: Float32Array[] = [];
@@ -47,9 +42,7 @@ export async function embedDataset(options: EmbedDatasetOptions): Promise<Embedd
     decoder,
     geometry: encoder.input.geometry,
     pool,
-    cache: noCache,
     inFlight,
-    decoding: inFlight,
   });
   for await (const one of embedded) {
     progress.advance(1);
@@ -83,25 +76,43 @@ export interface EmbeddingOptions {
   /** Of each worker. */
   readonly threads: number;
   readonly maxBatch: number;
+  /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
+  readonly providers?: readonly string[] | undefined;
   readonly maxPixels: number;
   readonly maxDecodeBytes?: number | undefined;
 }
 
+/** An encoder whose workers run. */
+export interface RunningEncoder extends Pick<EmbedDatasetOptions, 'decoder' | 'pool' | 'inFlight'> {
+  readonly embed: (dataset: Dataset) => Promise<EmbeddedDataset>;
+}
+
 /**
- * Starts an encoder's workers, lets `work` embed datasets with them, and ends them: whatever searches afterwards may have
- * every core.
+ * Starts an encoder's workers, lets `work` embed with them, and ends them: whatever searches afterwards may have every
+ * core.
  * @throws NearvoteError `encoder_*`, `worker_failed`, or what `work` throws
  */
 export async function withEncoder<T>(
-  options: EmbeddingOptions & Pick<Pair, 'encoder' | 'encoderDir'> & { readonly progress: Progress },
-  work: (embed: (dataset: Dataset) => Promise<EmbeddedDataset>) => Promise<T>,
+  options: EmbeddingOptions & {
+    readonly encoder: EncoderManifest;
+    readonly encoderDir: string;
+    readonly progress: Progress;
+  },
+  work: (running: RunningEncoder) => Promise<T>,
 ): Promise<T> {
-  const { encoder, workers, threads, maxBatch, maxPixels, maxDecodeBytes, progress } = options;
-  const inFlight = batchesInFlight * maxBatch * workers;
-  const pool = await openPool(options, { workers, threads, maxBatch, maxQueue: inFlight });
+  const { encoder, encoderDir, workers, threads, maxBatch, providers, progress } = options;
+  const { maxPixels, maxDecodeBytes } = options;
+  const inFlight = imagesInFlight(options);
+  const pool = await createEncoderPool({
+    ...{ encoderDir, manifest: encoder, workers, threads, maxBatch, providers, maxQueue: inFlight },
+  });
   const decoder = createDecoder({ geometry: encoder.input.geometry, maxPixels, maxDecodeBytes });
+  const running = { decoder, pool, inFlight };
   try {
-    return await work((dataset) => embedDataset({ dataset, encoder, decoder, pool, inFlight, progress }));
+    return await work({
+      ...running,
+      embed: (dataset) => embedDataset({ dataset, encoder, progress, ...running }),
+    });
   } finally {
     await pool.close();
   }

@@ -1,0 +1,41 @@
+import type { Progress } from '../domain/progress.js';
+import { withEncoder, type EmbeddingOptions } from '../embed/embed-dataset.js';
+import { readEncoderManifest } from '../encoder/load.js';
+import { openDataset } from '../image/dataset/open-dataset.js';
+import { limitPerClass } from '../image/dataset/sample.js';
+import { resolveShipped } from '../pair.js';
+import { buildIndex, type BuildIndexOptions } from './build-index.js';
+import type { BuildReport } from './build-report.js';
+
+export interface BuildOptions
+  extends
+    EmbeddingOptions,
+    Pick<BuildIndexOptions, 'out' | 'hnsw' | 'minRecall' | 'maxRejects' | 'strict' | 'keep' | 'now'> {
+  /** Labelled images. */
+  readonly data: string;
+  /** Of CIFAR files. */
+  readonly split: 'train' | 'test';
+  /** Folder of the encoder. */
+  readonly encoder: string;
+  /** Most images of each label, chosen by the seed of the graph. */
+  readonly maxPerClass?: number | undefined;
+  readonly maxImageBytes: number;
+}
+
+/**
+ * Builds an index of labelled images and publishes it in one step.
+ * @throws NearvoteError `dataset_*`, `encoder_*`, `image_*` when strict, `recall_too_low`, `worker_failed`,
+ * `output_unwritable`
+ */
+export async function build(options: BuildOptions, progress: Progress): Promise<BuildReport> {
+  const { data, split, maxPerClass, hnsw } = options;
+  const encoderDir = resolveShipped(options.encoder);
+  // Whatever can be wrong with what was asked for is said before the long work.
+  const encoder = await readEncoderManifest(encoderDir);
+  const all = await openDataset(data, { split, maxFileBytes: options.maxImageBytes });
+  const dataset =
+    maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed: hnsw.seed });
+  return withEncoder({ ...options, encoder, encoderDir, progress }, (running) =>
+    buildIndex({ ...options, ...running, dataset, encoder, progress }),
+  );
+}
