@@ -72,7 +72,7 @@ const mostQuestions = 256;
 
 /**
  * The one process of a server that holds an index. It is a process and not a thread, because a fault in native code then
- * ends it alone, and as fast (docs/decisions/012). The version is leased: no build removes it meanwhile.
+ * ends it alone (docs/decisions/012). The version is leased: no build removes it meanwhile.
  * @throws NearvoteError `index_missing` when the version was removed meanwhile, `index_invalid`, `worker_failed`
  */
 export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighbours> {
@@ -122,8 +122,12 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       .run({ words: job, parts: [embeddings] })
       .catch((error: unknown) => error as Error);
     flush();
-    if (outcome instanceof Error) for (const { reject } of asked) reject(outcome);
-    else settle(asked, outcome, labels);
+    try {
+      if (outcome instanceof Error) throw outcome;
+      settle(asked, outcome, labels);
+    } catch (error) {
+      for (const { reject } of asked) reject(error as Error);
+    }
   }
 
   return {
@@ -162,7 +166,14 @@ function settle(questions: readonly Question[], { words, parts }: Frame, labels:
   const { examples, searchMs } = words as SearchReply;
   const places = integersOf(parts[0]);
   const similarities = floatsOf(parts[1]);
-  const labelAt = (place: number): string => labels[place] ?? '';
+  const labelAt = (place: number): string => {
+    const label = labels[place];
+    if (label !== undefined) return label;
+    throw new NearvoteError(
+      'internal',
+      `Expected the place of a label below ${labels.length} but received ${place}`,
+    );
+  };
   let at = 0;
   for (const [i, { options, resolve }] of questions.entries()) {
     const end = at + options.k;

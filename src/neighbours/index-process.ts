@@ -58,7 +58,8 @@ async function run({ words, parts: [queries] }: Frame): Promise<Frame> {
     const names: [string, number, string][] = [];
     for (let i = at; i < at + nearest.k; i++) {
       const { id, label, source } = exampleAt(examples, nearest.rows[i] ?? -1);
-      const place = placeOf.get(label) ?? 0;
+      const place = placeOf.get(label);
+      if (place === undefined) throw unknownLabel(label);
       places[out] = place;
       similarities[out++] = nearest.similarities[i] ?? NaN;
       if (names.length < (shown[query] ?? 0)) names.push([id, place, source]);
@@ -73,6 +74,14 @@ function exampleAt(examples: readonly Example[], row: number): Example {
   const example = examples[row];
   if (example !== undefined) return example;
   throw new NearvoteError('internal', `Expected a row below ${examples.length} but received ${row}`);
+}
+
+/** A guess would be a wrong answer that nobody notices. */
+function unknownLabel(label: string): NearvoteError {
+  return new NearvoteError(
+    'internal',
+    `Expected a label of manifest.json but received ${JSON.stringify(label)}`,
+  );
 }
 
 answerParent({ setUp, run });

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
@@ -54,9 +54,12 @@ export function openChannel(
   const stdio: ('ignore' | 'inherit' | 'pipe')[] = ['ignore', 'ignore', 'pipe'];
   stdio[pipeDescriptor] = 'pipe';
   // Its own arguments: a debugger's port or a loader given to the parent is not the child's.
-  const child = spawn(process.execPath, [`--max-old-space-size=${heapMegabytes}`, fileURLToPath(file)], {
-    stdio,
-  });
+  const args = [`--max-old-space-size=${heapMegabytes}`, fileURLToPath(file)];
+  const child = spawnOrError(args, stdio);
+  if (child instanceof Error) {
+    setImmediate(() => onExit(child.message));
+    return { send: () => undefined, kill: () => undefined, yieldCores: () => undefined };
+  }
   child.stderr?.on('data', (text: Buffer) => passOn(text));
   const pipe = child.stdio[pipeDescriptor] as Duplex;
   running.add(child);
@@ -85,6 +88,19 @@ export function openChannel(
       if (child.pid !== undefined) yieldNice(child.pid, { nice, yielding });
     },
   };
+}
+
+/** Without memory Node throws; without a descriptor it makes a child that has no pipes. */
+function spawnOrError(args: readonly string[], stdio: StdioOptions): ChildProcess | Error {
+  try {
+    const child = spawn(process.execPath, args, { stdio });
+    // As Node does not declare it.
+    if ((child.stdio as unknown) !== undefined) return child;
+    child.once('error', () => undefined);
+    return new Error('spawn EMFILE: no file descriptor is left');
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** Of children that are not needed yet. */

@@ -17,6 +17,12 @@ export interface SupervisedChildOptions {
   readonly nice: number;
   /** Starts with what others leave of the cores, until `stopYielding`. */
   readonly yielding: boolean;
+  /** Of the first setup beside others, who wait for it with what they do next; half an hour unless told. */
+  readonly firstSetupDeadlineMs?: number | undefined;
+  /** How long silence is no sign; 3 s unless told. */
+  readonly silentMs?: number | undefined;
+  /** How often an idle process is asked whether it still answers; each second unless told. */
+  readonly pingEveryMs?: number | undefined;
   /** Called when it could take a job after a time in which it could not. */
   readonly onReady: () => void;
   /** Called when a process that was not told to stop has ended, or its replacement could not be set up. */
@@ -49,13 +55,15 @@ export function compiledModule(name: string, from: string): URL {
 const firstRetryMs = 100;
 const lastRetryMs = 5_000;
 
-/** How often an idle process is asked whether it still answers. */
-const pingEveryMs = 1_000;
+const defaultPingEveryMs = 1_000;
 /** What takes longer than this, and ten times what anything took so far, is not answering. */
-const silentMs = 3_000;
+const defaultSilentMs = 3_000;
+/** Long enough to derive the graph of a million examples on what others leave of the cores. */
+const defaultFirstSetupDeadlineMs = 30 * 60_000;
 
 interface Flight {
-  readonly sentAt: number;
+  /** When the process took it: when it was sent, or the one before it ended. */
+  takenAt: number;
   resolve(reply: Frame): void;
   reject(error: Error): void;
 }
@@ -66,12 +74,14 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
   let ready = false;
   let everReady = false;
   let stopped = false;
+  const { silentMs = defaultSilentMs, pingEveryMs = defaultPingEveryMs } = options;
   let { yielding } = options;
   /** What the latest setup failed with. */
   let setupFailure: string | undefined;
   let setupDeadline: NodeJS.Timeout | undefined;
   let openedAt = 0;
   let firstSetupMs = 0;
+  /** Of the jobs that this process has answered. */
   let longestMs = 0;
   let pingSentAt: number | undefined;
   let nextJob = 0;
@@ -95,12 +105,15 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
     channel = own;
     openedAt = performance.now();
     if (yielding) own.yieldCores(true);
-    // How long the first setup takes is nobody's to bound, a large index included; a replacement's is known.
-    if (everReady) {
-      const deadlineMs = Math.min(options.jobDeadlineMs + 10 * firstSetupMs, longestTimerMs);
-      setupDeadline = setTimeout(() => own.kill(), deadlineMs);
-    }
+    const setupMs = longestSetupMs();
+    if (setupMs !== undefined) setupDeadline = setTimeout(() => own.kill(), setupMs);
     own.send({ type: 'setup', setup: options.setup });
+  }
+
+  /** How long a replacement may take is known; how long the first, only where others wait for it. */
+  function longestSetupMs(): number | undefined {
+    if (everReady) return Math.min(options.jobDeadlineMs + 10 * firstSetupMs, longestTimerMs);
+    return yielding ? (options.firstSetupDeadlineMs ?? defaultFirstSetupDeadlineMs) : undefined;
   }
 
   function onMessage(message: ChildMessage, parts: Frame['parts']): void {
@@ -110,6 +123,7 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
         if (!everReady) firstSetupMs = performance.now() - openedAt;
         ready = everReady = true;
         setupFailure = undefined;
+        longestMs = 0;
         retryMs = firstRetryMs;
         start.resolve(message.ready as Ready);
         return options.onReady();
@@ -117,11 +131,11 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
         pingSentAt = undefined;
         return options.onReady();
       case 'done':
-        return land(message.job)?.resolve({ words: message.words, parts });
+        return answered(message.job)?.resolve({ words: message.words, parts });
       case 'failed':
         if (message.job === undefined)
           return onSetupFailure(new NearvoteError(message.code, message.message));
-        return land(message.job)?.reject(failedJob(message.message));
+        return answered(message.job)?.reject(failedJob(message.message));
     }
   }
 
@@ -154,11 +168,19 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
     channel?.kill();
   }
 
+  /** A job that a killed process held says nothing of how long jobs take. */
+  function answered(job: number): Flight | undefined {
+    const flight = land(job);
+    if (flight !== undefined) longestMs = Math.max(longestMs, performance.now() - flight.takenAt);
+    return flight;
+  }
+
   function land(job: number): Flight | undefined {
     const flight = flights.get(job);
     if (flight === undefined) return undefined;
     flights.delete(job);
-    longestMs = Math.max(longestMs, performance.now() - flight.sentAt);
+    const [next] = flights.values();
+    if (next !== undefined) next.takenAt = performance.now();
     watchDeadline();
     if (flights.size === 0) for (const resolve of waitingForDrain.splice(0)) resolve();
     return flight;
@@ -173,7 +195,7 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
   /** A stopped process holds its pipe open and takes what is sent: only silence tells. */
   function isSilent(): boolean {
     const [oldest] = flights.values();
-    const since = oldest?.sentAt ?? pingSentAt;
+    const since = oldest?.takenAt ?? pingSentAt;
     return since !== undefined && performance.now() - since > Math.max(silentMs, 10 * longestMs);
   }
 
@@ -205,7 +227,7 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
           return;
         }
         const job = nextJob++;
-        flights.set(job, { sentAt: performance.now(), resolve, reject });
+        flights.set(job, { takenAt: performance.now(), resolve, reject });
         if (flights.size === 1) watchDeadline();
         channel.send({ type: 'job', job, words }, parts);
       }),

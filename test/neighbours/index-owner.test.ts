@@ -101,6 +101,15 @@ describe('the owner of an index', () => {
     expect(neighbours.ready).toBe(false);
   });
 
+  it('gives no label for a place that no label has', async () => {
+    const processFile = new URL('misplacing-process.mjs', import.meta.url);
+    const neighbours = await owner({ processFile });
+    await expect(neighbours.search(queryOf(0), { k: 1, shown: 1 })).rejects.toMatchObject({
+      code: 'internal',
+      message: 'Expected the place of a label below 2 but received 2',
+    });
+  });
+
   it('does not open a version whose files are not what its manifest says', async () => {
     const published = await readPublished(root);
     const { files } = published.manifest;
