@@ -9,14 +9,9 @@ import { readEncoderManifest } from './encoder/load.js';
 import { encoderIdentity, type EncoderManifest } from './encoder/manifest.js';
 import { createEncoderPool, type EncoderPool } from './encoder/pool/pool.js';
 import { createDecoder, type DecodeLimits, type Decoder } from './image/decode.js';
+import { openLeasedIndex, type LeasedIndex } from './examples/lease.js';
 import { openIndexOwner } from './neighbours/index-owner.js';
-import {
-  checkEncoder,
-  readPublished,
-  readVersion,
-  type OpenIndex,
-  type PublishedVersion,
-} from './examples/index-store.js';
+import { checkEncoder, readPublished, type PublishedVersion } from './examples/index-store.js';
 import type { Neighbours } from './neighbours/neighbours.js';
 import type { Calibration, VoteSettings } from './vote/calibration.js';
 
@@ -45,8 +40,11 @@ export interface Pair {
  */
 async function findPair(options: { readonly index: string; readonly models: string }): Promise<Pair> {
   const root = resolveShipped(options.index);
-  const published = await readPublished(root);
-  const { encoder, encoderDir } = await findEncoder(published, options.models);
+  return pairOf(root, await readPublished(root), options.models);
+}
+
+async function pairOf(root: string, published: PublishedVersion, models: string): Promise<Pair> {
+  const { encoder, encoderDir } = await findEncoder(published, models);
   const calibration = await servedCalibration(root, {
     version: published.version,
     encoder: encoderIdentity(encoder),
@@ -98,9 +96,9 @@ function openPool(
   return createEncoderPool({ ...options, encoderDir, manifest: encoder, batchDeadlineMs: workerDeadline });
 }
 
-/** A pair for offline work, with its examples. */
-export interface OfflinePair extends Pair {
-  readonly index: OpenIndex;
+/** A pair for offline work, with its examples; no build removes them until it is disposed of. */
+export interface OfflinePair extends Pair, AsyncDisposable {
+  readonly index: LeasedIndex;
 }
 
 /**
@@ -111,8 +109,17 @@ export async function openOffline(options: {
   readonly index: string;
   readonly models: string;
 }): Promise<OfflinePair> {
-  const pair = await findPair(options);
-  return { ...pair, index: { ...pair.published, examples: await readVersion(pair.published) } };
+  const root = resolveShipped(options.index);
+  const index = await openLeasedIndex(root);
+  const close = async (): Promise<void> => {
+    await index[Symbol.asyncDispose]();
+  };
+  try {
+    return { ...(await pairOf(root, index, options.models)), index, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** A pair that answers: decoder, workers of the encoder, and the owner of the index. */
@@ -126,6 +133,8 @@ export interface OpenPairOptions extends PoolOptions, DecodeLimits {
   readonly index: string;
   readonly models: string;
   readonly search: 'auto' | 'exact';
+  /** Told why a build may remove the version that is served, where it may. */
+  readonly onUnprotected?: ((reason: string) => void) | undefined;
   /** Of an encoder that is served already: used again where it is this index's too. */
   readonly former?: Pick<OpenPair, 'encoder' | 'pool'> | undefined;
 }
@@ -149,13 +158,14 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
 }
 
 async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
-  const { former, search, threads, workers, workerDeadline, besideOthers, onRestart } = options;
+  const { former, search, threads, workers, workerDeadline, besideOthers, onRestart, onUnprotected } =
+    options;
   const pair = await findPair(options);
   const isSame = former !== undefined && JSON.stringify(former.encoder) === JSON.stringify(pair.encoder);
   const opening = isSame ? Promise.resolve(former.pool) : openPool(pair, { ...options, wide: true });
   const owning = openIndexOwner({
     ...pair.published,
-    ...{ search, threads: threads * workers, besideOthers, onRestart },
+    ...{ search, threads: threads * workers, besideOthers, onRestart, onUnprotected },
     searchDeadlineMs: workerDeadline,
   });
   const [pool, neighbours] = await Promise.allSettled([opening, owning]);

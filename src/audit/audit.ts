@@ -11,7 +11,8 @@ import { createDecoder, type DecodeLimits } from '../image/decode.js';
 import { resizeTo } from '../image/geometry.js';
 import { thumbnailsOf } from '../image/thumbnail.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
-import { openIndex, type OpenIndex } from '../examples/index-store.js';
+import type { OpenIndex } from '../examples/index-store.js';
+import { openLeasedIndex } from '../examples/lease.js';
 import { findEncoder, resolveShipped } from '../pair.js';
 import type { Picture, ReportPage } from '../report/section.js';
 import type { VoteRule } from '../vote/rules.js';
@@ -62,7 +63,7 @@ export interface AuditedIndex {
 export async function audit(options: AuditOptions, progress: Progress): Promise<AuditedIndex> {
   const { maxPixels, maxDecodeBytes, seed } = options;
   const limits = { maxPixels, maxDecodeBytes };
-  const index = await openIndex(resolveShipped(options.index));
+  await using index = await openLeasedIndex(resolveShipped(options.index));
   const { examples, manifest, name } = index;
   const k = options.clampK ? Math.min(options.k, Math.max(1, examples.length - 1)) : options.k;
   checkAuditable({ name, examples, k });

@@ -141,7 +141,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
       ...(kept === undefined ? {} : { 'vectors.hnsw': await digestFile(vectors) }),
     },
   };
-  const { version, dir, changed } = await staged.publish({ manifest, keep: options.keep });
+  const { version, dir, changed, unremoved } = await staged.publish({ manifest, keep: options.keep });
   const { embedded, fromCache, rejected } = inserted;
   return {
     ...measured,
@@ -157,7 +157,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     searchKind: kept === undefined ? 'exact' : 'hnsw',
     embedSeconds,
     seconds: secondsSince(started),
-    warnings: warningsOf(manifest, refused),
+    warnings: [...warningsOf(manifest, refused), ...unremoved.map(unremovedWarning)],
   };
 }
 
@@ -221,6 +221,10 @@ function warningsOf({ labels, files }: IndexManifest, refused: string | undefine
       : []),
     ...(files['vectors.hnsw'] === undefined ? [refused ?? unbuilt] : []),
   ];
+}
+
+function unremovedWarning(version: string): string {
+  return `The old version ${version} could not be removed`;
 }
 
 function secondsSince(started: number): number {

@@ -60,7 +60,8 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   // Whatever can be wrong with what was asked for is said before the long work.
   const all = await openDataset(data, { split, maxFileBytes: options.maxImageBytes });
   const dataset = maxImages === undefined ? all : await limitImages(all, { maxImages, seed });
-  const { index, encoder, encoderDir } = await openOffline(options);
+  await using pair = await openOffline(options);
+  const { index, encoder, encoderDir } = pair;
   checkLabels(
     dataset.labelCounts.keys(),
     index.manifest.labels.map(({ label }) => label),

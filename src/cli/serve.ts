@@ -78,6 +78,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
         ...flags,
         former,
         besideOthers: former !== undefined,
+        onUnprotected: (reason) => logger.warn({ reason }, 'a build may remove the version that is served'),
         onBatch: (size) => metrics.batch(size),
         onRestart: (reason) => {
           metrics.workerRestarted();

@@ -7,7 +7,8 @@ import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import type { EncoderManifest } from '../encoder/manifest.js';
 import type { LabelledImage } from '../image/dataset/dataset.js';
-import { currentFile, openIndex, type OpenIndex } from '../examples/index-store.js';
+import { currentFile } from '../examples/index-store.js';
+import { openLeasedIndex, type LeasedIndex } from '../examples/lease.js';
 import type { EmbeddedDataset } from '../embed/embed-dataset.js';
 
 /** One of the two that `nearvote compare` was given. */
@@ -17,9 +18,14 @@ export interface CompareSide {
   readonly encoder: EncoderManifest;
   readonly encoderDir: string;
   /** Absent where an encoder was given: it is measured with `--examples`. */
-  readonly index: OpenIndex | undefined;
+  readonly index: LeasedIndex | undefined;
   /** The same for two that are the same thing, wherever they lie. */
   readonly identity: string;
+}
+
+/** Both; no build removes what they have until this is disposed of. */
+export interface CompareSides extends AsyncDisposable {
+  readonly sides: readonly [CompareSide, CompareSide];
 }
 
 /**
@@ -30,8 +36,23 @@ export interface CompareSide {
 export async function openSides(
   paths: readonly [string, string],
   { models, examples }: { readonly models: string; readonly examples?: string | undefined },
-): Promise<readonly [CompareSide, CompareSide]> {
-  const [a, b] = [await openSide(paths[0], models), await openSide(paths[1], models)];
+): Promise<CompareSides> {
+  const a = await openSide(paths[0], models);
+  let b: CompareSide | undefined;
+  const close = async (): Promise<void> => {
+    for (const side of [a, b]) await side?.index?.[Symbol.asyncDispose]();
+  };
+  try {
+    b = await openSide(paths[1], models);
+    checkSides([a, b], examples);
+    return { sides: [a, b], [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function checkSides([a, b]: CompareSides['sides'], examples: string | undefined): void {
   const kindOf = ({ index }: CompareSide): string => (index === undefined ? 'encoder' : 'index');
   if (kindOf(a) !== kindOf(b)) {
     throw usage(
@@ -50,13 +71,12 @@ export async function openSides(
       'Expected no --examples: an index has its own; name two encoders to measure them with others',
     );
   }
-  return [a, b];
 }
 
 async function openSide(path: string, models: string): Promise<CompareSide> {
   const dir = resolveShipped(path);
   if (await exists(join(dir, currentFile))) {
-    const index = await openIndex(dir);
+    const index = await openLeasedIndex(dir);
     const { encoder, encoderDir } = await findEncoder(index, models);
     const { files } = index.manifest;
     const identity = [encoder.sha256, files['embeddings.f32'].sha256, files['examples.jsonl'].sha256].join();

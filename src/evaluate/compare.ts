@@ -58,7 +58,8 @@ export interface Comparison {
 export async function compare(options: CompareOptions, progress: Progress): Promise<Comparison> {
   const { vote, k, seed } = options;
   // Whatever can be wrong with what was asked for is said before the long work.
-  const sides = await openSides([options.a, options.b], options);
+  await using opened = await openSides([options.a, options.b], options);
+  const { sides } = opened;
   const open = (path: string, split: 'train' | 'test'): Promise<Dataset> =>
     openDataset(path, { split, maxFileBytes: options.maxImageBytes });
   const dataset = await open(options.data, options.split);

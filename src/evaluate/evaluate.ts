@@ -76,7 +76,8 @@ export async function evaluate(options: EvaluateOptions, progress: Progress): Pr
   const strangers = options.ood === undefined ? undefined : await open(options.ood, options.split);
   const examples =
     options.examples === undefined ? undefined : await open(options.examples, options.examplesSplit);
-  const { index, encoder, encoderDir, calibration: found } = await openOffline(options);
+  await using pair = await openOffline(options);
+  const { index, encoder, encoderDir, calibration: found } = pair;
   if (!options.clampK) checkK(options.vote.settings.k, index.examples.length);
 
   const embedding = { ...options, encoder, encoderDir, progress };

@@ -10,7 +10,7 @@ import {
   openIndex,
   type IndexManifest,
 } from './index-store.js';
-import { leasedVersions } from './lease.js';
+import { leasedVersions, openLeases } from './lease.js';
 
 /** Of what is being written: a build removes what a killed process left. */
 export const stagingPrefix = '.staging-';
@@ -34,6 +34,8 @@ interface Published {
   readonly dir: string;
   /** False where the version served says the same already. */
   readonly changed: boolean;
+  /** Old versions that could not be removed. */
+  readonly unremoved: readonly string[];
 }
 
 interface PublishOptions {
@@ -53,6 +55,7 @@ export async function stageVersion(root: string, locking: LockFolderOptions = {}
     const lock = await lockFolder(root, locking);
     try {
       await removeStale(root);
+      await openLeases(root);
       const dir = join(root, `${stagingPrefix}${process.pid}-${randomBytes(4).toString('hex')}`);
       await mkdir(dir);
       return {
@@ -95,15 +98,19 @@ async function publishVersion(options: PublishVersionOptions): Promise<Published
   await writeDurably(next, `${version}\n`);
   await rename(next, join(root, currentFile));
   await syncPath(root);
-  await removeOldVersions({ root, current: version, keep });
-  return { version, dir, changed: true };
+  return {
+    version,
+    dir,
+    changed: true,
+    unremoved: await removeOldVersions({ root, current: version, keep }),
+  };
 }
 
 /** The version served, where it is whole and a new one would say the same. */
 async function sameAsServed(root: string, manifest: IndexManifest): Promise<Published | undefined> {
   const served = await openIndex(root).catch(() => undefined);
   if (served === undefined || meaningOf(served.manifest) !== meaningOf(manifest)) return undefined;
-  return { version: served.version, dir: join(root, served.version), changed: false };
+  return { version: served.version, dir: join(root, served.version), changed: false, unremoved: [] };
 }
 
 /** All of a manifest that decides an answer: not when it was made, what was measured or what was rejected. */
@@ -120,18 +127,40 @@ function versionName({ createdAt, files, encoder }: IndexManifest): string {
 
 const versionPattern = /^\d{8}T\d{9}Z-([0-9a-f]{8})$/;
 
-/** Keeps the newest of each content, and whatever somebody reads. */
-async function removeOldVersions(options: { root: string; current: string; keep: number }): Promise<void> {
+interface RemoveOptions {
+  readonly root: string;
+  readonly current: string;
+  readonly keep: number;
+}
+
+/**
+ * Keeps the newest of each content, and whatever somebody reads.
+ * @returns what could not be removed: the new version is served all the same
+ */
+async function removeOldVersions(options: RemoveOptions): Promise<readonly string[]> {
   const { root, current, keep } = options;
   const leased = await leasedVersions(root);
   const contentOf = (version: string): string => versionPattern.exec(version)?.[1] ?? version;
   const kept = new Set([contentOf(current)]);
   const versions = (await readdir(root)).filter((name) => versionPattern.test(name) && name !== current);
+  const unremoved: string[] = [];
   for (const version of versions.sort().reverse()) {
     const content = contentOf(version);
     if (!kept.has(content) && kept.size <= keep) kept.add(content);
-    else if (!leased.has(version)) await rm(join(root, version), { recursive: true, force: true });
+    else if (!leased.has(version)) {
+      await removeVersion(root, version).catch(() => unremoved.push(version));
+    }
   }
+  return unremoved;
+}
+
+/** Who leases it from now on finds that it is gone; who has leased it meanwhile gets it back. */
+async function removeVersion(root: string, version: string): Promise<void> {
+  const dir = join(root, version);
+  const aside = join(root, `${stagingPrefix}old-${version}`);
+  await rename(dir, aside);
+  if ((await leasedVersions(root)).has(version)) await rename(aside, dir);
+  else await rm(aside, { recursive: true, force: true });
 }
 
 /** The lock is held, so whatever is staged here belongs to nobody. */

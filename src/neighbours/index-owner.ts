@@ -52,6 +52,8 @@ export interface IndexOwnerOptions {
   /** An index is serving meanwhile: this one starts on what is left of the cores. */
   readonly besideOthers?: boolean | undefined;
   readonly onRestart?: ((reason: string) => void) | undefined;
+  /** Told why a build may remove the version, where it may. */
+  readonly onUnprotected?: ((reason: string) => void) | undefined;
   /** The compiled process; another one only in tests. */
   readonly processFile?: URL | undefined;
 }
@@ -81,7 +83,7 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
   let flushing = false;
   let closed = false;
   const setup: OwnerSetup = { dir, manifest, search, threads };
-  const lease = await leaseVersion(dirname(dir), version);
+  const lease = await leaseVersion(dirname(dir), version, options);
   const owner = superviseChild<OwnerReady>({
     file: options.processFile ?? compiledModule('./index-process.js', import.meta.url),
     setup,

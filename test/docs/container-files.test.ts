@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -14,6 +14,15 @@ describe('the container files', () => {
     };
     expect(compose.services.nearvote.ports).toEqual(['127.0.0.1:8080:8080']);
     expect(parseInt(compose.services.nearvote.stop_grace_period)).toBeGreaterThan(10);
+  });
+
+  it('let the server lease the version that it reads, and write nothing else', () => {
+    const compose = parse(read('compose.yaml')) as { services: { nearvote: { volumes: string[] } } };
+    const written = compose.services.nearvote.volumes.filter((volume) => !volume.endsWith(':ro'));
+    const leases = 'index/cifar10/.leases';
+    expect(written).toEqual([`./${leases}:/app/${leases}`]);
+    // A folder that Docker has to make for a mount is root's: the server could not write it.
+    expect(existsSync(fileURLToPath(new URL(`../../${leases}`, import.meta.url)))).toBe(true);
   });
 
   it('scrape the port that the image exposes', () => {

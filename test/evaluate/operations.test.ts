@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -223,4 +224,46 @@ test('audit compares no pictures that take more memory than it was told', async 
   };
   expect(await duplicates(1e7)).toBe(2);
   expect(await duplicates(1)).toBe(0);
+});
+
+test('what reads an index leases its version while it reads, and no longer', async () => {
+  const root = join(base, 'index', 'right');
+  const other = join(base, 'index', 'wrong');
+  const leasesOf = (one: string): string[] => {
+    const folder = join(one, '.leases');
+    return existsSync(folder) ? readdirSync(folder) : [];
+  };
+  /** How many there are at each stage. */
+  const watching = (): { progress: Progress; seen: number[] } => {
+    const seen: number[] = [];
+    const leases = (): number => [root, other].reduce((sum, one) => sum + leasesOf(one).length, 0);
+    return {
+      seen,
+      progress: { start: () => void seen.push(leases()), advance: () => undefined, finish: () => undefined },
+    };
+  };
+  const { models, data } = offline();
+  const common = { ...offline(), ...machine, ...cifar, page: false, mapPoints: 1, clampK: false, seed: 1 };
+  const vote = { settings, isExplicit: true };
+  const fit = {
+    fitK: false,
+    fitTemperature: false,
+    unknownRule: 'similarity',
+    epsilon: 0.1,
+    force: true,
+  } as const;
+  const operations = {
+    evaluate: (progress: Progress) => evaluate({ ...common, search: 'exact', vote }, progress),
+    compare: (progress: Progress) =>
+      compare({ ...common, a: root, b: other, models, data, vote: settings, k: 1 }, progress),
+    calibrate: (progress: Progress) =>
+      calibrate({ ...common, ...fit, search: 'exact', vote: settings, now: () => new Date() }, progress),
+    audit: (progress: Progress) => audit({ ...common, vote: settings, k: 3 }, progress),
+  };
+  for (const [name, run] of Object.entries(operations)) {
+    const { seen, progress } = watching();
+    await run(progress);
+    expect([name, ...new Set(seen)]).toEqual([name, name === 'compare' ? 2 : 1]);
+    for (const one of [root, other]) expect(leasesOf(one)).toEqual([]);
+  }
 });

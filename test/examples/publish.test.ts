@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,12 +7,17 @@ import type { Example } from '../../src/domain/decision.js';
 import { openIndex } from '../../src/examples/index-store.js';
 import { leaseVersion } from '../../src/examples/lease.js';
 import { stageVersion } from '../../src/examples/publish.js';
+import { asNobody, giveToNobody } from './as-nobody.js';
 import { publishSmallIndex } from '../neighbours/small-index.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 
 const embeddings = onCircle([0, 90]);
 const example = (id: string): Example => ({ id, label: id, source: id });
 const examples = [example('a'), example('b')];
+
+/** What an index's folder holds, but for what nearvote keeps beside the versions. */
+const shown = async (root: string): Promise<string[]> =>
+  (await readdir(root)).filter((name) => !name.startsWith('.'));
 
 describe('publishing', () => {
   let base = '';
@@ -42,9 +47,9 @@ describe('publishing', () => {
       expect((await openIndex(root)).dir).toBe(versions.at(-1));
     }
     const names = versions.slice(1).map((dir) => dir.slice(root.length + 1));
-    expect((await readdir(root)).sort()).toEqual([...names, 'current']);
+    expect((await shown(root)).sort()).toEqual([...names, 'current']);
     await publish(root, 5, 0);
-    expect(await readdir(root)).toHaveLength(2);
+    expect(await shown(root)).toHaveLength(2);
   });
 
   it('never removes the version served, even when the clock went back', async () => {
@@ -60,14 +65,14 @@ describe('publishing', () => {
     await mkdir(join(root, '.cache'));
     await writeFile(join(root, '.staging-current-1234'), 'half');
     await publish(root, 1);
-    expect((await readdir(root)).filter((name) => name.startsWith('.'))).toEqual(['.cache']);
+    expect((await readdir(root)).filter((name) => name.startsWith('.'))).toEqual(['.cache', '.leases']);
   });
 
   it('publishes nothing where the version served says the same, and the version stays', async () => {
     const root = join(base, 'same');
     const first = await publishAs(root, 1, examples);
     expect(await publishSmallIndex({ root, embeddings, examples, createdAt })).toBe(first);
-    expect((await readdir(root)).sort()).toEqual([basename(first), 'current']);
+    expect((await shown(root)).sort()).toEqual([basename(first), 'current']);
     // A damaged one is put right.
     await truncate(join(first, 'embeddings.f32'), 8);
     expect(await publishSmallIndex({ root, embeddings, examples, createdAt })).not.toBe(first);
@@ -83,7 +88,7 @@ describe('publishing', () => {
       made.push(await publishAs(root, second, content));
     }
     // The first a and the first b are what the second ones are.
-    expect((await readdir(root)).sort()).toEqual([...made.slice(2).map((dir) => basename(dir)), 'current']);
+    expect((await shown(root)).sort()).toEqual([...made.slice(2).map((dir) => basename(dir)), 'current']);
   });
 
   it('never removes a version that somebody reads', async () => {
@@ -91,10 +96,38 @@ describe('publishing', () => {
     const read = await publish(root, 1, 0);
     const lease = await leaseVersion(root, basename(read));
     for (const second of [2, 3]) await publish(root, second, 0);
-    expect((await readdir(root)).filter((name) => !name.startsWith('.'))).toHaveLength(3);
+    expect(await shown(root)).toHaveLength(3);
     await lease.release();
     await publish(root, 4, 0);
-    expect(await readdir(root)).toHaveLength(2);
+    expect(await shown(root)).toHaveLength(2);
+  });
+
+  it('serves the new version where an old one cannot be removed, and names that', async () => {
+    const root = join(base, 'unremovable');
+    const old = await publish(root, 1, 0);
+    const { manifest } = await openIndex(root);
+    await chmod(base, 0o755);
+    await giveToNobody(root);
+    await giveToNobody(join(root, 'current'));
+    // Its folder is root's, or closed: what is in it cannot be removed.
+    await chmod(old, 0o555);
+    const published = await asNobody(async () => {
+      const staged = await stageVersion(root);
+      try {
+        const files = ['examples.jsonl', 'embeddings.f32', 'rejects.jsonl', 'vectors.hnsw'];
+        for (const file of files) await cp(join(old, file), join(staged.dir, file)).catch(() => undefined);
+        return await staged.publish({ manifest: { ...manifest, seed: 2, createdAt }, keep: 0 });
+      } finally {
+        await staged.close();
+      }
+    });
+    expect(published).toMatchObject({ changed: true, unremoved: [basename(old)] });
+    expect((await openIndex(root)).version).toBe(published.version);
+    expect((await shown(root)).sort()).toContain(basename(published.dir));
+    for (const name of await readdir(root)) await chmod(join(root, name), 0o755);
+    // The next build tries again.
+    await publish(root, 3, 0);
+    expect(await shown(root)).toHaveLength(2);
   });
 
   it('lets one build in at a time, and the next when the first is done', async () => {
@@ -108,7 +141,7 @@ describe('publishing', () => {
     expect(existsSync(first.dir)).toBe(true);
     await first.close();
     await (await stageVersion(root)).close();
-    expect((await readdir(root)).filter((name) => name.startsWith('.'))).toEqual([]);
+    expect((await readdir(root)).filter((name) => name.startsWith('.'))).toEqual(['.leases']);
   });
 
   it('does not publish once its lock was taken away', async () => {

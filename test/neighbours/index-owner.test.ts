@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import type { Example } from '../../src/domain/decision.js';
 import { readPublished } from '../../src/examples/index-store.js';
 import { openIndexOwner, type IndexOwnerOptions } from '../../src/neighbours/index-owner.js';
 import type { Nearest, Neighbours } from '../../src/neighbours/neighbours.js';
+import { childrenRunning } from '../processes/children-running.js';
 import { publishSmallIndex } from './small-index.js';
 import { nearestByLoop, randomUnitRows } from './unit-vectors.js';
 
@@ -99,6 +101,33 @@ describe('the owner of an index', () => {
       code: 'shutting_down',
     });
     expect(neighbours.ready).toBe(false);
+  });
+
+  // Children are found in /proc.
+  it.skipIf(process.platform !== 'linux')('has its version to open again whatever is published', async () => {
+    const kept = join(root, '..', 'kept');
+    const publish = (second: number): Promise<string> =>
+      publishSmallIndex({
+        root: kept,
+        embeddings,
+        examples: examples.map((example) => ({ ...example, source: `${second}` })),
+        createdAt: `2026-01-01T00:00:0${second}.000Z`,
+        keep: 0,
+      });
+    const served = await publish(1);
+    const reasons: string[] = [];
+    const onRestart = (reason: string): number => reasons.push(reason);
+    const neighbours = await owner({ ...(await readPublished(kept)), onRestart });
+    const before = found(await neighbours.search(queryOf(0), { k: 5, shown: 5 }));
+    for (const second of [2, 3]) await publish(second);
+    const [pid = 0] = childrenRunning('index-process');
+    process.kill(pid, 'SIGKILL');
+    await expect.poll(() => reasons).toEqual(['signal SIGKILL']);
+    await expect.poll(() => neighbours.ready, { timeout: 20_000 }).toBe(true);
+    expect(found(await neighbours.search(queryOf(0), { k: 5, shown: 5 }))).toEqual(before);
+    await neighbours.close();
+    await publish(4);
+    expect(existsSync(served)).toBe(false);
   });
 
   it('gives no label for a place that no label has', async () => {
