@@ -3,21 +3,21 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
+import { openPair } from '../pair.js';
+import { takeWhatChildrenPrint } from '../processes/channel.js';
 import { createApp, messageClasses } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
-import { takeWhatChildrenPrint } from '../processes/channel.js';
+import { createLivePair, type LivePair } from '../server/live-pair.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
 import { defaultAllowedHosts } from '../server/request-head.js';
+import { readServerKeys } from '../server/server-keys.js';
+import { openServerLog } from '../server/server-log.js';
 import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
-import { createLivePair, type LivePair } from './live-pair.js';
-import { openPair } from '../pair.js';
-import { readServerKeys } from './server-keys.js';
-import { serveOptions, type ServeFlags } from './serve-options.js';
-import { openServerLog } from './server-log.js';
-import { stopInOrder } from './stop-in-order.js';
+import { stopInOrder } from '../server/stop-in-order.js';
 import { voteChoice } from './options.js';
 import { print } from './printable.js';
+import { serveOptions, type ServeFlags } from './serve-options.js';
 
 export function serveCommand(): Command {
   const command = new Command('serve')

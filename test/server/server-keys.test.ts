@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { readServerKeys } from '../../src/cli/server-keys.js';
+import { readServerKeys } from '../../src/server/server-keys.js';
 
 let folder: string;
 beforeAll(async () => {

@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import { classifierOf, type OpenPair } from '../pair.js';
-import type { Metrics } from '../server/metrics.js';
-import type { Serving } from '../server/serving.js';
+import type { Metrics } from './metrics.js';
+import type { Serving } from './serving.js';
 import { applyCalibration, type VoteChoice } from '../examples/calibration-file.js';
 
 export interface LivePairOptions {

@@ -3,8 +3,8 @@ import { promisify } from 'node:util';
 
 import { pino, type Logger } from 'pino';
 
-import { openAppendFile } from '../server/append-file.js';
-import { createLineQueue, type Delivery } from '../server/line-queue.js';
+import { openAppendFile } from './append-file.js';
+import { createLineQueue, type Delivery } from './line-queue.js';
 
 /** What the server logs, to a file or to stderr, in the background. */
 export interface ServerLog {

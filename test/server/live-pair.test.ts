@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';
 
-import { createLivePair, type LivePair } from '../../src/cli/live-pair.js';
+import { createLivePair, type LivePair } from '../../src/server/live-pair.js';
 import type { OpenPair } from '../../src/pair.js';
 import { createServing, type Serving } from '../../src/server/serving.js';
 
