@@ -66,7 +66,8 @@ export async function openAppendFile({ file, rotate }: AppendFileOptions): Promi
       while (written < data.length) written += (await target.write(data, written)).bytesWritten;
       return { written };
     } catch (cause) {
-      torn = written > 0 && data[written - 1] !== newline;
+      // Where nothing was written, a line that was cut before still lies there.
+      if (written > 0) torn = data[written - 1] !== newline;
       return { written, error: cause as Error };
     } finally {
       bytes += written;
