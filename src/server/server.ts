@@ -46,6 +46,8 @@ export interface StartServerOptions {
   /** Open connections; one more is closed at once. 10,000 unless told. */
   readonly maxConnections?: number | undefined;
   readonly timeouts?: Partial<ServerTimeouts> | undefined;
+  /** Told of a connection that could not be accepted; the server goes on. */
+  readonly onError?: ((error: Error) => void) | undefined;
 }
 
 export interface RunningServer {
@@ -107,7 +109,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
   });
 
   const bound = await new Promise<number>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
+    const fail = (cause: NodeJS.ErrnoException): void => {
       reject(
         new NearvoteError(
           'address_unavailable',
@@ -115,8 +117,10 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
           { cause },
         ),
       );
-    });
+    };
+    server.once('error', fail);
     server.listen(port, host, () => {
+      server.off('error', fail).on('error', (error) => options.onError?.(error));
       const address = server.address();
       resolve(typeof address === 'object' && address !== null ? address.port : port);
     });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it } from 'vitest';
@@ -56,6 +56,24 @@ describe('an address', () => {
       other.close();
     },
   );
+
+  it('that fails now and then, as where there is no memory for a connection, is listened on all the same', async () => {
+    const errors: string[] = [];
+    const { url, close } = await startServer({
+      app: ({ socket }, res) => {
+        const { server: listening } = socket as unknown as { server: Server };
+        for (const why of ['first', 'second']) listening.emit('error', new Error(`accept ${why}`));
+        res.end();
+      },
+      host: '127.0.0.1',
+      port: 0,
+      onError: ({ message }) => errors.push(message),
+    });
+    expect((await fetch(url)).status).toBe(200);
+    expect(errors).toEqual(['accept first', 'accept second']);
+    expect((await fetch(url)).status).toBe(200);
+    await close();
+  });
 
   it('of IPv6 is written in brackets', async () => {
     const six = await startServer({ app: (_req, res) => res.end('six'), host: '::1', port: 0 });
