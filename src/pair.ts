@@ -122,6 +122,9 @@ export async function openOffline(options: {
   }
 }
 
+/** What runs in processes of its own: a worker that encodes, or the owner of the index. */
+export type PairProcess = 'encoder' | 'index';
+
 /** A pair that answers: decoder, workers of the encoder, and the owner of the index. */
 export interface OpenPair extends Pair {
   readonly decoder: Decoder;
@@ -129,7 +132,7 @@ export interface OpenPair extends Pair {
   readonly neighbours: Neighbours;
 }
 
-export interface OpenPairOptions extends PoolOptions, DecodeLimits {
+export interface OpenPairOptions extends Omit<PoolOptions, 'onRestart'>, DecodeLimits {
   readonly index: string;
   readonly models: string;
   readonly search: 'auto' | 'exact';
@@ -137,6 +140,8 @@ export interface OpenPairOptions extends PoolOptions, DecodeLimits {
   readonly onUnprotected?: ((reason: string) => void) | undefined;
   /** Of an encoder that is served already: used again where it is this index's too. */
   readonly former?: Pick<OpenPair, 'encoder' | 'pool'> | undefined;
+  /** Told why a process ended that nobody had told to; it is replaced. */
+  readonly onProcessEnd?: ((process: PairProcess, reason: string) => void) | undefined;
 }
 
 const attempts = 3;
@@ -158,15 +163,19 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
 }
 
 async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
-  const { former, search, threads, workers, workerDeadline, besideOthers, onRestart, onUnprotected } =
+  const { former, search, threads, workers, workerDeadline, besideOthers, onProcessEnd, onUnprotected } =
     options;
   const pair = await findPair(options);
   const isSame = former !== undefined && JSON.stringify(former.encoder) === JSON.stringify(pair.encoder);
-  const opening = isSame ? Promise.resolve(former.pool) : openPool(pair, { ...options, wide: true });
+  const onRestart = (reason: string): void => onProcessEnd?.('encoder', reason);
+  const opening = isSame
+    ? Promise.resolve(former.pool)
+    : openPool(pair, { ...options, onRestart, wide: true });
   const owning = openIndexOwner({
     ...pair.published,
-    ...{ search, threads: threads * workers, besideOthers, onRestart, onUnprotected },
+    ...{ search, threads: threads * workers, besideOthers, onUnprotected },
     searchDeadlineMs: workerDeadline,
+    onRestart: (reason) => onProcessEnd?.('index', reason),
   });
   const [pool, neighbours] = await Promise.allSettled([opening, owning]);
   if (pool.status === 'fulfilled' && neighbours.status === 'fulfilled') {

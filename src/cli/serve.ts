@@ -73,6 +73,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     logger,
     vote: voteChoice(flags, command),
     providers: flags.providers,
+    requestTimeoutMs: flags.requestTimeout,
     open: (former) =>
       openPair({
         ...flags,
@@ -80,9 +81,9 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
         besideOthers: former !== undefined,
         onUnprotected: (reason) => logger.warn({ reason }, 'a build may remove the version that is served'),
         onBatch: (size) => metrics.batch(size),
-        onRestart: (reason) => {
-          metrics.workerRestarted();
-          logger.warn({ reason }, 'a worker was replaced');
+        onProcessEnd: (process, reason) => {
+          metrics.processEnded(process);
+          logger.warn({ process, reason }, 'a process has ended and is being replaced');
         },
       }),
   });
@@ -150,6 +151,7 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     host: flags.host,
     port: flags.port,
     maxConnections: flags.maxConnections,
+    onError: (err) => logger.error({ err }, 'a connection could not be accepted'),
   });
   const { published, encoder, neighbours } = await live.load();
   const { searchKind } = neighbours;

@@ -123,12 +123,12 @@ function createBoundedStore(maxClients: number, now: () => number): Store {
 
 export interface Admin {
   readonly key: string;
-  /** Swaps in what is published now; where that fails, what was served before goes on. */
+  /** Swaps in what is published now; where that fails, what was served before goes on, and the log says why. */
   readonly reload: () => Promise<{ readonly name: string; readonly version: string }>;
 }
 
 /** What only the admin key opens; an API key does not. */
-export function createAdminRouter({ key, reload }: Admin, onFailed: (error: unknown) => void): Router {
+export function createAdminRouter({ key, reload }: Admin): Router {
   const router = Router({ strict: true, caseSensitive: true });
   router.post(routes.reload.path, requireKey(createKeyring([key])), async (_req, res) => {
     try {
@@ -138,7 +138,6 @@ export function createAdminRouter({ key, reload }: Admin, onFailed: (error: unkn
     } catch (error) {
       const code = codeOf(error);
       if (code === 'shutting_down') throw error;
-      onFailed(error);
       throw new NearvoteError(
         'reload_failed',
         `Expected the published index to load but it failed with ${code}; ` +

@@ -138,9 +138,7 @@ export function createApp(options: AppOptions): Express {
   app.post(routes.classify.path, ...guards, classify);
   app.post(routes.embed.path, ...guards, embed);
   app.use(setStandardHeaders);
-  if (options.admin !== undefined) {
-    app.use(createAdminRouter(options.admin, (err) => logger.error({ err }, 'reload failed')));
-  }
+  if (options.admin !== undefined) app.use(createAdminRouter(options.admin));
   app.use((req, res, next) => {
     limitDelivery({ req, res }, load.writeTimeout);
     next();

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Classifier } from '../classify.js';
+import { longestTimerMs } from '../domain/duration.js';
 import { NearvoteError } from '../domain/errors.js';
 import { classifierOf, type OpenPair } from '../pair.js';
 import type { Metrics } from './metrics.js';
@@ -13,6 +14,8 @@ export interface LivePairOptions {
   readonly vote: VoteChoice;
   /** Execution providers that encoders are opened with. */
   readonly providers: readonly string[];
+  /** Past it every request has its answer, be it that it took too long. */
+  readonly requestTimeoutMs: number;
   /** Opens what is published now; beside a pair that serves, whose encoder it takes over where it is the same. */
   readonly open: (former: OpenPair | undefined) => Promise<OpenPair>;
 }
@@ -31,8 +34,8 @@ export interface LivePair {
   close(): Promise<void>;
 }
 
-/** What still holds a former pair after this has had more than any request may. */
-const retiringMs = 60_000;
+/** Beyond the longest request: what still holds a former pair then is work that nobody waits for. */
+const retiringMarginMs = 1_000;
 
 type Closable = Pick<OpenPair['pool'], 'close'>;
 
@@ -43,6 +46,7 @@ interface Live {
 
 export function createLivePair(options: LivePairOptions): LivePair {
   const { serving, metrics, logger, vote } = options;
+  const retiringMs = Math.min(options.requestTimeoutMs + retiringMarginMs, longestTimerMs);
   let live: Live | undefined;
   let closing = false;
   /** The pair before this one, until nobody needs it. */
@@ -81,17 +85,23 @@ export function createLivePair(options: LivePairOptions): LivePair {
     serving.classifier = live.classifier;
     if (former !== undefined) {
       const parts = [former.pair.neighbours, former.pair.pool].filter((part) => part !== pair.pool);
-      retiring = serving.holds.none(former.classifier, retiringMs).then(async (isFree) => {
-        if (!isFree) logger.warn('the former pair is closed although requests still hold it');
-        await Promise.all(parts.map(retire));
-      });
+      retiring = serving.holds
+        .none(former.classifier, retiringMs)
+        .then(async (isFree) => {
+          if (!isFree) logger.warn('the former pair is closed although requests still hold it');
+          await Promise.all(parts.map(retire));
+        })
+        .catch((err: unknown) => logger.error({ err }, 'the former pair could not be closed'));
     }
     return pair;
   }
 
   async function retire(part: Closable): Promise<void> {
-    await part.close();
-    open.delete(part);
+    try {
+      await part.close();
+    } finally {
+      open.delete(part);
+    }
   }
 
   async function reloadNow(): Promise<OpenPair> {

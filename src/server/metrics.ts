@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 
 import type { Classification, Classifier, StageTimings } from '../classify.js';
 import type { ErrorCode } from '../domain/errors.js';
+import type { PairProcess } from '../pair.js';
 import { createDriftWindow, type DriftWindow } from './drift-window.js';
 import { clientVisibleCodes, problemKinds } from './problems.js';
 import { allRoutes } from './routes.js';
@@ -23,7 +24,8 @@ export interface Metrics {
   /** A request, or one image of many, was answered with this code. */
   rejected(code: ErrorCode): void;
   batch(size: number): void;
-  workerRestarted(): void;
+  /** One that was not told to, or that could not be started again. */
+  processEnded(process: PairProcess): void;
   reloaded(result: 'ok' | 'failed'): void;
   decisionLogLost(lines: number): void;
   logLinesDropped(lines: number): void;
@@ -168,7 +170,8 @@ export function createMetrics(): Metrics {
   });
   const restarts = new Counter({
     name: 'nearvote_worker_restarts_total',
-    help: 'Inference workers replaced',
+    help: 'Processes that ended although nobody told them to, and attempts to replace them that failed',
+    labelNames: ['process'],
     registers,
   });
   const searchExact = new Gauge({
@@ -211,6 +214,7 @@ export function createMetrics(): Metrics {
   requests.inc({ route: 'other', method: 'GET', status: 404 }, 0);
   for (const stage of stageNames) stageDuration.zero({ stage });
   for (const reason of clientVisibleCodes) rejections.inc({ reason }, 0);
+  for (const process of ['encoder', 'index']) restarts.inc({ process }, 0);
   for (const result of ['ok', 'failed']) reloads.inc({ result }, 0);
   for (const outcome of ['known', 'unknown']) predictions.inc({ label: 'other', outcome }, 0);
 
@@ -234,7 +238,7 @@ export function createMetrics(): Metrics {
     },
     rejected: (code) => rejections.inc({ reason: code }),
     batch: (size) => batchSize.observe(size),
-    workerRestarted: () => restarts.inc(),
+    processEnded: (process) => restarts.inc({ process }),
     reloaded: (result) => reloads.inc({ result }),
     decisionLogLost: (lines) => logLosses.inc(lines),
     logLinesDropped: (lines) => droppedLogLines.inc(lines),

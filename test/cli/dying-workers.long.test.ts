@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { problemSchema } from '../../src/server/schemas.js';
 import { createWorkplace, startServed, childrenOf, type Served, type Workplace } from './served.js';
 
-const restarts = 'nearvote_worker_restarts_total';
+const restarts = 'nearvote_worker_restarts_total{process="encoder"}';
 const soon = { timeout: 15_000, interval: 20 };
 let workplace: Workplace;
 const children: ChildProcess[] = [];
@@ -57,6 +57,7 @@ describe.skipIf(process.platform !== 'linux')('a worker that dies', () => {
       expect(await served.metric(restarts)).toBe(1);
       expect((await served.classify()).status).toBe(200);
       expect(served.stderr()).toContain(signal);
+      expect(served.stderr()).toContain('"process":"encoder"');
       expect(childrenOf(served)).not.toContain(worker);
     },
     30_000,
@@ -108,5 +109,29 @@ describe.skipIf(process.platform !== 'linux')('a worker that dies', () => {
     }
     await expect.poll(() => served.ready(), soon).toBe(true);
     expect((await served.classify()).status).toBe(200);
+  }, 40_000);
+});
+
+describe.skipIf(process.platform !== 'linux')('the process that holds the index', () => {
+  it('turns readiness red while it is stopped, and green when it goes on', async () => {
+    const served = await serve();
+    const owner = childrenOf(served).at(-1) ?? 0;
+    process.kill(owner, 'SIGSTOP');
+    await expect.poll(() => served.ready(), soon).toBe(false);
+    process.kill(owner, 'SIGCONT');
+    await expect.poll(() => served.ready(), soon).toBe(true);
+    expect((await served.classify()).status).toBe(200);
+  }, 40_000);
+
+  it('is replaced when it dies, and told apart from a worker', async () => {
+    const served = await serve();
+    const owner = childrenOf(served).at(-1) ?? 0;
+    process.kill(owner, 'SIGKILL');
+    await expect.poll(() => childrenOf(served).includes(owner), soon).toBe(false);
+    await expect.poll(() => served.ready(), soon).toBe(true);
+    expect((await served.classify()).status).toBe(200);
+    expect(await served.metric(restarts.replace('encoder', 'index'))).toBe(1);
+    expect(await served.metric(restarts)).toBe(0);
+    expect(served.stderr()).toContain('"process":"index"');
   }, 40_000);
 });

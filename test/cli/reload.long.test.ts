@@ -73,7 +73,7 @@ describe('a reload by SIGHUP', () => {
     expect(await served.metric(info('v2'))).toBe(1);
     expect(await served.metric(info('v1'))).toBeNaN();
     expect(await served.metric('nearvote_index_examples')).toBe(2);
-    expect(await served.metric('nearvote_worker_restarts_total')).toBe(0);
+    expect(await served.metric('nearvote_worker_restarts_total{process="encoder"}')).toBe(0);
     expect(await served.ready()).toBe(true);
     // Read through /proc: the workers, and the one owner of the index.
     if (process.platform === 'linux') await expect.poll(() => childrenOf(served).length, soon).toBe(3);

@@ -136,7 +136,7 @@ describe('a server under hostile bytes', () => {
       expect(server.child.pid).toBe(pid);
       // GLib's warnings of sizes it refuses are libvips' business; a line of our own log is a fault.
       expect(server.stderr()).not.toContain('"level":');
-      expect(await server.metric('nearvote_worker_restarts_total')).toBe(0);
+      expect(await server.metric('nearvote_worker_restarts_total{process="encoder"}')).toBe(0);
       expect(after).toBeLessThan(halfway * 1.5);
     },
   );

@@ -1,10 +1,12 @@
 import { setImmediate as turn } from 'node:timers/promises';
 
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { createLivePair, type LivePair } from '../../src/server/live-pair.js';
 import type { OpenPair } from '../../src/pair.js';
 import { createServing, type Serving } from '../../src/server/serving.js';
+
+afterEach(() => vi.useRealTimers());
 
 interface Opening {
   readonly former: OpenPair | undefined;
@@ -20,15 +22,17 @@ interface Stage {
   readonly closed: string[];
   readonly results: string[];
   readonly warnings: string[];
+  readonly errors: string[];
   opening(number: number): Promise<Opening>;
 }
 
 /** A live pair whose openings end when the test says. */
-function setStage({ keepsPool = false } = {}): Stage {
+function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
   const openings: Opening[] = [];
   const closed: string[] = [];
   const results: string[] = [];
   const warnings: string[] = [];
+  const errors: string[] = [];
   const serving = createServing();
   const pairOf = (version: string, former: OpenPair | undefined): OpenPair => {
     const named = { name: 'i', version };
@@ -42,7 +46,10 @@ function setStage({ keepsPool = false } = {}): Stage {
       version: { ...named, examples: 1, labels: [{ label: 'a', examples: 1 }] },
       searchKind: 'exact',
       ready: true,
-      close: () => Promise.resolve(void closed.push(version)),
+      close: () =>
+        version === failsToClose
+          ? Promise.reject(new Error(`${version} cannot be closed`))
+          : Promise.resolve(void closed.push(version)),
     };
     const calibration =
       version === 'stale' ? { kind: 'ignored', reason: 'it is for v0' } : { kind: 'absent' };
@@ -61,9 +68,10 @@ function setStage({ keepsPool = false } = {}): Stage {
     logger: {
       info: () => undefined,
       warn: (text: unknown) => void warnings.push(String(text)),
-      error: () => undefined,
+      error: ({ err }: { err: Error }) => void errors.push(err.message),
     },
     providers: ['cpu'],
+    requestTimeoutMs: 90_000,
     vote: {
       settings: { k: 1, rule: 'majority', temperature: 1, priorCorrection: false },
       isExplicit: false,
@@ -80,7 +88,7 @@ function setStage({ keepsPool = false } = {}): Stage {
       await turn();
     }
   };
-  return { live, serving, openings, closed, results, warnings, opening };
+  return { live, serving, openings, closed, results, warnings, errors, opening };
 }
 
 async function loaded(options: Parameters<typeof setStage>[0] = {}): Promise<Stage> {
@@ -125,6 +133,7 @@ describe('the pair that answers', () => {
     const failing = stage.live.reload();
     (await stage.opening(1)).fail(new Error('bad index'));
     await expect(failing).rejects.toThrow('bad index');
+    expect(stage.errors).toEqual(['bad index']);
     expect(versionServed(stage)).toBe('v1');
     const again = stage.live.reload();
     (await stage.opening(2)).finish('v2');
@@ -149,6 +158,38 @@ describe('the pair that answers', () => {
     (await stage.opening(2)).finish('v3');
     expect((await third).version).toBe('v3');
     await expect.poll(() => stage.closed.toSorted()).toEqual(['v1', 'v1 pool', 'v2', 'v2 pool']);
+  });
+
+  it('closes a former pair that is held for longer than any request may take, and says so', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const stage = await loaded();
+    const { holds, classifier: former } = stage.serving;
+    if (former === undefined) throw new Error('Expected a classifier');
+    holds.add(former);
+    const reloading = stage.live.reload();
+    (await stage.opening(1)).finish('v2');
+    await reloading;
+    await vi.advanceTimersByTimeAsync(90_000);
+    expect([stage.closed, stage.warnings]).toEqual([[], []]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(stage.closed.toSorted()).toEqual(['v1', 'v1 pool']);
+    expect(stage.warnings).toEqual(['the former pair is closed although requests still hold it']);
+  });
+
+  it('is reloaded again after a former pair could not be closed, which the log says', async () => {
+    const stage = await loaded({ failsToClose: 'v1' });
+    for (const [number, version] of [
+      [1, 'v2'],
+      [2, 'v3'],
+    ] as const) {
+      const reloading = stage.live.reload();
+      (await stage.opening(number)).finish(version);
+      expect((await reloading).version).toBe(version);
+    }
+    await expect.poll(() => stage.closed.toSorted()).toEqual(['v1 pool', 'v2', 'v2 pool']);
+    expect(stage.errors).toEqual(['v1 cannot be closed']);
+    await stage.live.close();
+    expect(stage.closed).toContain('v3');
   });
 
   it('goes on with the encoder of the former pair where the new one has the same', async () => {

@@ -42,7 +42,8 @@ describe('the metrics', () => {
       'nearvote_vote_confidence_count',
       'nearvote_index_reloads_total{result="ok"}',
       'nearvote_index_reloads_total{result="failed"}',
-      'nearvote_worker_restarts_total',
+      'nearvote_worker_restarts_total{process="encoder"}',
+      'nearvote_worker_restarts_total{process="index"}',
       'nearvote_search_exact',
       'nearvote_calibrated',
       'nearvote_similarity_psi',
@@ -155,14 +156,17 @@ describe('the metrics', () => {
   it('count batches, restarts, reloads and lost lines of the two logs', async () => {
     const metrics = createMetrics();
     metrics.batch(5);
-    metrics.workerRestarted();
+    metrics.processEnded('encoder');
+    metrics.processEnded('index');
+    metrics.processEnded('index');
     metrics.reloaded('failed');
     metrics.decisionLogLost(3);
     metrics.logLinesDropped(4);
     const found = samples(await metrics.text());
     expect(found.get('nearvote_batch_size_bucket{le="4"}')).toBe(0);
     expect(found.get('nearvote_batch_size_bucket{le="8"}')).toBe(1);
-    expect(found.get('nearvote_worker_restarts_total')).toBe(1);
+    expect(found.get('nearvote_worker_restarts_total{process="encoder"}')).toBe(1);
+    expect(found.get('nearvote_worker_restarts_total{process="index"}')).toBe(2);
     expect(found.get('nearvote_index_reloads_total{result="failed"}')).toBe(1);
     expect(found.get('nearvote_decision_log_lost_total')).toBe(3);
     expect(found.get('nearvote_log_lines_dropped_total')).toBe(4);

@@ -101,7 +101,7 @@ describe('POST /admin/reload', () => {
     expect(reloads).toBe(1);
   });
 
-  it('that fails is reload_failed by its code; the path stays in the log', async () => {
+  it('that fails is reload_failed by its code alone; whoever reloads logs why, once', async () => {
     const fails = new NearvoteError(
       'index_invalid',
       'Expected a manifest in /home/me/index but received none',
@@ -110,7 +110,7 @@ describe('POST /admin/reload', () => {
     const answer = await reload(adminKey);
     expect(expectProblem(answer, 409, 'reload_failed')).toContain('index_invalid');
     expect(answer.text).not.toContain('/home/me');
-    expect(server.logged.join('')).toContain('/home/me/index');
+    expect(server.logged.join('')).not.toContain('/home/me');
     await server.expectStillServing();
   });
 
