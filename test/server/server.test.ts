@@ -59,20 +59,20 @@ describe('an address', () => {
 
   it('that fails now and then, as where there is no memory for a connection, is listened on all the same', async () => {
     const errors: string[] = [];
-    const { url, close } = await startServer({
+    const listening = await startServer({
       app: ({ socket }, res) => {
-        const { server: listening } = socket as unknown as { server: Server };
-        for (const why of ['first', 'second']) listening.emit('error', new Error(`accept ${why}`));
+        const { server: itself } = socket as unknown as { server: Server };
+        for (const why of ['first', 'second']) itself.emit('error', new Error(`accept ${why}`));
         res.end();
       },
       host: '127.0.0.1',
       port: 0,
       onError: ({ message }) => errors.push(message),
     });
-    expect((await fetch(url)).status).toBe(200);
+    expect((await fetch(listening.url)).status).toBe(200);
     expect(errors).toEqual(['accept first', 'accept second']);
-    expect((await fetch(url)).status).toBe(200);
-    await close();
+    expect((await fetch(listening.url)).status).toBe(200);
+    await listening.close();
   });
 
   it('of IPv6 is written in brackets', async () => {
