@@ -20,7 +20,6 @@ COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY --chown=node:node models models
 COPY --chown=node:node index index
-# glibc's malloc: jemalloc has not been measured. What a soak read is in docs/benchmarks.md.
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=2s --start-period=10s --retries=3 \

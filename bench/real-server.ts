@@ -10,15 +10,27 @@ export interface RealServer {
   stop(): Promise<void>;
 }
 
+export interface RealServerOptions {
+  /** Beside this process's own. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** A program that runs the command it is given at its end; none unless told. */
+  readonly through?: readonly string[];
+}
+
 /** Starts `nearvote serve` as a child on any free port, as `npm start` does, and waits until it is ready. */
-export async function startRealServer(flags: readonly string[] = []): Promise<RealServer> {
+export async function startRealServer(
+  flags: readonly string[] = [],
+  { env, through = [] }: RealServerOptions = {},
+): Promise<RealServer> {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const started = performance.now();
-  const child = spawn(
-    process.execPath,
-    ['dist/cli/main.js', 'serve', '--port', '0', '--log-level', 'warn', ...flags],
-    { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+  const serve = ['dist/cli/main.js', 'serve', '--port', '0', '--log-level', 'warn', ...flags];
+  const [program = '', ...args] = [...through, process.execPath, ...serve];
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   for await (const line of createInterface({ input: child.stdout })) {
     const url = /http:\/\/\S+/.exec(line)?.[0];

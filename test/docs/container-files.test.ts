@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { serveOptions } from '../../src/cli/serve-options.js';
 import { createMetrics } from '../../src/server/metrics.js';
 
 const read = (file: string): string =>
@@ -23,6 +24,17 @@ describe('the container files', () => {
     expect(written).toEqual([`./${leases}:/app/${leases}`]);
     // A folder that Docker has to make for a mount is root's: the server could not write it.
     expect(existsSync(fileURLToPath(new URL(`../../${leases}`, import.meta.url)))).toBe(true);
+  });
+
+  it('set only variables that the server reads, to values that it takes', () => {
+    const { environment } = (
+      parse(read('compose.yaml')) as { services: { nearvote: { environment: Record<string, number> } } }
+    ).services.nearvote;
+    const options = new Map(serveOptions().map((option) => [option.envVar, option]));
+    expect(Object.keys(environment)).toContain('NEARVOTE_MAX_INFLIGHT_BYTES');
+    for (const [name, value] of Object.entries(environment)) {
+      expect(options.get(name)?.parseArg?.(String(value), undefined), name).toBe(value);
+    }
   });
 
   it('scrape the port that the image exposes', () => {
