@@ -53,17 +53,19 @@ function auditOptions(): Option[] {
       '--test <path>',
       'labelled images that the index must not hold: folder, list or CIFAR files',
     ).env('NEARVOTE_AUDIT_TEST'),
-    splitOption('--split <split>', 'of the CIFAR files of --test', 'test').env('NEARVOTE_AUDIT_SPLIT'),
+    splitOption('--split <split>', 'which CIFAR files of --test are read', 'test').env(
+      'NEARVOTE_AUDIT_SPLIT',
+    ),
     new Option(
       '--examples <path>',
       'the images the index was built of: confirms duplicates by their pixels and shows them in the report',
     ).env('NEARVOTE_AUDIT_EXAMPLES'),
-    splitOption('--examples-split <split>', 'of the CIFAR files of --examples', 'train').env(
+    splitOption('--examples-split <split>', 'which CIFAR files of --examples are read', 'train').env(
       'NEARVOTE_AUDIT_EXAMPLES_SPLIT',
     ),
     new Option('--out <file>', 'write a JSON line a finding').env('NEARVOTE_AUDIT_OUT'),
     new Option('--report <file>', 'write an HTML page').env('NEARVOTE_AUDIT_REPORT'),
-    new Option('--seed <n>', 'of the examples that condensing starts from')
+    new Option('--seed <n>', 'seed of the choice of examples that condensing starts from')
       .argParser(integerFrom(0))
       .default(0)
       .env('NEARVOTE_AUDIT_SEED'),

@@ -48,9 +48,13 @@ export function buildCommand(): Command {
 function buildOptions(): Option[] {
   return [
     new Option('--data <path>', 'labelled images').makeOptionMandatory().env('NEARVOTE_BUILD_DATA'),
-    new Option('--encoder <dir>', 'encoder').makeOptionMandatory().env('NEARVOTE_BUILD_ENCODER'),
-    new Option('--out <dir>', 'index, named as its folder').makeOptionMandatory().env('NEARVOTE_BUILD_OUT'),
-    new Option('--split <name>', 'of a CIFAR dataset')
+    new Option('--encoder <dir>', 'folder of the encoder that embeds the images')
+      .makeOptionMandatory()
+      .env('NEARVOTE_BUILD_ENCODER'),
+    new Option('--out <dir>', 'folder to write the index to, which names it')
+      .makeOptionMandatory()
+      .env('NEARVOTE_BUILD_OUT'),
+    new Option('--split <name>', 'which files of a CIFAR dataset are read')
       .choices(['train', 'test'])
       .default('train')
       .env('NEARVOTE_BUILD_SPLIT'),
@@ -84,7 +88,7 @@ function graphOptions(): Option[] {
       .argParser(integerFrom(1))
       .default(64)
       .env('NEARVOTE_BUILD_EF'),
-    new Option('--seed <n>', 'of everything random')
+    new Option('--seed <n>', 'seed of every random choice')
       .argParser(integerFrom(0))
       .default(1)
       .env('NEARVOTE_BUILD_SEED'),

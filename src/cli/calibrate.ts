@@ -52,7 +52,7 @@ function calibrateOptions(): Option[] {
     new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
       .env('NEARVOTE_CALIBRATE_DATA')
       .makeOptionMandatory(),
-    splitOption('--split <split>', 'of the CIFAR files', 'test').env('NEARVOTE_CALIBRATE_SPLIT'),
+    splitOption('--split <split>', 'which CIFAR files are read', 'test').env('NEARVOTE_CALIBRATE_SPLIT'),
     new Option('--epsilon <share>', 'share of known images that may be called unknown')
       .argParser(parseShare)
       .default(0.05)
@@ -67,7 +67,7 @@ function calibrateOptions(): Option[] {
     new Option('--max-images <n>', 'most images, chosen by the seed')
       .argParser(integerFrom(1))
       .env('NEARVOTE_CALIBRATE_MAX_IMAGES'),
-    new Option('--seed <n>', 'of what is left to chance')
+    new Option('--seed <n>', 'seed of every random choice')
       .argParser(integerFrom(0))
       .default(0)
       .env('NEARVOTE_CALIBRATE_SEED'),

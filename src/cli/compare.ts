@@ -48,11 +48,11 @@ function compareOptions(): Option[] {
     new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
       .env('NEARVOTE_COMPARE_DATA')
       .makeOptionMandatory(),
-    splitOption('--split <split>', 'of the CIFAR files', 'test').env('NEARVOTE_COMPARE_SPLIT'),
+    splitOption('--split <split>', 'which CIFAR files are read', 'test').env('NEARVOTE_COMPARE_SPLIT'),
     new Option('--examples <path>', 'labelled images that two encoders look the data up among').env(
       'NEARVOTE_COMPARE_EXAMPLES',
     ),
-    splitOption('--examples-split <split>', 'of its CIFAR files', 'train').env(
+    splitOption('--examples-split <split>', 'which CIFAR files of it are read', 'train').env(
       'NEARVOTE_COMPARE_EXAMPLES_SPLIT',
     ),
     new Option('--models <dir>', 'folder of the encoders of two indexes')
@@ -60,7 +60,7 @@ function compareOptions(): Option[] {
       .env('NEARVOTE_MODELS'),
     new Option('--report <file>', 'also write the report as one HTML page').env('NEARVOTE_COMPARE_REPORT'),
     mapPointsOption('images on the maps of the page').env('NEARVOTE_COMPARE_MAP_POINTS'),
-    new Option('--seed <n>', 'of intervals and maps')
+    new Option('--seed <n>', 'seed of intervals and maps')
       .argParser(integerFrom(0))
       .default(0)
       .env('NEARVOTE_COMPARE_SEED'),

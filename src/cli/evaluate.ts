@@ -58,7 +58,7 @@ function evaluateOptions(): Option[] {
     new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
       .env('NEARVOTE_EVALUATE_DATA')
       .makeOptionMandatory(),
-    splitOption('--split <split>', 'of the CIFAR files', 'test').env('NEARVOTE_EVALUATE_SPLIT'),
+    splitOption('--split <split>', 'which CIFAR files are read', 'test').env('NEARVOTE_EVALUATE_SPLIT'),
     new Option('--ood <path>', 'images of no label of the index: how well they are told from the data').env(
       'NEARVOTE_EVALUATE_OOD',
     ),

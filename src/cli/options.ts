@@ -69,7 +69,7 @@ export interface InferenceOptions {
 /** One single-threaded worker a core: the split that embeds fastest, docs/decisions/003. */
 export function inferenceOptions(): Option[] {
   return [
-    new Option('--workers <n>', 'inference workers')
+    new Option('--workers <n>', 'processes that encode images')
       .argParser(integerFrom(1))
       .default(availableParallelism(), 'one a core')
       .env('NEARVOTE_WORKERS'),

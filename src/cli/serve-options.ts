@@ -56,9 +56,11 @@ export function serveOptions(): Option[] {
     whole('--max-queue <n>', 'images inside at once, read to answered; more are answered 429', 256).env(
       'NEARVOTE_MAX_QUEUE',
     ),
-    whole('--max-inflight-bytes <n>', 'bytes of request bodies held at once; more are 429', 256_000_000).env(
-      'NEARVOTE_MAX_INFLIGHT_BYTES',
-    ),
+    whole(
+      '--max-inflight-bytes <n>',
+      'bytes of request bodies and unread answers held at once; more are 429',
+      256_000_000,
+    ).env('NEARVOTE_MAX_INFLIGHT_BYTES'),
     new Option('--request-timeout <duration>', 'from the headers of an image request to its answer, else 503')
       .argParser(durationFrom(1))
       .default(10_000, '10s')
@@ -118,7 +120,10 @@ export function serveOptions(): Option[] {
       .choices([...Object.values(levels.labels), 'silent'])
       .default('info')
       .env('NEARVOTE_LOG_LEVEL'),
-    new Option('--worker-deadline <duration>', 'a worker that is longer at a batch is killed and replaced')
+    new Option(
+      '--worker-deadline <duration>',
+      'a worker or a search that takes longer than this is killed and replaced',
+    )
       .argParser(durationFrom(1))
       .default(30_000, '30s')
       .env('NEARVOTE_WORKER_DEADLINE'),
