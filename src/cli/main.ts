@@ -56,4 +56,8 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+// A reader that has read enough, such as head, is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 process.exitCode = await main(process.argv);

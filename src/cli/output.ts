@@ -7,7 +7,7 @@ import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
 import type { TableSection } from '../report/section.js';
 import type { Narration } from '../train/describe-run.js';
-import { printable } from './printable.js';
+import { printable, printableLines } from './printable.js';
 
 /**
  * Whether a file could be written, before the long work that makes it.
@@ -59,11 +59,11 @@ export function createNarration(stream: ProgressStream = process.stderr): Narrat
   return {
     say: (line) => {
       clear();
-      stream.write(`${line}\n`);
+      stream.write(`${printableLines(line)}\n`);
     },
     show: (line) => {
       clear();
-      if (live && line !== undefined) stream.write(line);
+      if (live && line !== undefined) stream.write(printable(line));
     },
   };
 }

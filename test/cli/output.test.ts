@@ -35,6 +35,20 @@ async function told(stream: { isTTY: boolean; written: string }): Promise<string
   return lines;
 }
 
+describe('what a training says', () => {
+  it('shows what a file name could do to a terminal as an escape', () => {
+    for (const isTTY of [false, true]) {
+      let written = '';
+      const stream = { isTTY, write: (text: string) => void (written += text) };
+      const narration = createNarration(stream as unknown as ProgressStream);
+      narration.say('skipped evil\u001b]0;title\u0007.jpg');
+      narration.show('step\u009b2J');
+      expect(written).toContain('skipped evil\\u001b]0;title\\u0007.jpg\n');
+      expect(written).not.toContain('\u009b');
+    }
+  });
+});
+
 describe('the report of steps', () => {
   it('says twice a minute the mean loss since the line before, the rate and the time left', async () => {
     const stream = { isTTY: false, written: '' };
