@@ -21,6 +21,8 @@ export interface Admission {
   enter(): Admitted;
   /** Holds the bytes of an answer; what it gives back gives them back. @throws NearvoteError `overloaded` */
   holdAnswer(size: number): () => void;
+  /** Counts the bytes of an answer that is small and is sent whatever else is held; what it gives back frees them. */
+  countAnswer(size: number): () => void;
 }
 
 /** What one request holds. */
@@ -92,6 +94,12 @@ export function createAdmission({ maxImages, maxBytes, now }: AdmissionOptions):
     },
     holdAnswer(size) {
       takeBytes(size);
+      return () => {
+        bytes -= size;
+      };
+    },
+    countAnswer(size) {
+      bytes += size;
       return () => {
         bytes -= size;
       };

@@ -8,7 +8,7 @@ import { type Admin, createAdminRouter, createKeyring, createRateLimit, requireK
 import { createAdmission } from './admission.js';
 import { quoted, type UploadLimits } from './body.js';
 import type { DecisionLog } from './decision-log.js';
-import { limitDelivery, limitWritten, unansweredOn } from './exchange.js';
+import { limitDelivery, limitWritten, unansweredOn, whenOver } from './exchange.js';
 import { createImageRoutes } from './image-routes.js';
 import type { Metrics } from './metrics.js';
 import { createContract, createDocsRouter } from './openapi.js';
@@ -74,7 +74,8 @@ export function createApp(options: AppOptions): Express {
     now: () => performance.now(),
   });
   metrics.watchHeld(() => admission);
-  const contract = createContract({ version: options.version, limits });
+  // One copy for every client, however many do not read it.
+  const contract = Buffer.from(JSON.stringify(createContract({ version: options.version, limits })));
   const report = (error: unknown, requestId: string): void => {
     const code = codeOf(error);
     metrics.rejected(code);
@@ -85,7 +86,8 @@ export function createApp(options: AppOptions): Express {
     report(error, requestIdOf(res));
     if (res.writableEnded) next();
     else {
-      answerProblem({ req, res }, error, retryAfter(error));
+      const size = answerProblem({ req, res }, error, retryAfter(error));
+      whenOver(req, res, admission.countAnswer(size));
       limitWritten({ req, res }, load.writeTimeout);
     }
   };
@@ -149,12 +151,14 @@ export function createApp(options: AppOptions): Express {
   app.get(routes.ready.path, (_req, res) => {
     res.json(readyBody(serving));
   });
-  app.get(routes.metrics.path, async (_req, res) => {
+  app.get(routes.metrics.path, async (req, res) => {
+    const text = Buffer.from(await metrics.text());
+    whenOver(req, res, admission.holdAnswer(text.length));
     res.setHeader('Content-Type', metrics.contentType);
-    res.end(await metrics.text());
+    res.end(text);
   });
   app.get(routes.openapi.path, (_req, res) => {
-    res.json(contract);
+    res.type('json').send(contract);
   });
   app.get(routes.home.path, (_req, res) => {
     res.redirect(routes.docs.path);

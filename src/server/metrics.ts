@@ -63,7 +63,8 @@ export function createMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   let readQueueDepth = (): number => 0;
   let readHeld = (): { readonly images: number; readonly bytes: number } => ({ images: 0, bytes: 0 });
-  const labels = new Set<string>();
+  /** Those with a series of their own, and what they are called there. */
+  const labels = new Map<string, string>();
   let drift: DriftWindow | undefined;
 
   const requests = new Counter({
@@ -115,7 +116,7 @@ export function createMetrics(): Metrics {
   });
   new Gauge({
     name: 'nearvote_inflight_bytes',
-    help: 'Bytes of request bodies held; --max-inflight-bytes bounds them',
+    help: 'Bytes of request bodies, and of answers that are not read yet; --max-inflight-bytes bounds them',
     registers,
     collect() {
       this.set(readHeld().bytes);
@@ -230,7 +231,7 @@ export function createMetrics(): Metrics {
       for (const stage of stageNames) stageDuration.observe({ stage }, timings[stageFields[stage]] / 1000);
     },
     decided({ decision, topSimilarity: similarity }) {
-      const label = labels.has(decision.label) ? decision.label : 'other';
+      const label = labels.get(decision.label) ?? 'other';
       predictions.inc({ label, outcome: decision.outcome });
       topSimilarity.observe(similarity);
       drift?.add(similarity);
@@ -244,17 +245,21 @@ export function createMetrics(): Metrics {
     logLinesDropped: (lines) => droppedLogLines.inc(lines),
     serves({ index, encoder, labels: served, calibration }, { searchKind, providers }) {
       indexInfo.reset();
-      indexInfo.set({ index: index.name, version: index.version, encoder: encoder.name }, 1);
+      const names = { encoder: readable(encoder.name), version: readable(encoder.version) };
+      indexInfo.set(
+        { index: readable(index.name), version: readable(index.version), encoder: names.encoder },
+        1,
+      );
       encoderInfo.reset();
-      encoderInfo.set({ encoder: encoder.name, version: encoder.version, providers: providers.join(',') }, 1);
+      encoderInfo.set({ ...names, providers: providers.join(',') }, 1);
       indexExamples.set(index.examples);
       searchExact.set(searchKind === 'exact' ? 1 : 0);
       calibrated.set(calibration === undefined ? 0 : 1);
       drift = calibration && createDriftWindow(calibration.topSimilarity);
       for (const label of served) {
         if (labels.size >= maxLabels) break;
-        labels.add(label);
-        for (const outcome of ['known', 'unknown']) predictions.inc({ label, outcome }, 0);
+        labels.set(label, readable(label));
+        for (const outcome of ['known', 'unknown']) predictions.inc({ label: readable(label), outcome }, 0);
       }
     },
     watchQueue(depth) {
@@ -265,4 +270,9 @@ export function createMetrics(): Metrics {
     },
     text: () => registry.metrics(),
   };
+}
+
+/** Whoever looks at metrics looks at them in a terminal: a control character of a label is written as `\u001b`. */
+function readable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

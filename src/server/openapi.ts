@@ -143,7 +143,7 @@ export function createDocsRouter(): Router {
   const require = createRequire(import.meta.url);
   const folder = dirname(require.resolve('swagger-ui-dist/package.json'));
   const files = serveFolder(folder, { index: false, redirect: false, dotfiles: 'ignore', maxAge: '1d' });
-  const html = renderPage();
+  const html = Buffer.from(renderPage());
   const router = Router({ strict: true, caseSensitive: true });
   router.get('/docs', (_req, res) => {
     res.type('html').send(html);

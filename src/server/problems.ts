@@ -107,16 +107,20 @@ export function whenAnswered(res: ServerResponse): number {
   return answeredAt.get(res) ?? performance.now();
 }
 
-/** Answers with a problem document; an answer already begun is cut off instead, so that nobody takes it for whole. */
-export function answerProblem({ req, res }: Exchange, error: unknown, retryAfterSeconds = 1): void {
+/**
+ * Answers with a problem document; an answer already begun is cut off instead, so that nobody takes it for whole.
+ * @returns the bytes of the document
+ */
+export function answerProblem({ req, res }: Exchange, error: unknown, retryAfterSeconds = 1): number {
   if (res.headersSent) {
     if (!res.writableEnded) res.destroy();
-    return;
+    return 0;
   }
   const problem = toProblem(error, requestIdOf(res));
   const text = JSON.stringify(problem);
+  const size = Buffer.byteLength(text);
   const headers = standardHeaders(res);
-  headers.push('Content-Type', problemMediaType, 'Content-Length', String(Buffer.byteLength(text)));
+  headers.push('Content-Type', problemMediaType, 'Content-Length', String(size));
   if (mayRetry.has(problem.status) && !res.hasHeader('Retry-After')) {
     headers.push('Retry-After', String(retryAfterSeconds));
   }
@@ -125,10 +129,11 @@ export function answerProblem({ req, res }: Exchange, error: unknown, retryAfter
   res.writeHead(problem.status, headers);
   if (lingers) {
     answerAndLinger(req, res, text);
-    return;
+    return size;
   }
   res.end(text);
   if (!req.complete) req.resume();
+  return size;
 }
 
 function isCheap(req: IncomingMessage): boolean {

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 
 import type { Classifier } from '../../src/classify.js';
+import { createMetrics, type Metrics } from '../../src/server/metrics.js';
 import { createColourClassifier, drawColour } from '../server/colour-classifier.js';
 import { expectProblem, startTestServer, testLoad, type TestServer } from '../server/test-server.js';
 
@@ -82,6 +83,54 @@ describe('clients that never read their answers', () => {
     await expect.poll(() => received, { timeout: 10_000 }).toBeGreaterThan(answerBytes);
     await expect.poll(held).toBe(0);
     socket.destroy();
+  });
+});
+
+/** Metrics of 12 MB, and what the server says that it holds without asking it over HTTP. */
+function createLongMetrics(): { metrics: Metrics; heldBytes: () => number } {
+  let heldBytes = (): number => 0;
+  const metrics: Metrics = {
+    ...createMetrics(),
+    text: () => Promise.resolve('x'.repeat(answerBytes)),
+    watchHeld: (held) => (heldBytes = () => held().bytes),
+  };
+  return { metrics, heldBytes: () => heldBytes() };
+}
+
+describe('answers that no image was sent for', () => {
+  it('are counted while a client does not read them, where they are metrics', async () => {
+    const { metrics, heldBytes } = createLongMetrics();
+    const load = { ...testLoad, writeTimeout: 2500, maxInflightBytes: 40_000_000 };
+    server = await startTestServer({ metrics, load });
+    const silent = [];
+    for (let i = 0; i < 6; i++) {
+      const socket = connect(server.port, '127.0.0.1').pause();
+      socket.on('error', () => undefined);
+      socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
+      silent.push(socket);
+    }
+    await expect.poll(heldBytes, { timeout: 10_000, interval: 20 }).toBeGreaterThanOrEqual(3 * answerBytes);
+    expect(heldBytes()).toBeLessThanOrEqual(load.maxInflightBytes);
+    await expect.poll(heldBytes, { timeout: 15_000 }).toBe(0);
+    for (const socket of silent) socket.destroy();
+  });
+
+  it('are counted where they are problems, which wait behind another answer', async () => {
+    const { metrics, heldBytes } = createLongMetrics();
+    const never: Classifier = {
+      ...createColourClassifier(),
+      classify: (_bytes, options) =>
+        new Promise((_resolve, reject) => {
+          options?.signal?.addEventListener('abort', () => reject(new Error('its client has gone')));
+        }),
+    };
+    server = await startTestServer({ metrics, classifier: never });
+    const { socket } = await askSilently();
+    await expect.poll(heldBytes, { timeout: 5000 }).toBe(red.length);
+    socket.write('GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(5));
+    await expect.poll(heldBytes, { timeout: 5000 }).toBeGreaterThan(red.length + 5 * 100);
+    socket.destroy();
+    await expect.poll(heldBytes, { timeout: 5000 }).toBe(0);
   });
 });
 

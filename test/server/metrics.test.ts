@@ -153,6 +153,20 @@ describe('the metrics', () => {
     expect(await psi()).toBe(0);
   });
 
+  it('write what a label could do to a terminal as an escape', async () => {
+    const metrics = createMetrics();
+    const classifier = createColourClassifier();
+    const index = { ...classifier.index, name: 'i\u009b2J' };
+    metrics.serves(
+      { ...classifier, index, labels: ['a\u001b[2J'] },
+      { searchKind: 'exact', providers: ['cpu'] },
+    );
+    const text = await metrics.text();
+    expect(text).not.toMatch(/[^\n\P{Cc}]/u);
+    // Prometheus doubles a backslash.
+    expect(text).toContain('nearvote_predictions_total{label="a\\\\u001b[2J",outcome="known"} 0');
+  });
+
   it('count batches, restarts, reloads and lost lines of the two logs', async () => {
     const metrics = createMetrics();
     metrics.batch(5);
