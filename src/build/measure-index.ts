@@ -3,16 +3,17 @@ import { accuracyOf, accuracyPerClass, mostConfused } from '../evaluate/metrics/
 import type { ClassAccuracy, Confusion, Judged } from '../evaluate/metrics/accuracy.js';
 import {
   indexRecall,
-  neighboursOf,
+  perturb,
   queriesOf,
   searchBeside,
+  withoutOwn,
   type IndexRecall,
 } from '../neighbours/recall.js';
 import type { Searcher } from '../neighbours/searcher.js';
 import { defaultVote } from '../vote/rules.js';
-import { vote } from '../vote/vote.js';
+import { ballotsOf, vote } from '../vote/vote.js';
 import type { Progress } from '../domain/progress.js';
-import { sampleRows } from '../domain/seeded-random.js';
+import { sampleRows, seedOf } from '../domain/seeded-random.js';
 
 /** Each sampled example classified by all the others, at the default vote. */
 export interface LeaveOneOut {
@@ -50,26 +51,29 @@ const leaveOneOutQueries = 5_000;
 const queriesPerSearch = 250;
 const confusionsShown = 10;
 
-/** Measures a built index on a seeded sample of its own rows: index recall@20 and leave-one-out accuracy. */
+/**
+ * Measures a built index on a seeded sample of its rows: leave-one-out accuracy, and index recall@20 of queries that lie
+ * as far from them as their nearest neighbours (docs/decisions/010).
+ */
 export async function measureIndex(options: MeasureIndexOptions): Promise<IndexMeasurement> {
   const { embeddings, labels, searcher, exact, seed, progress } = options;
   const rows = sampleRows({ size: embeddings.count, count: leaveOneOutQueries, seed });
+  const examples = labels.map((label) => ({ label }));
+  const k = Math.min(defaultVote.k, embeddings.count);
   const recalls: IndexRecall[] = [];
   const judged: Judged[] = [];
   progress.start({ name: 'measuring', total: rows.length, unit: 'queries' });
   for (let start = 0; start < rows.length; start += queriesPerSearch) {
     const queryRows = rows.subarray(start, start + queriesPerSearch);
     const queries = queriesOf(embeddings, queryRows);
-    const found = await searchBeside(searcher, queries, defaultVote.k);
+    const neighbours = withoutOwn(await searchBeside(searcher, queries, defaultVote.k), queryRows);
     if (searcher.kind === 'hnsw' && start < recallQueries) {
-      const truth = await searchBeside(exact, queries, defaultVote.k);
-      recalls.push(indexRecall({ queryRows, found, exact: truth }));
+      const asked = perturb({ queries, neighbours, seed: seedOf(seed, start) });
+      const found = await searcher.search(asked, k);
+      recalls.push(indexRecall({ found, exact: await exact.search(asked, k) }));
     }
     for (const [query, own] of queryRows.entries()) {
-      const ballots = neighboursOf(found, query, own).map(({ row, similarity }) => ({
-        label: labels[row] ?? '',
-        similarity,
-      }));
+      const ballots = ballotsOf({ found: neighbours, examples }, query, defaultVote.k);
       judged.push({ truth: labels[own] ?? '', predicted: vote(ballots, defaultVote)[0]?.label });
     }
     progress.advance(queryRows.length);

@@ -52,7 +52,9 @@ export async function leaseVersion(
 
   let last = beat();
   await last;
-  const timer = setInterval(() => (last = last.then(beat)), heartbeatMs);
+  const timer = setInterval(() => {
+    last = last.then(beat);
+  }, heartbeatMs);
   timer.unref();
   const release = async (): Promise<void> => {
     clearInterval(timer);
@@ -116,7 +118,11 @@ export async function openLeasedIndex(root: string, options: LeaseOptions = {}):
       const published = await readPublished(root);
       const lease = await leaseVersion(dirname(published.dir), published.version, options);
       try {
-        return { ...published, examples: await readVersion(published), [Symbol.asyncDispose]: lease.release };
+        return {
+          ...published,
+          examples: await readVersion(published),
+          [Symbol.asyncDispose]: () => lease.release(),
+        };
       } catch (error) {
         await lease.release();
         throw error;

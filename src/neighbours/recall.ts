@@ -1,4 +1,5 @@
-import type { Embeddings } from '../domain/embeddings.js';
+import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
+import { seededRandom, type Random } from '../domain/seeded-random.js';
 import type { NearestRows, Searcher } from './searcher.js';
 
 /** SupCon makes near-duplicates: any neighbour this near to the exact k-th similarity is as good. */
@@ -12,45 +13,82 @@ export interface IndexRecall {
 }
 
 export interface RecallOptions {
-  /** Rows of the index, as queries. */
-  readonly queryRows: Int32Array;
-  /** What the graph found for each of them, `[queries, k + 1]`: the query itself may be among them. */
+  /** What the graph found, `[queries, k]`. */
   readonly found: NearestRows;
-  /** What exact search found, of the same shape. */
+  /** What exact search found for the same queries, of the same shape. */
   readonly exact: NearestRows;
 }
 
 /**
- * Index recall@k: of a query's k nearest by exact search, itself excluded, the share that the graph found; a hit is
- * any neighbour within 1e-5 of the exact k-th similarity. An index of one has no neighbours to miss: 1.
+ * Index recall@k: of a query's k nearest by exact search, the share that the graph found; a hit is any neighbour within
+ * 1e-5 of the exact k-th similarity. Where there are no neighbours to miss it is 1.
  */
-export function indexRecall({ queryRows, found, exact }: RecallOptions): IndexRecall {
-  const k = exact.k - 1;
-  const queries = queryRows.length;
-  if (k <= 0 || queries === 0) return { k: Math.max(k, 0), queries, value: 1 };
+export function indexRecall({ found, exact }: RecallOptions): IndexRecall {
+  const { k, count: queries } = exact;
+  if (k === 0 || queries === 0) return { k, queries, value: 1 };
   let hits = 0;
-  for (const [query, own] of queryRows.entries()) {
-    const kth = neighboursOf(exact, query, own).at(-1)?.similarity ?? NaN;
-    for (const { similarity } of neighboursOf(found, query, own)) {
+  for (let query = 0; query < queries; query++) {
+    const kth = exact.similarities[(query + 1) * k - 1] ?? NaN;
+    for (const similarity of found.similarities.subarray(query * k, (query + 1) * k)) {
       if (similarity >= kth - tieTolerance) hits++;
     }
   }
   return { k, queries, value: hits / (k * queries) };
 }
 
-/** The nearest k of the k + 1 that a search found for a row of the index, without the row itself. */
-export function neighboursOf(
-  nearest: NearestRows,
-  query: number,
-  own: number,
-): { row: number; similarity: number }[] {
+/** The nearest k of the k + 1 that a search found for each of some rows of the index, without the row itself. */
+export function withoutOwn(nearest: NearestRows, queryRows: Int32Array): NearestRows {
   const width = nearest.k;
-  const others: { row: number; similarity: number }[] = [];
-  for (let i = query * width; i < (query + 1) * width && others.length < width - 1; i++) {
-    const row = nearest.rows[i] ?? -1;
-    if (row !== own) others.push({ row, similarity: nearest.similarities[i] ?? NaN });
+  const k = Math.max(width - 1, 0);
+  const rows = new Int32Array(queryRows.length * k);
+  const similarities = new Float32Array(rows.length);
+  for (const [query, own] of queryRows.entries()) {
+    let out = query * k;
+    for (let i = query * width; i < (query + 1) * width && out < (query + 1) * k; i++) {
+      const row = nearest.rows[i] ?? -1;
+      if (row === own) continue;
+      rows[out] = row;
+      similarities[out++] = nearest.similarities[i] ?? NaN;
+    }
   }
-  return others;
+  return { count: queryRows.length, k, rows, similarities };
+}
+
+export interface PerturbOptions {
+  /** Rows of the index, `[n, dimension]`. */
+  readonly queries: Embeddings;
+  /** Of each row, other than itself, `[n, k]`. */
+  readonly neighbours: NearestRows;
+  readonly seed: number;
+}
+
+/**
+ * Queries that an index does not hold: each row turned in a random direction until it is as similar to itself as its
+ * nearest neighbour was. A graph finds its own rows more readily than anything else: each is its own entry, and links
+ * to what is asked for.
+ */
+export function perturb({ queries, neighbours, seed }: PerturbOptions): Embeddings {
+  const { count, dimension } = queries;
+  const random = seededRandom(seed);
+  const values = new Float32Array(queries.values.length);
+  for (let row = 0; row < count; row++) {
+    const own = queries.values.subarray(row * dimension, (row + 1) * dimension);
+    const similarity = Math.min(1, neighbours.similarities[row * neighbours.k] ?? 1);
+    const drawn = Float64Array.from({ length: dimension }, () => gaussian(random));
+    const along = drawn.reduce((sum, value, i) => sum + value * (own[i] ?? NaN), 0);
+    const across = drawn.map((value, i) => value - along * (own[i] ?? NaN));
+    const turn = Math.sqrt(1 - similarity ** 2) / (Math.hypot(...across) || 1);
+    values.set(
+      across.map((value, i) => similarity * (own[i] ?? NaN) + turn * value),
+      row * dimension,
+    );
+  }
+  return asEmbeddings(values, dimension);
+}
+
+/** Box and Muller, 1958. */
+function gaussian(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
 /** The rows of an index as queries, `[rows.length, dimension]`. */

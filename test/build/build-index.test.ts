@@ -177,7 +177,7 @@ describe('building an index', () => {
         ) as string,
       });
       expect((await openIndex(out)).version).toBe(version);
-      expect((await readdir(out)).sort()).toEqual(['.cache', version, 'current']);
+      expect((await readdir(out)).sort()).toEqual(['.cache', '.leases', version, 'current']);
       const low = await buildIndex(buildOptions({ out, dataset, hnsw: poor, minRecall: 0.01 }));
       expect(low.recall?.queries).toBe(1000);
       expect(low.fromCache).toBe(3000);
@@ -285,7 +285,7 @@ describe('building an index', () => {
         fine.embedded >= 40 ? Promise.reject(new Error('the worker died')) : fine.embed(pixels),
     };
     await expect(buildIndex(buildOptions({ out, pool: dying }))).rejects.toThrow('the worker died');
-    expect(await readdir(out)).toEqual(['.cache']);
+    expect(await readdir(out)).toEqual(['.cache', '.leases']);
     expect(await buildIndex(buildOptions({ out }))).toMatchObject({ embedded: 20, fromCache: 40 });
   });
 
