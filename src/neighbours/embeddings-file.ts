@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
@@ -13,14 +14,16 @@ export interface EmbeddingsFileOptions {
   readonly path: string;
   readonly count: number;
   readonly dimension: number;
+  /** What the file has to hash to, where that is known. */
+  readonly sha256?: string | undefined;
 }
 
 /**
  * Reads `embeddings.f32`, `[count, dimension]`.
- * @throws NearvoteError `index_invalid` when it is missing, has another size or rows not of unit length
+ * @throws NearvoteError `index_invalid` when it is missing, has another size or hash, or rows not of unit length
  */
 export async function readEmbeddingsFile(options: EmbeddingsFileOptions): Promise<Embeddings> {
-  const { path, count, dimension } = options;
+  const { path, count, dimension, sha256 } = options;
   const expected = count * dimension * 4;
   let values: Float32Array<ArrayBuffer>;
   try {
@@ -41,6 +44,15 @@ export async function readEmbeddingsFile(options: EmbeddingsFileOptions): Promis
   } catch (cause) {
     if (cause instanceof NearvoteError) throw cause;
     throw new NearvoteError('index_invalid', 'Expected embeddings.f32 but it cannot be read', { cause });
+  }
+  if (
+    sha256 !== undefined &&
+    createHash('sha256').update(new Uint8Array(values.buffer)).digest('hex') !== sha256
+  ) {
+    throw new NearvoteError(
+      'index_invalid',
+      `Expected embeddings.f32 to have sha256 ${sha256} but it has another`,
+    );
   }
   if (endianness() !== 'LE') Buffer.from(values.buffer).swap32();
   try {

@@ -13,6 +13,8 @@ export interface HnswGraph {
   addPoint(point: number[], row: number): void;
   /** May find fewer than k. */
   searchKnn(point: number[], k: number): { readonly neighbors: number[]; readonly distances: number[] };
+  /** @throws where it holds no such row */
+  getPoint(row: number): number[];
   getCurrentCount(): number;
   setEf(ef: number): void;
 }
@@ -157,6 +159,22 @@ export async function openGraph(options: OpenGraphOptions): Promise<RowGraph> {
   return { graph, repeats };
 }
 
+/** Whether a graph holds, under each row's number, the very vector of that row. */
+export function holdsRows({ graph, repeats }: RowGraph, { count, dimension, values }: Embeddings): boolean {
+  const repeated = new Set([...repeats.values()].flat());
+  try {
+    for (let row = 0; row < count; row++) {
+      if (repeated.has(row)) continue;
+      const point = graph.getPoint(row);
+      const at = row * dimension;
+      for (let i = 0; i < dimension; i++) if (point[i] !== values[at + i]) return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function checkVectors(graph: HnswGraph, expected: number): void {
   const vectors = graph.getCurrentCount();
   if (vectors === expected) return;
@@ -241,7 +259,11 @@ export function createHnswSearcher(options: HnswSearcherOptions): Searcher {
       for (let query = 0; query < count && k > 0; query++) {
         const found = searchOne(Array.from(rowOf(values, query, dimension)), k);
         if (found === undefined) {
-          exactSearcher ??= exact();
+          exactSearcher ??= exact().catch((error: unknown) => {
+            // The next query tries again: what could not be read may be there by then.
+            exactSearcher = undefined;
+            throw error;
+          });
           const one: Embeddings = { ...queries, count: 1, values: rowOf(values, query, dimension) };
           const nearest = await (await exactSearcher).search(one, k);
           rows.set(nearest.rows, query * k);

@@ -8,6 +8,7 @@ import { createExactSearcher } from './exact.js';
 import {
   createHnswBuilder,
   createHnswSearcher,
+  holdsRows,
   loadHnswModule,
   openGraph,
   type HnswModule,
@@ -38,7 +39,11 @@ export async function openSearcher(options: OpenSearcherOptions): Promise<Search
   const manifest = options.manifest ?? (await readIndexManifest(dir));
   const { dimension, examples: size, ef, files } = manifest;
   const embeddings = (): Promise<Embeddings> =>
-    readEmbeddingsFile({ path: join(dir, 'embeddings.f32'), count: size, dimension });
+    readEmbeddingsFile({
+      ...{ path: join(dir, 'embeddings.f32'), count: size, dimension },
+      // What is read here may be days younger than what was checked when the version was opened.
+      sha256: files['embeddings.f32'].sha256,
+    });
   const exact = async (): Promise<Searcher> =>
     createExactSearcher({ embeddings: await embeddings(), threads });
 
@@ -67,9 +72,7 @@ async function openVersionGraph(options: VersionGraphOptions): Promise<RowGraph>
   const found = await stat(published).catch(() => undefined);
   if (found === undefined) {
     const file = await findDerived(dir);
-    return file === undefined
-      ? deriveGraph(options)
-      : openGraph({ module, file, size, dimension, embeddings });
+    return (file === undefined ? undefined : await openDerived(file, options)) ?? deriveGraph(options);
   }
   // hnswlib trusts the lengths it reads.
   if (found.size !== bytes) {
@@ -79,6 +82,23 @@ async function openVersionGraph(options: VersionGraphOptions): Promise<RowGraph>
     );
   }
   return openGraph({ module, file: published, size, dimension, embeddings });
+}
+
+/**
+ * No manifest knows the hash of what was derived here: its vectors are held against the embeddings, whose hash it knows.
+ * @returns undefined for a graph of other rows, whose answers would have other labels
+ */
+async function openDerived(file: string, options: VersionGraphOptions): Promise<RowGraph | undefined> {
+  const { module, manifest, embeddings } = options;
+  const { examples: size, dimension } = manifest;
+  try {
+    const opened = await openGraph({ module, file, size, dimension, embeddings });
+    if (holdsRows(opened, await embeddings())) return opened;
+  } catch (error) {
+    if (!(error instanceof NearvoteError)) throw error;
+  }
+  await rm(file, { force: true }).catch(() => undefined);
+  return undefined;
 }
 
 /**

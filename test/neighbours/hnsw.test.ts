@@ -121,6 +121,7 @@ describe.skipIf(module === undefined)('HNSW search', () => {
     const graph: HnswGraph = {
       ...({} as Pick<HnswGraph, 'initIndex' | 'readIndex' | 'writeIndex' | 'addPoint'>),
       searchKnn: () => ({ neighbors: [0], distances: [0] }),
+      getPoint: () => [],
       getCurrentCount: () => 3,
       setEf: () => undefined,
     };
