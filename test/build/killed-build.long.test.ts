@@ -63,7 +63,7 @@ describe('a build killed with SIGKILL', () => {
       if (moment === 'image 300') expect(report.fromCache).toBeGreaterThanOrEqual(256);
       if (moment === 'measuring') expect(report.fromCache).toBe(400);
       expect(await served(out)).toBe(400);
-      expect((await readdir(out)).filter((name) => name.startsWith('.'))).toEqual(['.cache']);
+      expect((await readdir(out)).filter((name) => name.startsWith('.'))).toEqual(['.cache', '.leases']);
     },
   );
 
