@@ -34,6 +34,21 @@ describe('the commands, one after another, as a user has them', () => {
     return copy;
   };
 
+  it('refuses an execution provider that is not there, and a share of rejects that is none', async () => {
+    const encoder = ['--encoder', 'models/cifar10-compact'];
+    const build = ['build', '--data', join(base, 'train'), ...encoder, '--out', join(base, 'never')];
+    const evaluate = ['evaluate', '--data', join(base, 'validation'), '--index', index];
+    for (const command of [build, evaluate]) {
+      const refused = await nearvote(...command, '--providers', 'abacus');
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('abacus') as string });
+    }
+    for (const share of ['1.5', '-0.1', '', 'few']) {
+      expect(await nearvote(...build, `--max-rejects=${share}`)).toMatchObject({ code: 2 });
+    }
+    const strict = await nearvote(...build, '--max-rejects', '0');
+    expect(strict).toMatchObject({ code: 1, stderr: expect.stringContaining('1 of 31') as string });
+  });
+
   it('lists what it rejected, with the reason', async () => {
     const version = (await readFile(join(index, 'current'), 'utf8')).trim();
     const rejects = (await readFile(join(index, version, 'rejects.jsonl'), 'utf8')).trim().split('\n');

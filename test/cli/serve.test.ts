@@ -1,6 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { get, type IncomingMessage } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,7 +90,26 @@ async function listen(): Promise<{ server: Server; port: number }> {
 const classify = (url: string): Promise<Response> =>
   fetch(`${url}/classify?k=1`, { method: 'POST', headers: { 'content-type': 'image/png' }, body: red });
 
+/** How a request that names this host is answered. */
+async function statusFor(url: string, host: string): Promise<number | undefined> {
+  const [answer] = (await once(get(`${url}/healthz`, { headers: { host } }), 'response')) as [
+    IncomingMessage,
+  ];
+  answer.resume();
+  return answer.statusCode;
+}
+
 describe('nearvote serve', () => {
+  it.each([
+    ['only its own', [], [200, 421, 421]],
+    ['those of a list', ['--allowed-hosts', 'a.example, B.example'], [421, 200, 421]],
+    ['any', ['--allowed-hosts', '*'], [200, 200, 200]],
+  ])('on a loopback address answers to %s hosts where told %j', async (_which, flags, statuses) => {
+    const { url } = await serve(...flags);
+    const hosts = ['localhost', 'b.example:80', 'attacker.example'];
+    expect(await Promise.all(hosts.map((host) => statusFor(url, host)))).toEqual(statuses);
+  });
+
   it('says in one line where it is ready and with what, and classifies with the shipped encoder', async () => {
     const log = join(folder, 'decisions.jsonl');
     const { child, line, url, stderr, exited } = await serve('--decision-log', log, '--expose-sources');
