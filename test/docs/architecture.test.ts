@@ -22,3 +22,19 @@ describe('docs/architecture.md', () => {
     expect(named.filter((file) => !existsSync(`${root}/src/${file}`))).toEqual([]);
   });
 });
+
+describe('docs/decisions', () => {
+  // A path in src, or from the root; what is between backticks may be a command.
+  it('name only files that exist', () => {
+    const folder = `${root}/docs/decisions`;
+    const text = readdirSync(folder)
+      .map((file) => readFileSync(`${folder}/${file}`, 'utf8'))
+      .join('\n');
+    const named = [...text.matchAll(/[a-z0-9][a-z0-9./-]*\.ts\b/g)].map(([file]) => file);
+    expect(named.length).toBeGreaterThan(10);
+    const missing = named.filter(
+      (file) => !['', 'src/'].some((start) => existsSync(`${root}/${start}${file}`)),
+    );
+    expect(missing).toEqual([]);
+  });
+});
