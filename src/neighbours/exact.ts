@@ -18,11 +18,13 @@ const defaultChunkRows = 16_384;
 const defaultChunkQueries = 256;
 
 /**
- * A product of matrices rounds a similarity differently in different company. Up to this k the nearest, and so many
- * more, are compared once again alone, so that no answer depends on what was asked beside it.
+ * A product of matrices rounds a similarity differently in different company. The nearest, and all that it ranks within
+ * this of the k-th, are compared once again alone, so that no answer depends on what was asked beside it.
  */
-const largestRefinedK = 1_024;
+const roundingTolerance = 1e-5;
 const refinedMargin = 16;
+/** More near-equals than this at the border are not told apart: they bound the memory of a search. */
+const mostRefinedMargin = 4_096;
 
 /** Exact search as a matrix product: every query against every row. Decision 002 has the figures. */
 export async function createExactSearcher(options: ExactSearcherOptions): Promise<Searcher> {
@@ -60,6 +62,16 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
     return best;
   }
 
+  /** So many more than `k` that whatever the rounding may have put behind the k-th is among them. */
+  async function rankBeyond(queries: Tensor, count: number, k: number): Promise<Ranking | undefined> {
+    for (let margin = refinedMargin; ; margin *= 4) {
+      const wanted = Math.min(k + Math.min(margin, mostRefinedMargin), size);
+      const best = await rank(queries, count, wanted);
+      if (best === undefined || wanted === size || margin >= mostRefinedMargin) return best;
+      if (isClearBeyond(best, count, k)) return best;
+    }
+  }
+
   /** The nearest `k` of what was ranked for one query, compared once more in double precision. */
   function refine(ranking: Ranking, query: number, queries: Embeddings, k: number): RankedRow[] {
     const ranked: RankedRow[] = [];
@@ -83,18 +95,11 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
       const { count } = queries;
       const rows = new Int32Array(count * k);
       const similarities = new Float32Array(count * k);
-      const refined = k <= largestRefinedK;
-      const wanted = refined ? Math.min(k + refinedMargin, size) : k;
       for (let start = 0; start < count && k > 0; start += chunkQueries) {
         const n = Math.min(chunkQueries, count - start);
         const values = queries.values.subarray(start * dimension, (start + n) * dimension);
-        const best = await rank(new Tensor('float32', values, [n, dimension]), n, wanted);
+        const best = await rankBeyond(new Tensor('float32', values, [n, dimension]), n, k);
         if (best === undefined) continue;
-        if (!refined) {
-          rows.set(best.rows, start * k);
-          similarities.set(best.similarities, start * k);
-          continue;
-        }
         const chunk = { ...queries, count: n, values };
         for (let query = 0; query < n; query++) {
           for (const [i, one] of refine(best, query, chunk, k).entries()) {
@@ -107,6 +112,16 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
     },
     close: () => session.release(),
   };
+}
+
+/** Whether the last that was ranked for each query is farther than its k-th by more than rounding. */
+function isClearBeyond({ k: ranked, similarities }: Ranking, count: number, k: number): boolean {
+  for (let query = 0; query < count; query++) {
+    const kth = similarities[query * ranked + k - 1] ?? NaN;
+    const last = similarities[(query + 1) * ranked - 1] ?? NaN;
+    if (kth - last <= roundingTolerance) return false;
+  }
+  return true;
 }
 
 interface RankedRow {

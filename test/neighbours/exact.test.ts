@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { asEmbeddings } from '../../src/domain/embeddings.js';
 import { createExactSearcher } from '../../src/neighbours/exact.js';
 import type { NearestRows } from '../../src/neighbours/searcher.js';
 import { nearestByLoop, onCircle, randomUnitRows, unitRows } from './unit-vectors.js';
@@ -60,6 +61,34 @@ describe('exact search', () => {
     expect(await searcher.search(embeddings, 0)).toMatchObject({ count: 9, k: 0, rows: new Int32Array(0) });
     await searcher.close();
   });
+
+  it.each([5, 150, 1_100])(
+    'finds the same k = %i among 200 all but equal rows, whatever is asked beside',
+    async (k) => {
+      const base = randomUnitRows(1, 256, 9).values;
+      const twins = Array.from({ length: 200 }, (_, i) =>
+        Array.from(base, (value, at) => value * (1 + (at === i ? 1e-4 : 0))),
+      );
+      const others = Array.from({ length: 1_000 }, (_, i) => [...randomUnitRows(1, 256, 20 + i).values]);
+      const embeddings = unitRows([...twins, ...others]);
+      const searcher = await createExactSearcher({ embeddings, threads: 1 });
+      const query = base;
+      const expected = Array.from({ length: embeddings.count }, (_, row) => {
+        const values = embeddings.values.subarray(row * 256, (row + 1) * 256);
+        return { row, similarity: Math.fround(values.reduce((sum, v, i) => sum + v * (query[i] ?? NaN), 0)) };
+      }).sort((a, b) => b.similarity - a.similarity || a.row - b.row);
+      const beside = new Float32Array(64 * 256);
+      for (let i = 0; i < 64; i++)
+        beside.set(i === 40 ? query : randomUnitRows(1, 256, 3_000 + i).values, i * 256);
+      const alone = await searcher.search(asEmbeddings(query, 256), k);
+      const among = await searcher.search(asEmbeddings(beside, 256), k);
+      const rows = expected.slice(0, k).map(({ row }) => row);
+      expect([...alone.rows]).toEqual(rows);
+      expect([...among.rows.subarray(40 * k, 41 * k)]).toEqual(rows);
+      expect(among.similarities.subarray(40 * k, 41 * k)).toEqual(alone.similarities);
+      await searcher.close();
+    },
+  );
 
   it('refuses a k beyond the index and embeddings of another dimension', async () => {
     const searcher = await createExactSearcher({ embeddings: randomUnitRows(5, 4), threads: 1 });
