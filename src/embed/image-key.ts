@@ -3,7 +3,7 @@ import type { ImageContent } from '../image/dataset/dataset.js';
 import { describeGeometry, type Geometry } from '../image/geometry.js';
 
 /** Of the decoder; a change in the pixels it gives must change it, or old embeddings would be taken for new ones. */
-const decoderVersion = 1;
+const decoderVersion = 2;
 
 /** The sha256, 32 bytes, of an image's bytes or raw pixels alone: the same whatever decodes or embeds them. */
 export function contentDigest(content: ImageContent): Buffer {

@@ -1,6 +1,6 @@
 import { NearvoteError } from '../domain/errors.js';
 import type { ImageFormat } from './format.js';
-import type { Size } from './geometry.js';
+import { shrinkBefore, type Size } from './geometry.js';
 
 /** What a decode takes at most, told from the header before anything is decoded: docs/decisions/008. */
 export interface DecodeCost extends Size {
@@ -19,6 +19,12 @@ const cost = ({ width, height }: Size, bytesAPixel: number): DecodeCost => ({
   bytes: leastBytes + width * height * bytesAPixel,
   samples: width * height * 4,
 });
+
+/** What it takes until it is resampled to `target`: the pixels that are decoded are held whole, alpha included. */
+export function heldFor(target: Size, decode: DecodeCost): DecodeCost {
+  const { width, height, bytes } = decode;
+  return { ...decode, bytes: bytes + (4 * width * height) / shrinkBefore({ width, height }, target) ** 2 };
+}
 
 /** The bytes of a pixel while it is decoded, where the header says no more; measured, and rounded up. */
 const gifBytes = 6;
@@ -138,9 +144,8 @@ function scannedCost(buffer: Buffer, { at, frame, target }: FirstScan): DecodeCo
   const { width, height, components, progressive } = frame;
   const all = components.reduce((sum, { samples }) => sum + samples, 0);
   if (!progressive && buffer[at + 4] === components.length) {
-    // libjpeg gives it smaller by 2, 4 or 8 where that is still larger than what it is resized to.
-    const room = Math.min(width / target.width, height / target.height) / 2;
-    const shrink = Math.min(8, 2 ** Math.floor(Math.log2(Math.max(1, room))));
+    // libjpeg gives it smaller by 2, 4 or 8.
+    const shrink = Math.min(8, shrinkBefore({ width, height }, target));
     return { width, height, bytes: leastBytes + (width * height * 4) / shrink ** 2, samples: all };
   }
   const byId = new Map(components.map(({ id, samples }) => [id, samples]));

@@ -1,12 +1,14 @@
 import type { Cancellation } from '../domain/cancellation.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 import type { ImageContent } from './dataset/dataset.js';
-import { costOf, costOfHeader, tooCostly, type DecodeCost } from './decode-cost.js';
+import { costOf, costOfHeader, heldFor, tooCostly, type DecodeCost } from './decode-cost.js';
 import { createDecodeTurns } from './decode-turns.js';
 import { mayBeWhole, requireFormat, type ImageFormat } from './format.js';
-import { outputSize, type Geometry, type Size } from './geometry.js';
+import { fitOf, outputSize, shrinkBefore, type Geometry, type Size } from './geometry.js';
 import { decodePlainPng } from './plain-png.js';
-import { sharp, type Sharp, type SharpInput, type SharpOptions } from './sharp.js';
+import type { Pixels } from './resample.js';
+import { resampleAside } from './resampler.js';
+import { sharp, type Sharp, type SharpOptions } from './sharp.js';
 
 export interface DecodeLimits {
   /** Of the encoded image, by its header; 50 million unless told. */
@@ -33,6 +35,13 @@ export interface Decoder {
   decode(content: ImageContent | Uint8Array, signal?: Cancellation): Promise<Uint8Array>;
 }
 
+/** How an image was made smaller while it was decoded. */
+interface Shrunk {
+  readonly factor: number;
+  /** What it was before, upright; absent where the factor is 1. */
+  readonly original?: Size | undefined;
+}
+
 /** Of this process, whichever decoder they are for. */
 const turns = createDecodeTurns();
 
@@ -41,9 +50,6 @@ const mostSamplesAPixel = 20;
 
 /** In pixels: libvips makes nothing smaller by more than a million times, nor goes through coordinates beyond 100 million. */
 const longestSide = 1_000_000;
-
-const white = { r: 255, g: 255, b: 255 };
-const black = { r: 0, g: 0, b: 0 };
 
 const formatNames = {
   jpeg: 'JPEG',
@@ -65,13 +71,6 @@ export function createDecoder(options: DecoderOptions): Decoder {
     failOn: 'error',
   };
 
-  const fitted = async (input: SharpInput, more?: SharpOptions): Promise<Sharp> => {
-    const image = sharp(input, { ...opening, ...more });
-    if (geometry.resize !== 'none') return resized(image, geometry);
-    const { autoOrient } = await image.metadata();
-    return middleOf(image, { from: autoOrient, size: { width, height } });
-  };
-
   async function decodeFile(bytes: Uint8Array, signal: Cancellation | undefined): Promise<Uint8Array> {
     const format = requireFormat(bytes);
     if (format === 'png' && keeps(geometry, { width, height })) {
@@ -82,9 +81,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
       const { cost, profiled16Bit } = await inspect(format, bytes, signal);
       return await turns.run({ cost, maxBytes: maxDecodeBytes }, async () => {
         signal?.throwIfAborted();
-        return profiled16Bit
-          ? decodeProfiled16Bit(bytes)
-          : toPixels((await fitted(bytes)).flatten({ background: white }));
+        const { image, ...shrunk } = await opened(bytes, cost);
+        return fitted(await (profiled16Bit ? profiled16BitPixels(image) : pixelsOf(image)), shrunk);
       });
     } catch (error) {
       throw asImageError(error, format, maxPixels);
@@ -93,7 +91,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
   /** What the decode will take, by the file's own header or, where that is not enough, by what libvips says of it. */
   async function inspect(format: ImageFormat, bytes: Uint8Array, signal: Cancellation | undefined) {
-    const known = costOf(format, bytes, resizedSize(geometry));
+    const target = resizedSize(geometry);
+    const fromBytes = costOf(format, bytes, target);
+    const known = fromBytes && heldFor(target, fromBytes);
     if (known !== undefined) requireAllowed(format, known);
     if (!mayBeWhole(format, bytes)) throw damaged(format);
     if (known !== undefined && !mayHold16Bits(format, bytes)) return { cost: known, profiled16Bit: false };
@@ -101,7 +101,7 @@ export function createDecoder(options: DecoderOptions): Decoder {
       signal?.throwIfAborted();
       return sharp(bytes, opening).metadata();
     });
-    const cost = known ?? costOfHeader(format, header);
+    const cost = known ?? heldFor(target, costOfHeader(format, header));
     requireAllowed(format, cost);
     return { cost, profiled16Bit: header.space === 'rgb16' && header.hasProfile };
   }
@@ -119,32 +119,35 @@ export function createDecoder(options: DecoderOptions): Decoder {
     }
   }
 
-  /**
-   * sharp 0.35 turns 16-bit RGB with a profile into Display P3 and hands that out as sRGB, so its colours pale: here
-   * the P3 is turned into sRGB, still 16 bits deep, before alpha and depth are dropped.
-   */
-  async function decodeProfiled16Bit(bytes: Uint8Array): Promise<Uint8Array> {
-    const { data, info } = await (
-      await fitted(bytes)
-    )
-      .toColourspace('rgb16')
-      .withIccProfile('srgb')
-      .raw({ depth: 'ushort' })
-      .toBuffer({ resolveWithObject: true });
-    const samples = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
-    const raw = { width: info.width, height: info.height, channels: info.channels };
-    return toPixels(sharp(samples, { raw }).flatten({ background: white }));
+  /** A large image is made smaller by a whole factor while it is decoded. */
+  async function opened(bytes: Uint8Array, cost: Size): Promise<Shrunk & { readonly image: Sharp }> {
+    const image = sharp(bytes, opening);
+    const factor = shrinkBefore(cost, resizedSize(geometry));
+    if (factor === 1) return { image, factor };
+    const original = (await image.metadata()).autoOrient;
+    const [across, down] = [Math.floor(original.width / factor), Math.floor(original.height / factor)];
+    if (across === 0 || down === 0) return { image, factor: 1 };
+    // By exactly that factor: libvips would go by rounded sizes, and shift an image by a part of a pixel.
+    if (original.width % factor !== 0 || original.height % factor !== 0) {
+      image.extract({ left: 0, top: 0, width: across * factor, height: down * factor });
+    }
+    image.resize({ width: across, height: down, fit: 'fill', kernel: 'cubic' });
+    return { image, factor, original };
   }
 
-  async function toPixels(image: Sharp): Promise<Uint8Array> {
-    const data = await image.raw().toBuffer();
-    if (data.length !== width * height * 3) {
-      throw new NearvoteError(
-        'image_unsupported',
-        'Expected an image of colours or greys but received other bands',
-      );
+  /** Resized, cropped and padded. */
+  async function fitted(image: Pixels, { factor, original = image }: Shrunk): Promise<Uint8Array> {
+    if (keeps(geometry, image)) return image.data;
+    const { size, crop, pad } = fitOf(geometry, original);
+    const from = { width: original.width / factor, height: original.height / factor };
+    const data = await resampleAside(image, { from, size, crop, kernel: geometry.kernel });
+    if (crop.width === width && crop.height === height) return data;
+    const padded = new Uint8Array(width * height * 3);
+    for (let y = 0; y < crop.height; y++) {
+      const row = data.subarray(y * crop.width * 3, (y + 1) * crop.width * 3);
+      padded.set(row, ((pad.top + y) * width + pad.left) * 3);
     }
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return padded;
   }
 
   async function decodePixels(content: Extract<ImageContent, { kind: 'pixels' }>): Promise<Uint8Array> {
@@ -155,9 +158,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
         `Expected ${content.width} x ${content.height} RGB pixels but received ${pixels.length} bytes`,
       );
     }
-    if (keeps(geometry, content)) return new Uint8Array(pixels);
-    return toPixels(
-      await fitted(pixels, { raw: { width: content.width, height: content.height, channels: 3 } }),
+    return fitted(
+      { data: new Uint8Array(pixels), width: content.width, height: content.height },
+      { factor: 1 },
     );
   }
 
@@ -169,37 +172,51 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
 }
 
-/** Where the size is right already libvips adds no resize stage. */
-function resized(image: Sharp, { resize, crop, fit, kernel }: Geometry): Sharp {
-  if (resize === 'none') return image;
-  const { width, height, ...rest } =
-    'width' in resize
-      ? { ...resize, fit: fit ?? 'fill' }
-      : // The middle of a picture is the middle of its middle square, so a long one is never enlarged whole.
-        { width: resize.shortestEdge, height: resize.shortestEdge, fit: 'cover' as const };
-  const whole = image.resize({ width, height, ...rest, kernel, background: black });
-  return crop === undefined ? whole : middleOf(whole, { from: { width, height }, size: crop });
+/** Upright pixels over white. @throws NearvoteError `image_unsupported` for what has neither colours nor greys */
+async function pixelsOf(image: Sharp): Promise<Pixels> {
+  const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+  const { width, height, channels } = info;
+  if (channels === 3)
+    return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height };
+  if (channels === 4) return { data: overWhite(data), width, height };
+  throw new NearvoteError(
+    'image_unsupported',
+    'Expected an image of colours or greys but received other bands',
+  );
 }
 
-/** What an image is resized to, or larger; it decides how much smaller a JPEG may be decoded. */
+/** RGBA to RGB, rounded to the nearest. */
+function overWhite(rgba: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array((rgba.length / 4) * 3);
+  for (let from = 0, to = 0; from < rgba.length; from += 4) {
+    const alpha = rgba[from + 3] as number;
+    const rest = 255 * (255 - alpha) + 127;
+    for (let channel = 0; channel < 3; channel++) {
+      rgb[to++] = ((rgba[from + channel] as number) * alpha + rest) / 255;
+    }
+  }
+  return rgb;
+}
+
+/**
+ * sharp 0.35 turns 16-bit RGB with a profile into Display P3 and hands that out as sRGB, so its colours pale: here
+ * the P3 is turned into sRGB, still 16 bits deep, before alpha and depth are dropped.
+ */
+async function profiled16BitPixels(image: Sharp): Promise<Pixels> {
+  const { data, info } = await image
+    .toColourspace('rgb16')
+    .withIccProfile('srgb')
+    .raw({ depth: 'ushort' })
+    .toBuffer({ resolveWithObject: true });
+  const samples = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
+  const raw = { width: info.width, height: info.height, channels: info.channels };
+  return pixelsOf(sharp(samples, { raw }));
+}
+
+/** What an image is resized to, or larger. */
 function resizedSize({ resize }: Geometry): Size {
   if (resize === 'none') return { width: Infinity, height: Infinity };
   return 'width' in resize ? resize : { width: resize.shortestEdge, height: resize.shortestEdge };
-}
-
-/** The middle of an image of size `from`; where that has too little, black about it. */
-function middleOf(image: Sharp, { from, size }: { readonly from: Size; readonly size: Size }): Sharp {
-  const [x, y] = [span(from.width, size.width), span(from.height, size.height)];
-  return image
-    .extract({ left: x.start, top: y.start, width: x.kept, height: y.kept })
-    .extend({ left: x.before, right: x.after, top: y.before, bottom: y.after, background: black });
-}
-
-/** Which part of `length` is kept so that `wanted` are left, and how many are added before and after it. */
-function span(length: number, wanted: number) {
-  const kept = Math.min(length, wanted);
-  const before = Math.floor((wanted - kept) / 2);
-  return { start: Math.round((length - kept) / 2), kept, before, after: wanted - kept - before };
 }
 
 /** Whether an image of this size keeps its pixels. */

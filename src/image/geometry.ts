@@ -55,6 +55,74 @@ export function outputSize({ resize, crop }: Geometry): Size {
   return { width: size.width, height: size.height };
 }
 
+/** How an image of one size goes through a geometry. */
+export interface Fitting {
+  /** It is resized to this. */
+  readonly size: Size;
+  /** Of which this part is kept. */
+  readonly crop: Size & { readonly left: number; readonly top: number };
+  /** So much black lies to the left of that and above it; what is missing then lies on the other side. */
+  readonly pad: { readonly left: number; readonly top: number };
+}
+
+/**
+ * What a geometry makes of an image. Lengths and crops are rounded as torchvision's `Resize` and `CenterCrop` do.
+ * https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
+ */
+export function fitOf(geometry: Geometry, { width, height }: Size): Fitting {
+  const wanted = outputSize(geometry);
+  const size = resizedTo(geometry, { width, height });
+  const across = middleOf(size.width, wanted.width);
+  const down = middleOf(size.height, wanted.height);
+  return {
+    size,
+    crop: { left: across.start, top: down.start, width: across.kept, height: down.kept },
+    pad: { left: across.before, top: down.before },
+  };
+}
+
+function resizedTo({ resize, fit = 'fill' }: Geometry, { width, height }: Size): Size {
+  if (resize === 'none') return { width, height };
+  if (!('width' in resize)) {
+    const edge = resize.shortestEdge;
+    return width <= height
+      ? { width: edge, height: Math.floor((edge * height) / width) }
+      : { width: Math.floor((edge * width) / height), height: edge };
+  }
+  if (fit === 'fill') return { width: resize.width, height: resize.height };
+  const [x, y] = [resize.width / width, resize.height / height];
+  const scale = fit === 'cover' ? Math.max(x, y) : Math.min(x, y);
+  const scaled = (length: number): number => Math.max(1, Math.round(length * scale));
+  return { width: scaled(width), height: scaled(height) };
+}
+
+/** Which part of `length` is kept so that `wanted` are left, and how much is added before it. */
+function middleOf(length: number, wanted: number) {
+  const kept = Math.min(length, wanted);
+  return { start: roundHalfEven((length - kept) / 2), kept, before: Math.floor((wanted - kept) / 2) };
+}
+
+/** Python's `round`. */
+function roundHalfEven(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
+}
+
+/** Images above this may be made smaller by whole factors before they are resampled. */
+const largePixels = 1_000_000;
+/** By how much at least the resampling itself still makes them smaller: then what was averaged before hardly shows. */
+const leftToResample = 4;
+
+/**
+ * By how much, a power of two, a large image is made smaller before it is resampled to `target`: it need not be held whole,
+ * and libjpeg decodes it so for less. 1 for whatever is not much larger.
+ */
+export function shrinkBefore({ width, height }: Size, target: Size): number {
+  if (width * height <= largePixels) return 1;
+  const room = Math.min(width / target.width, height / target.height) / leftToResample;
+  return 2 ** Math.floor(Math.log2(Math.max(1, room)));
+}
+
 /** Resizes to a width and height, and no more. */
 export function resizeTo({
   width,

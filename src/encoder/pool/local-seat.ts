@@ -1,7 +1,6 @@
 import type { Frame } from '../../processes/frames.js';
 import { openEncoder } from '../load.js';
-import { encodeJob, warmUp } from './job.js';
-import type { EncoderPoolOptions } from './pool.js';
+import { encodeJob, warmUp, type WorkerSetup } from './job.js';
 
 /** An encoder in this process, for an image that comes alone: no hop to a worker and back. */
 export interface LocalSeat {
@@ -18,7 +17,7 @@ export interface LocalSeat {
  * @throws NearvoteError `encoder_missing`, `encoder_invalid`
  */
 export async function openLocalSeat(
-  options: Pick<EncoderPoolOptions, 'encoderDir' | 'manifest' | 'threads' | 'providers'>,
+  options: Pick<WorkerSetup, 'encoderDir' | 'manifest' | 'threads' | 'providers'>,
 ): Promise<LocalSeat | undefined> {
   const { encoderDir: dir, manifest, threads, providers = ['cpu'] } = options;
   if (manifest.format !== 'onnx' || providers.join() !== 'cpu') return undefined;

@@ -1,0 +1,67 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { messageOf, NearvoteError } from '../domain/errors.js';
+import { compiledModule } from '../processes/supervised-child.js';
+import { resample, type Pixels, type Resampling } from './resample.js';
+
+export interface ResampleRequest {
+  readonly job: number;
+  readonly image: Pixels;
+  readonly resampling: Resampling;
+}
+
+export interface ResampleReply {
+  readonly job: number;
+  readonly pixels: Uint8Array;
+}
+
+/** More samples than this would keep the event loop for over a millisecond: a thread does it. */
+const mostHere = 200_000;
+const mostThreads = Math.min(2, availableParallelism());
+
+interface Flight {
+  readonly resolve: (pixels: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly flights: Map<number, Flight>;
+}
+
+const threads: (Thread | undefined)[] = [];
+let nextJob = 0;
+
+/**
+ * `resample`, on a thread where it would keep the event loop. Threads are started when first needed, and end with the
+ * process.
+ * @throws NearvoteError `internal`
+ */
+export async function resampleAside(image: Pixels, resampling: Resampling): Promise<Uint8Array> {
+  if (image.width * image.height * 3 <= mostHere) return resample(image, resampling);
+  const job = nextJob++;
+  const { worker, flights } = (threads[job % mostThreads] ??= startThread(job % mostThreads));
+  return new Promise((resolve, reject) => {
+    flights.set(job, { resolve, reject });
+    // Nothing but work keeps the process from ending.
+    worker.ref();
+    const request: ResampleRequest = { job, image, resampling };
+    worker.postMessage(request);
+  });
+}
+
+function startThread(place: number): Thread {
+  const worker = new Worker(compiledModule('./resample-thread.js', import.meta.url));
+  const flights = new Map<number, Flight>();
+  worker.on('message', ({ job, pixels }: ResampleReply) => {
+    flights.get(job)?.resolve(pixels);
+    flights.delete(job);
+    if (flights.size === 0) worker.unref();
+  });
+  worker.on('error', (cause) => {
+    threads[place] = undefined;
+    const error = new NearvoteError('internal', `Resampling failed: ${messageOf(cause)}`, { cause });
+    for (const { reject } of flights.values()) reject(error);
+  });
+  return { worker, flights };
+}
