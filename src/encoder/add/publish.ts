@@ -45,6 +45,7 @@ export async function publishFolder({ dir, files, force }: PublishOptions): Prom
   let draft: string | undefined;
   try {
     await mkdir(parent, { recursive: true });
+    await removeStaleDrafts(place);
     draft = await mkdtemp(join(parent, `.${basename(place)}-`));
     // The draft is its owner's alone; what is published is not.
     const fresh = join(draft, 'new');
@@ -70,6 +71,19 @@ export async function publishFolder({ dir, files, force }: PublishOptions): Prom
     );
   } finally {
     if (draft !== undefined) await rm(draft, { recursive: true, force: true });
+  }
+}
+
+const staleMs = 3_600_000;
+
+/** What was being written when a process was killed, an hour ago or more. */
+async function removeStaleDrafts(place: string): Promise<void> {
+  const parent = dirname(place);
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(`.${basename(place)}-`) || name.length !== basename(place).length + 8) continue;
+    const found = await stat(join(parent, name)).catch(() => undefined);
+    if (found === undefined || Date.now() - found.mtimeMs < staleMs) continue;
+    await rm(join(parent, name), { recursive: true, force: true });
   }
 }
 

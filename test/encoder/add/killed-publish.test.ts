@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,3 +57,15 @@ it(
     expect(versions.length).toBeGreaterThan(4);
   },
 );
+
+it('removes what a killed run left an hour ago, and nothing that another is writing', async () => {
+  const dir = join(base, 'kept');
+  const [old, young, other] = ['.kept-aaaaaa', '.kept-bbbbbb', '.kept-cccccc-more'].map((name) =>
+    join(base, name),
+  );
+  for (const draft of [old, young, other]) await mkdir(String(draft));
+  const longAgo = new Date(Date.now() - 2 * 3_600_000);
+  for (const draft of [old, other]) await utimes(String(draft), longAgo, longAgo);
+  await publishFolder({ dir, files: filesOf('new'), force: false });
+  expect((await readdir(base)).sort()).toEqual(['.kept-bbbbbb', '.kept-cccccc-more', 'kept']);
+});
