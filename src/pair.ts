@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { isAbsolute, join, resolve } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { servedCalibration, type ServedCalibration } from './examples/calibration-file.js';
 import { createClassifier, type Classifier } from './classify.js';
@@ -53,17 +54,56 @@ async function pairOf(root: string, published: PublishedVersion, models: string)
 }
 
 /**
- * The encoder that an index was built with, in a folder of encoders.
- * @throws NearvoteError `encoder_*`
+ * The encoder that an index was built with: where it was then, in the folder `models`, or shipped under its name.
+ * The first that has its hash is taken.
+ * @throws NearvoteError `encoder_*`, naming every place
  */
 export async function findEncoder(
   published: PublishedVersion,
   models: string,
 ): Promise<Pick<Pair, 'encoderDir' | 'encoder'>> {
-  const encoderDir = resolveShipped(join(models, published.manifest.encoder.name));
-  const encoder = await readEncoderManifest(encoderDir);
-  checkEncoder(published, encoderIdentity(encoder));
-  return { encoderDir, encoder };
+  const places = await placesOf(published, models);
+  const faults: NearvoteError[] = [];
+  for (const { dir: encoderDir } of places) {
+    try {
+      const encoder = await readEncoderManifest(encoderDir);
+      checkEncoder(published, encoderIdentity(encoder));
+      return { encoderDir, encoder };
+    } catch (error) {
+      if (!(error instanceof NearvoteError)) throw error;
+      faults.push(error);
+    }
+  }
+  // One that is there and is another says more than one that is not there.
+  const fault = faults.find(({ code }) => code !== 'encoder_missing') ?? faults[0];
+  const { name, sha256 } = published.manifest.encoder;
+  const missing = `Expected the encoder of index ${published.name}, ${name} with sha256 ${sha256}, but it is in none of these places`;
+  const looked = places.map(({ dir, what }) => `${dir} (${what})`).join(', then ');
+  throw new NearvoteError(
+    fault?.code ?? 'encoder_missing',
+    `${fault === undefined || fault.code === 'encoder_missing' ? missing : fault.message}. Looked in ${looked}; --models DIR names another folder of encoders`,
+    { cause: fault },
+  );
+}
+
+interface Place {
+  readonly dir: string;
+  /** In words, for an error. */
+  readonly what: string;
+}
+
+/** Where the encoder of an index may be, in the order in which it is looked for. */
+async function placesOf({ dir, manifest }: PublishedVersion, models: string): Promise<Place[]> {
+  const { name, path } = manifest.encoder;
+  const root = dirname(dir);
+  const hinted = path === undefined ? undefined : resolve(await realpath(root).catch(() => root), path);
+  const among = join(models, name);
+  const places = [
+    ...(hinted === undefined ? [] : [{ dir: hinted, what: 'where it was when the index was built' }]),
+    { dir: resolve(among), what: 'the folder of encoders' },
+    ...(isAbsolute(models) ? [] : [{ dir: join(packageRoot, among), what: 'shipped with nearvote' }]),
+  ];
+  return places.filter(({ dir: one }, i) => places.findIndex((other) => other.dir === one) === i);
 }
 
 /** Where encoders run. */

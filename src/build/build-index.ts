@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
+import { realpath, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve, sep } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { encoderIdentity, type EncoderManifest } from '../encoder/manifest.js';
 import type { Dataset } from '../image/dataset/dataset.js';
@@ -31,6 +31,8 @@ export interface BuildIndexOptions {
   readonly dataset: Dataset;
   readonly decoder: Decoder;
   readonly encoder: EncoderManifest;
+  /** Where it lies, which the index remembers as a hint. */
+  readonly encoderDir?: string | undefined;
   /** Of that encoder; it needs room for `inFlight` images in its queue. */
   readonly pool: Pick<EncoderPool, 'embed'>;
   /** Images on their way at once. */
@@ -124,6 +126,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
       version: encoder.version,
       sha256: encoder.sha256,
       digest: encoderIdentity(encoder).digest,
+      ...(await pathFrom(out, options.encoderDir)),
     },
     dataset: dataset.name,
     dimension,
@@ -159,6 +162,13 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     seconds: secondsSince(started),
     warnings: [...warningsOf(manifest, refused), ...unremoved.map(unremovedWarning)],
   };
+}
+
+/** From the folder of the index, links followed, so that both may move together. */
+async function pathFrom(out: string, encoderDir: string | undefined): Promise<{ path?: string }> {
+  if (encoderDir === undefined) return {};
+  const path = relative(await realpath(out), await realpath(encoderDir));
+  return { path: path.split(sep).join('/') };
 }
 
 type Sinks = Pick<Parameters<typeof insertImages>[0], 'files' | 'graph'>;

@@ -36,6 +36,6 @@ export async function build(options: BuildOptions, progress: Progress): Promise<
   const dataset =
     maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed: hnsw.seed });
   return withEncoder({ ...options, encoder, encoderDir, progress }, (running) =>
-    buildIndex({ ...options, ...running, dataset, encoder, progress }),
+    buildIndex({ ...options, ...running, dataset, encoder, encoderDir, progress }),
   );
 }

@@ -19,6 +19,8 @@ export const indexManifestSchema = z.strictObject({
     sha256: sha256Schema,
     /** Of all that decides an embedding, the geometry too; absent from what older versions of nearvote built. */
     digest: sha256Schema.optional(),
+    /** Where its folder was when the index was built, from the index's own: a hint, the hash decides. */
+    path: z.string().min(1).optional(),
   }),
   dataset: z.string(),
   dimension: z.int().min(1),

@@ -121,7 +121,9 @@ function meaningOf(manifest: IndexManifest): string {
 
 /** The time, so that names sort by age, and a hash of the content. */
 function versionName({ createdAt, files, encoder }: IndexManifest): string {
-  const hash = createHash('sha256').update(JSON.stringify({ files, encoder })).digest('hex');
+  // Where the encoder lies is no part of the content.
+  const content = { files, encoder: { ...encoder, path: undefined } };
+  const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex');
   return `${createdAt.replace(/[-:.]/g, '')}-${hash.slice(0, 8)}`;
 }
 

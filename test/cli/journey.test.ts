@@ -225,8 +225,11 @@ describe('the commands, one after another, as a user has them', () => {
     const models = await mkdtemp(join(base, 'models-'));
     const encoder = join(models, 'cifar10-compact');
     await cp(join(root, 'models/cifar10-compact'), encoder, { recursive: true });
+    const own = join(models, 'colours');
+    const built = await nearvote('build', '--data', join(base, 'train'), '--encoder', encoder, '--out', own);
+    expect(built).toMatchObject({ code: 0 });
     await appendFile(join(encoder, 'encoder.onnx'), 'x');
-    const args = ['serve', '--index', index, '--models', models, '--port', '0', '--log-level', 'silent'];
+    const args = ['serve', '--index', own, '--models', models, '--port', '0', '--log-level', 'silent'];
     const damaged = await nearvote(...args);
     expect(damaged).toMatchObject({ code: 1 });
     expect(damaged.stderr).toContain('[encoder_invalid]');

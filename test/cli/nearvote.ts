@@ -17,8 +17,13 @@ export interface Ran {
 
 /** Runs the built command to its end, in the repository. */
 export function nearvote(...args: string[]): Promise<Ran> {
+  return nearvoteIn(root, ...args);
+}
+
+/** Runs the built command to its end, in a folder. */
+export function nearvoteIn(cwd: string, ...args: string[]): Promise<Ran> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [cli, ...args], { cwd: root, maxBuffer: 1e8 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [cli, ...args], { cwd, maxBuffer: 1e8 }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
   });
