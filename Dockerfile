@@ -1,6 +1,8 @@
 # syntax=docker/dockerfile:1
-FROM node:22-bookworm-slim AS build
+FROM node:24-bookworm-slim AS build
 WORKDIR /app
+# Node's headers are in the image: nothing is downloaded for them.
+ENV npm_config_nodedir=/usr/local
 # hnswlib-node compiles: without these three the image would search exactly, and say so.
 RUN apt-get update && apt-get install -y --no-install-recommends python3 make g++ && rm -rf /var/lib/apt/lists/*
 COPY package.json package-lock.json .npmrc ./
@@ -12,7 +14,7 @@ RUN npm run build && npm prune --omit=dev --ignore-scripts && npm rebuild hnswli
 # The other systems' copies of the runtime are three quarters of the image.
 RUN cd node_modules/onnxruntime-node/bin/napi-v6 && rm -rf darwin win32
 
-FROM node:22-bookworm-slim
+FROM node:24-bookworm-slim
 ENV NODE_ENV=production NEARVOTE_HOST=0.0.0.0 NEARVOTE_PORT=8080
 WORKDIR /app
 COPY --from=build /app/package.json ./

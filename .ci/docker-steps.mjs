@@ -45,7 +45,11 @@ const steps = {
     mkdirSync(join(stage.root, rest), { recursive: true });
   },
   ENV: (rest) => {
-    for (const [, key, value] of rest.matchAll(/(\w+)=(\S+)/g)) stage.env[key] = value;
+    for (const [, key, value] of rest.matchAll(/(\w+)=(\S+)/g)) {
+      // The image has Node's headers there; this machine may not.
+      if (key === 'npm_config_nodedir' && !existsSync(join(value, 'include/node/node.h'))) continue;
+      stage.env[key] = value;
+    }
   },
   COPY: (rest) => {
     const words = rest.split(/\s+/);
