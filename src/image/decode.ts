@@ -6,7 +6,7 @@ import { createDecodeTurns } from './decode-turns.js';
 import { mayBeWhole, requireFormat, type ImageFormat } from './format.js';
 import { fitOf, outputSize, shrinkBefore, type Geometry, type Size } from './geometry.js';
 import { decodePlainPng } from './plain-png.js';
-import type { Pixels } from './resample.js';
+import { resamplingWork, type Pixels } from './resample.js';
 import { resampleAside } from './resampler.js';
 import { sharp, type Sharp, type SharpOptions } from './sharp.js';
 
@@ -35,6 +35,11 @@ export interface Decoder {
   decode(content: ImageContent | Uint8Array, signal?: Cancellation): Promise<Uint8Array>;
 }
 
+interface ImageCost extends DecodeCost {
+  /** Multiplications of the resampling. */
+  readonly resampling: number;
+}
+
 /** How an image was made smaller while it was decoded. */
 interface Shrunk {
   readonly factor: number;
@@ -44,6 +49,8 @@ interface Shrunk {
 
 /** Of this process, whichever decoder they are for. */
 const turns = createDecodeTurns();
+
+const defaultMaxPixels = 50_000_000;
 
 /** A JPEG of 50 megapixels in the usual ten scans goes through 14 samples a pixel where it is not subsampled. */
 const mostSamplesAPixel = 20;
@@ -62,7 +69,7 @@ const formatNames = {
 
 /** Makes the one decoder that build, evaluate and the server share. */
 export function createDecoder(options: DecoderOptions): Decoder {
-  const { geometry, maxPixels = 50_000_000, maxDecodeBytes = 300_000_000 } = options;
+  const { geometry, maxPixels = defaultMaxPixels, maxDecodeBytes = 300_000_000 } = options;
   const { width, height } = outputSize(geometry);
   const opening: SharpOptions = {
     autoOrient: true,
@@ -79,7 +86,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
     }
     try {
       const { cost, profiled16Bit } = await inspect(format, bytes, signal);
-      return await turns.run({ cost, maxBytes: maxDecodeBytes }, async () => {
+      // A multiplication takes about as long as a sample.
+      const whole = { ...cost, samples: cost.samples + cost.resampling };
+      return await turns.run({ cost: whole, maxBytes: maxDecodeBytes }, async () => {
         signal?.throwIfAborted();
         const { image, ...shrunk } = await opened(bytes, cost);
         return fitted(await (profiled16Bit ? profiled16BitPixels(image) : pixelsOf(image)), shrunk);
@@ -91,9 +100,8 @@ export function createDecoder(options: DecoderOptions): Decoder {
 
   /** What the decode will take, by the file's own header or, where that is not enough, by what libvips says of it. */
   async function inspect(format: ImageFormat, bytes: Uint8Array, signal: Cancellation | undefined) {
-    const target = resizedSize(geometry);
-    const fromBytes = costOf(format, bytes, target);
-    const known = fromBytes && heldFor(target, fromBytes);
+    const fromBytes = costOf(format, bytes, resizedSize(geometry));
+    const known = fromBytes && withResampling(fromBytes);
     if (known !== undefined) requireAllowed(format, known);
     if (!mayBeWhole(format, bytes)) throw damaged(format);
     if (known !== undefined && !mayHold16Bits(format, bytes)) return { cost: known, profiled16Bit: false };
@@ -101,12 +109,24 @@ export function createDecoder(options: DecoderOptions): Decoder {
       signal?.throwIfAborted();
       return sharp(bytes, opening).metadata();
     });
-    const cost = known ?? heldFor(target, costOfHeader(format, header));
+    const cost = known ?? withResampling(costOfHeader(format, header));
     requireAllowed(format, cost);
     return { cost, profiled16Bit: header.space === 'rgb16' && header.hasProfile };
   }
 
-  function requireAllowed(format: ImageFormat, cost: DecodeCost): void {
+  function withResampling(cost: DecodeCost): ImageCost {
+    const resampling = Math.max(workOf(cost), workOf({ width: cost.height, height: cost.width }));
+    return { ...heldFor(resizedSize(geometry), cost), resampling };
+  }
+
+  /** Of the resampling, for an image that lies so; it may have to be turned upright. */
+  function workOf(size: Size): number {
+    const factor = shrinkBefore(size, resizedSize(geometry));
+    const shrunk = { width: size.width / factor, height: size.height / factor };
+    return keeps(geometry, size) ? 0 : resamplingWork(shrunk, fitOf(geometry, size));
+  }
+
+  function requireAllowed(format: ImageFormat, cost: ImageCost): void {
     if (cost.width * cost.height > maxPixels) throw tooManyPixels(format, maxPixels);
     if (Math.max(cost.width, cost.height) > longestSide) throw tooLong(format);
     if (cost.bytes > maxDecodeBytes) {
@@ -116,6 +136,9 @@ export function createDecoder(options: DecoderOptions): Decoder {
       throw tooCostly(
         `a ${formatNames[format]} whose scans have at most ${mostSamplesAPixel * maxPixels} samples`,
       );
+    }
+    if (cost.resampling > mostSamplesAPixel * Math.max(maxPixels, defaultMaxPixels)) {
+      throw tooCostly(`a ${formatNames[format]} that is resized in less time`);
     }
   }
 

@@ -56,6 +56,9 @@ interface Taps {
   readonly count: number;
 }
 
+/** Of the widest filter, both sides of its centre. */
+const widestSupport = 6;
+
 /** Of the weights' fixed point: 8 bits of a sample, a sign, and one bit for what a filter overshoots are left. */
 const precision = 22;
 const one = 2 ** precision;
@@ -74,10 +77,19 @@ export function resample(image: Pixels, { from, size, crop, kernel }: Resampling
     ...{ length: image.height, scale: from.height / size.height },
     ...{ first: crop.top, count: crop.height, kernel },
   });
-  const first = down.starts[0] ?? 0;
-  const last = (down.starts[crop.height - 1] ?? 0) + down.count;
-  const rows = resampleRows(image, { first, last, taps: across });
-  return resampleColumns(rows, { first, rowLength: crop.width * 3, taps: down });
+  return resampleBoth(image, across, down);
+}
+
+/** How many multiplications it takes, at most: an image of one column is made wide before it is made short. */
+export function resamplingWork(
+  image: Size,
+  { size, crop }: { readonly size: Size; readonly crop: Size },
+): number {
+  const taps = (length: number, made: number): number =>
+    Math.min(length, widestSupport * Math.max(1, length / made) + 1);
+  const [across, down] = [taps(image.width, size.width), taps(image.height, size.height)];
+  const rows = Math.min(image.height, (crop.height * image.height) / size.height + down);
+  return 3 * crop.width * (rows * across + crop.height * down);
 }
 
 interface Axis {
@@ -130,64 +142,57 @@ function fixed(weight: number): number {
   return Math.trunc(weight * one + (weight < 0 ? -0.5 : 0.5));
 }
 
-interface RowPass {
-  /** The first row that is needed, and the one after the last. */
-  readonly first: number;
-  readonly last: number;
-  readonly taps: Taps;
-}
-
-function resampleRows({ data, width }: Pixels, { first, last, taps }: RowPass): Uint8ClampedArray {
-  const { starts, weights, count } = taps;
-  const outputs = starts.length;
-  const rows = new Uint8ClampedArray((last - first) * outputs * 3);
-  let to = 0;
-  for (let y = first; y < last; y++) {
-    const row = y * width * 3;
-    for (let x = 0; x < outputs; x++) {
-      let red = one >> 1;
-      let green = red;
-      let blue = red;
-      let at = row + (starts[x] as number) * 3;
-      const end = (x + 1) * count;
-      for (let tap = x * count; tap < end; tap++, at += 3) {
-        const weight = weights[tap] as number;
-        red = (red + Math.imul(weight, data[at] as number)) | 0;
-        green = (green + Math.imul(weight, data[at + 1] as number)) | 0;
-        blue = (blue + Math.imul(weight, data[at + 2] as number)) | 0;
-      }
-      rows[to] = red >> precision;
-      rows[to + 1] = green >> precision;
-      rows[to + 2] = blue >> precision;
-      to += 3;
+/** Each row is resampled and added to the outputs that it is a part of: never more than one of them is held. */
+function resampleBoth({ data, width }: Pixels, across: Taps, down: Taps): Uint8Array {
+  const outputs = down.starts.length;
+  const rowLength = across.starts.length * 3;
+  const row = new Uint8ClampedArray(rowLength);
+  const sums = new Int32Array(outputs * rowLength).fill(one >> 1);
+  const startOf = (output: number): number => down.starts[output] as number;
+  // Starts never fall: a row is a part of `begun` outputs and those after it, up to the first that starts below it.
+  let begun = 0;
+  for (let y = startOf(0); y < startOf(outputs - 1) + down.count; y++) {
+    while (startOf(begun) + down.count <= y) begun++;
+    if (startOf(begun) > y) continue;
+    resampleRow(row, data.subarray(y * width * 3), across);
+    for (let output = begun; output < outputs && startOf(output) <= y; output++) {
+      const weight = down.weights[output * down.count + y - startOf(output)] as number;
+      if (weight !== 0) addRow(sums, { row, weight, to: output * rowLength });
     }
   }
-  return rows;
-}
-
-interface ColumnPass {
-  /** The row of the image that `rows` begins with. */
-  readonly first: number;
-  readonly rowLength: number;
-  readonly taps: Taps;
-}
-
-function resampleColumns(rows: Uint8ClampedArray, { first, rowLength, taps }: ColumnPass): Uint8Array {
-  const { starts, weights, count } = taps;
-  const made = new Uint8ClampedArray(starts.length * rowLength);
-  const sums = new Int32Array(rowLength);
-  for (let y = 0; y < starts.length; y++) {
-    sums.fill(one >> 1);
-    for (let k = 0; k < count; k++) {
-      const weight = weights[y * count + k] as number;
-      if (weight === 0) continue;
-      const from = ((starts[y] as number) - first + k) * rowLength;
-      for (let i = 0; i < rowLength; i++) {
-        sums[i] = ((sums[i] as number) + Math.imul(weight, rows[from + i] as number)) | 0;
-      }
-    }
-    const to = y * rowLength;
-    for (let i = 0; i < rowLength; i++) made[to + i] = (sums[i] as number) >> precision;
-  }
+  const made = new Uint8ClampedArray(sums.length);
+  for (let i = 0; i < made.length; i++) made[i] = (sums[i] as number) >> precision;
   return new Uint8Array(made.buffer);
+}
+
+function resampleRow(row: Uint8ClampedArray, data: Uint8Array, { starts, weights, count }: Taps): void {
+  for (let x = 0, to = 0; x < starts.length; x++, to += 3) {
+    let red = one >> 1;
+    let green = red;
+    let blue = red;
+    let at = (starts[x] as number) * 3;
+    const end = (x + 1) * count;
+    for (let tap = x * count; tap < end; tap++, at += 3) {
+      const weight = weights[tap] as number;
+      red = (red + Math.imul(weight, data[at] as number)) | 0;
+      green = (green + Math.imul(weight, data[at + 1] as number)) | 0;
+      blue = (blue + Math.imul(weight, data[at + 2] as number)) | 0;
+    }
+    row[to] = red >> precision;
+    row[to + 1] = green >> precision;
+    row[to + 2] = blue >> precision;
+  }
+}
+
+interface Share {
+  readonly row: Uint8ClampedArray;
+  readonly weight: number;
+  /** Where in `sums` the output begins. */
+  readonly to: number;
+}
+
+function addRow(sums: Int32Array, { row, weight, to }: Share): void {
+  for (let i = 0; i < row.length; i++) {
+    sums[to + i] = ((sums[to + i] as number) + Math.imul(weight, row[i] as number)) | 0;
+  }
 }

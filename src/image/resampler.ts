@@ -1,8 +1,7 @@
-import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 import { compiledModule } from '../processes/supervised-child.js';
-import { resample, type Pixels, type Resampling } from './resample.js';
+import { resample, resamplingWork, type Pixels, type Resampling } from './resample.js';
 
 export interface ResampleRequest {
   readonly job: number;
@@ -17,9 +16,14 @@ export interface ResampleReply {
 
 /** More samples than this would keep the event loop for over a millisecond: a thread does it. */
 const mostHere = 200_000;
-const mostThreads = Math.min(2, availableParallelism());
+/** Of multiplications: what takes more than this, a third of a second, has a thread to itself. */
+const slowWork = 100_000_000;
+const slowPlace = 0;
+/** On one core, too: the system shares it between the slow and the rest. */
+const places = [slowPlace, 1];
 
 interface Flight {
+  readonly work: number;
   readonly resolve: (pixels: Uint8Array) => void;
   readonly reject: (error: Error) => void;
 }
@@ -40,14 +44,24 @@ let nextJob = 0;
 export async function resampleAside(image: Pixels, resampling: Resampling): Promise<Uint8Array> {
   if (image.width * image.height * 3 <= mostHere) return resample(image, resampling);
   const job = nextJob++;
-  const { worker, flights } = (threads[job % mostThreads] ??= startThread(job % mostThreads));
+  const work = resamplingWork(image, resampling);
+  const place = work > slowWork ? slowPlace : leastBusy();
+  const { worker, flights } = (threads[place] ??= startThread(place));
   return new Promise((resolve, reject) => {
-    flights.set(job, { resolve, reject });
+    flights.set(job, { work, resolve, reject });
     // Nothing but work keeps the process from ending.
     worker.ref();
     const request: ResampleRequest = { job, image, resampling };
     worker.postMessage(request);
   });
+}
+
+/** Where the least work waits. */
+function leastBusy(): number {
+  const waiting = places.map((place) =>
+    [...(threads[place]?.flights.values() ?? [])].reduce((sum, { work }) => sum + work, 0),
+  );
+  return waiting.indexOf(Math.min(...waiting));
 }
 
 function startThread(place: number): Thread {

@@ -132,9 +132,9 @@ describe('an image that is long and thin', () => {
     expect(process.cpuUsage(cpu).user).toBeLessThan(200_000);
   });
 
-  it('is not called damaged where it would become too long on its way', async () => {
+  it('is decoded where it would become 201,600,000 pixels long, of which only the middle is made', async () => {
     const large = decoderTo({ width: 224, height: 224, fit: 'cover', kernel: 'cubic' });
-    await expect(large.decode(thin(900_000, 1))).rejects.toMatchObject(tooLong);
+    expect(await large.decode(thin(900_000, 1))).toHaveLength(224 * 224 * 3);
   });
 
   it('is decoded where it is a strip', async () => {
