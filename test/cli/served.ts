@@ -58,6 +58,8 @@ export interface Served {
   /** Exit code and signal. */
   readonly exited: Promise<unknown[]>;
   classify(): Promise<Response>;
+  /** One request of two images: a lone one may be encoded by the server itself, two are its workers'. */
+  classifyTwo(): Promise<Response>;
   ready(): Promise<boolean>;
   /** The value of one series. */
   metric(series: string): Promise<number>;
@@ -114,6 +116,15 @@ export async function spawnServed(
     exited,
     classify: () =>
       fetch(`${url}/classify?k=1`, { method: 'POST', headers: { 'content-type': 'image/png' }, body: red }),
+    classifyTwo: () => {
+      const image = red.toString('base64');
+      const headers = { 'content-type': 'application/json' };
+      return fetch(`${url}/classify?k=1`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ images: [image, image] }),
+      });
+    },
     ready: async () => (await fetch(`${url}/readyz`)).status === 200,
     metric: async (series) => {
       const text = await (await fetch(`${url}/metrics`)).text();

@@ -76,7 +76,7 @@ describe('a server told to stop', () => {
       const served = await serve('--grace', '1s', '--drain', '0ms');
       const [worker = 0] = childrenOf(served);
       process.kill(worker, 'SIGSTOP');
-      const lost = expect(served.classify()).rejects.toThrow('fetch failed');
+      const lost = expect(served.classifyTwo()).rejects.toThrow('fetch failed');
       await expect.poll(() => served.metric('nearvote_batch_size_count'), soon).toBe(1);
       served.child.kill('SIGTERM');
       expect(await served.exited).toEqual([1, null]);
