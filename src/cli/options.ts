@@ -70,15 +70,15 @@ export interface InferenceOptions {
 export function inferenceOptions(): Option[] {
   return [
     new Option('--workers <n>', 'processes that encode images')
-      .argParser(integerFrom(1))
+      .argParser(integerFrom(1, 256))
       .default(availableParallelism(), 'one a core')
       .env('NEARVOTE_WORKERS'),
     new Option('--threads <n>', 'threads of each worker')
-      .argParser(integerFrom(1))
+      .argParser(integerFrom(1, 256))
       .default(1)
       .env('NEARVOTE_THREADS'),
     new Option('--max-batch <n>', 'most images a worker takes at once')
-      .argParser(integerFrom(1))
+      .argParser(integerFrom(1, 1024))
       .default(16)
       .env('NEARVOTE_MAX_BATCH'),
     new Option('--providers <list>', 'execution providers of ONNX Runtime by comma, the preferred one first')

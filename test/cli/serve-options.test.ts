@@ -32,6 +32,13 @@ describe('the options of serve', () => {
     });
   });
 
+  it('ask for no more processes, threads and images in a batch than a machine could have', () => {
+    expect(() => parse('--workers', '1e9')).toThrow('Expected a whole number from 1 to 256');
+    expect(() => parse('--threads', '257')).toThrow('Expected a whole number from 1 to 256');
+    expect(() => parse('--max-batch', '5000')).toThrow('Expected a whole number from 1 to 1024');
+    expect(parse('--workers', '256')).toMatchObject({ workers: 256 });
+  });
+
   it('are each an environment variable too, which the command line overrides', () => {
     for (const option of serveOptions()) {
       expect(option.envVar).toBe(`NEARVOTE_${option.name().toUpperCase().replaceAll('-', '_')}`);

@@ -117,7 +117,7 @@ describe('nearvote train', () => {
     expect(await readFile(join(out, 'config.yml'), 'utf8')).toBe(configText({ name: 'whole', epochs: '40' }));
     const history = (await readFile(join(out, 'history.jsonl'), 'utf8')).trim().split('\n');
     expect(history).toHaveLength(40);
-    expect(await readFile(join(folder, 'runs/whole/train.log'), 'utf8')).toContain('epoch 30/30');
+    expect(await readFile(join(folder, 'runs/whole/train.log'), 'utf8')).toContain('epoch 40/40');
   }, 120_000);
 
   describe('whose encoder is served', () => obeysTheContract(() => join(folder, 'models/whole')));
