@@ -75,7 +75,7 @@ export function createApp(options: AppOptions): Express {
   });
   metrics.watchHeld(() => admission);
   // One copy for every client, however many do not read it.
-  const contract = Buffer.from(JSON.stringify(createContract({ version: options.version, limits })));
+  const contract = Buffer.from(JSON.stringify(createContract({ version: options.version, limits, ...load })));
   const report = (error: unknown, requestId: string): void => {
     const code = codeOf(error);
     metrics.rejected(code);
@@ -140,6 +140,9 @@ export function createApp(options: AppOptions): Express {
   app.post(routes.classify.path, ...guards, classify);
   app.post(routes.embed.path, ...guards, embed);
   app.use(setStandardHeaders);
+  const known = allRoutes.filter((route) => route !== routes.reload || options.admin !== undefined);
+  // Before any router, which would give an answer of its own to OPTIONS.
+  for (const route of known) app.options(route.path, allowMethods(route.methods));
   if (options.admin !== undefined) app.use(createAdminRouter(options.admin));
   app.use((req, res, next) => {
     limitDelivery({ req, res }, load.writeTimeout);
@@ -164,10 +167,7 @@ export function createApp(options: AppOptions): Express {
     res.redirect(routes.docs.path);
   });
   app.use(createDocsRouter());
-  for (const route of allRoutes) {
-    if (route === routes.reload && options.admin === undefined) continue;
-    app.all(route.path, refuseMethod(route.methods));
-  }
+  for (const route of known) app.all(route.path, refuseMethod(route.methods));
   app.use((req) => {
     throw new NearvoteError('not_found', `Expected a known route but received ${quoted(req.path)}`);
   });
@@ -184,14 +184,17 @@ function readyBody(serving: Serving): ReadyBody {
   return { status: 'ready', index: { ...index }, encoder: { ...encoder } };
 }
 
+function allowMethods(methods: readonly string[]): RequestHandler {
+  return (_req, res) => {
+    res.setHeader('Allow', methods.join(', '));
+    res.status(204).end();
+  };
+}
+
 function refuseMethod(methods: readonly string[]): RequestHandler {
   const allow = methods.join(', ');
   return (req, res) => {
     res.setHeader('Allow', allow);
-    if (req.method === 'OPTIONS') {
-      res.status(204).end();
-      return;
-    }
     throw new NearvoteError('method_not_allowed', `Expected ${allow} but received ${req.method}`);
   };
 }

@@ -150,10 +150,16 @@ export interface UploadLimits {
 /** An image, or the error that stands in its place. */
 export type SentImage = Uint8Array | NearvoteError;
 
+/** One of several images, with the name of its file where it came with one. */
+export interface NamedImage {
+  readonly file?: string | undefined;
+  readonly image: SentImage;
+}
+
 /** What the two fields of a form or of a JSON object held; a field that was not sent is absent. */
 export interface SentImages {
   readonly image?: SentImage | undefined;
-  readonly images?: readonly SentImage[] | undefined;
+  readonly images?: readonly NamedImage[] | undefined;
 }
 
 export function imageTooLarge(maxImageBytes: number): NearvoteError {

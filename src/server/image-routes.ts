@@ -114,10 +114,11 @@ async function answer<Body>(
         return { body, timings: [timings] };
       }
       admitted.holdImages(upload.images.length);
-      const settled = await Promise.allSettled(upload.images.map(answerOne));
+      const settled = await Promise.allSettled(upload.images.map(({ image }) => answerOne(image)));
       // Nobody reads these results; the request counts once, with its own reason.
       signal.throwIfAborted();
-      return resultsOf(settled, (error) => {
+      const files = upload.images.map(({ file }) => file);
+      return resultsOf({ settled, files }, (error) => {
         report(error, requestIdOf(res));
         return toProblem(error, requestIdOf(res));
       });
@@ -141,15 +142,22 @@ async function answer<Body>(
   limitWritten({ req, res }, parts.writeTimeoutMs);
 }
 
+interface Settled<Body> {
+  readonly settled: readonly PromiseSettledResult<Answered<Body>>[];
+  /** Of each, where it came with a name. */
+  readonly files: readonly (string | undefined)[];
+}
+
 function resultsOf<Body>(
-  settled: readonly PromiseSettledResult<Answered<Body>>[],
+  { settled, files }: Settled<Body>,
   problemOf: (error: unknown) => Problem,
 ): { body: unknown; timings: readonly StageTimings[] } {
   return {
     body: {
-      results: settled.map((outcome) =>
-        outcome.status === 'fulfilled' ? outcome.value.body : { error: problemOf(outcome.reason) },
-      ),
+      results: settled.map((outcome, i) => ({
+        ...(files[i] === undefined ? {} : { file: files[i] }),
+        ...(outcome.status === 'fulfilled' ? outcome.value.body : { error: problemOf(outcome.reason) }),
+      })),
     },
     timings: settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.timings] : [])),
   };

@@ -4,6 +4,7 @@ import { NearvoteError } from '../domain/errors.js';
 import {
   imageTooLarge,
   malformed,
+  type NamedImage,
   quoted,
   type SentImage,
   type SentImages,
@@ -40,26 +41,23 @@ export function readJsonImages(bytes: Buffer, limits: UploadLimits): SentImages 
   throw new NearvoteError('image_missing', 'Expected the field image or images but received an empty object');
 }
 
-function readImages(json: JsonReader, limits: UploadLimits): SentImage[] {
+function readImages(json: JsonReader, limits: UploadLimits): NamedImage[] {
   if (!json.take('[')) throw malformed(`Expected images to be an array but received ${json.kind()}`);
-  const images: SentImage[] = [];
+  const images: NamedImage[] = [];
   if (json.take(']')) return images;
   do {
     if (images.length === limits.maxImages) throw tooManyImages(limits);
-    images.push(readImage(json, limits));
+    images.push({ image: readImage(json, limits) });
   } while (json.take(','));
   json.expect(']');
   return images;
 }
 
-/** An image, or what is wrong with it. @throws NearvoteError `request_malformed` for an array or object in its place */
+/** An image, or what is wrong with its base64. @throws NearvoteError `request_malformed` for what is no string */
 function readImage(json: JsonReader, { maxImageBytes }: UploadLimits): SentImage {
   const text = json.text();
   if (text === undefined) {
-    const wrong = malformed(`Expected an image as a base64 string but received ${json.kind()}`);
-    // What nests is not read on.
-    if (!json.skipLiteral()) throw wrong;
-    return wrong;
+    throw malformed(`Expected an image as a base64 string but received ${json.kind()}`);
   }
   const most = Math.ceil(maxImageBytes / 3) * 4;
   // Of base64, only `/` and `+` have ever to be escaped: a few letters in a hundred.
@@ -165,14 +163,6 @@ class JsonReader {
     const [, none, boolean] = this.#literal();
     if (none !== undefined) return 'null';
     return boolean === undefined ? 'a number' : 'a boolean';
-  }
-
-  /** Goes past a number, a boolean or null, if one comes next. */
-  skipLiteral(): boolean {
-    const next = this.#next();
-    if (next === 0x5b || next === 0x7b) return false;
-    this.#at += this.#literal()[0].length;
-    return true;
   }
 
   #literal(): RegExpExecArray {

@@ -14,8 +14,12 @@ import {
   type UploadLimits,
 } from './body.js';
 
+/** Letters of a file's name that an answer repeats; few file systems have longer ones. */
+const mostFileName = 255;
+
 /** A file as far as it has come; undefined where it is too large, and no longer kept. */
 interface Part {
+  readonly file: string;
   bytes: Gathering | undefined;
 }
 
@@ -67,7 +71,7 @@ function createForm({ req: { headers } }: Incoming, limits: UploadLimits): Form 
         file.resume();
         return;
       }
-      const part: Part = { bytes: new Gathering() };
+      const part: Part = { file: filename.slice(0, mostFileName), bytes: new Gathering() };
       (name === 'image' ? form.one : form.many).push(part);
       file.on('data', (piece: Buffer) => part.bytes?.add(piece));
       file.on('limit', () => {
@@ -75,7 +79,11 @@ function createForm({ req: { headers } }: Incoming, limits: UploadLimits): Form 
         if (name === 'image') fail(imageTooLarge(limits.maxImageBytes));
       });
     })
-    .on('field', (name: string | undefined) => fail(name === undefined ? namelessPart() : textField(name)))
+    .on('field', (name: string | undefined, value, { valueTruncated }) => {
+      // Swagger UI sends a field without a choice so.
+      if ((name === 'image' || name === 'images') && value === '' && !valueTruncated) return;
+      fail(name === undefined ? namelessPart() : textField(name));
+    })
     .on('partsLimit', () => fail(tooManyImages(limits)))
     .on('error', (cause) => fail(brokenForm(cause)));
   return form;
@@ -85,8 +93,10 @@ function createParser(headers: Incoming['req']['headers'], limits: UploadLimits)
   try {
     return busboy({
       headers,
-      // One part more, so that the error can name what is wrong with it; a text field is never kept.
-      limits: { parts: limits.maxImages + 1, fileSize: limits.maxImageBytes + 1, fieldSize: 0 },
+      // As browsers and curl send the names of files.
+      defParamCharset: 'utf8',
+      // One part more, so that the error can name what is wrong with it; of a text field no more is kept than that it has one.
+      limits: { parts: limits.maxImages + 1, fileSize: limits.maxImageBytes + 1, fieldSize: 1 },
     });
   } catch (cause) {
     throw brokenForm(cause);
@@ -111,7 +121,10 @@ function sentIn({ one, many }: Form, { maxImageBytes }: UploadLimits): SentImage
       'Expected a file in the field image or images but received none; a file part has a filename',
     );
   }
-  const images = many.map(({ bytes }) => bytes?.whole() ?? imageTooLarge(maxImageBytes));
+  const images = many.map(({ file, bytes }) => ({
+    file,
+    image: bytes?.whole() ?? imageTooLarge(maxImageBytes),
+  }));
   return { image: image?.bytes?.whole(), images: images.length === 0 ? undefined : images };
 }
 
@@ -140,6 +153,6 @@ function namelessPart(): NearvoteError {
 function textField(name: string): NearvoteError {
   return new NearvoteError(
     'field_unexpected',
-    `Expected only files in the field image or images but received the text field ${quoted(name)}`,
+    `Expected only files in the field image or images but received the text field ${quoted(name)}; a file part has a filename`,
   );
 }

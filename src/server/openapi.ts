@@ -9,14 +9,12 @@ import type { UploadLimits } from './body.js';
 import { clientVisibleCodes, problemKinds, problemMediaType } from './problems.js';
 import { type Route, routes } from './routes.js';
 import {
-  classifyQuerySchema,
+  classifyQuery,
   decisionSchema,
   decisionsSchema,
   embeddingSchema,
   embeddingsSchema,
   healthSchema,
-  imageBodySchema,
-  imagesBodySchema,
   problemSchema,
   readySchema,
   reloadSchema,
@@ -26,40 +24,48 @@ export interface ContractOptions {
   /** Of the server. */
   readonly version: string;
   readonly limits: UploadLimits;
+  readonly maxK: number;
+  readonly maxNeighbours: number;
 }
 
 export type Contract = ReturnType<OpenApiGeneratorV31['generateDocument']>;
 
 /** The OpenAPI 3.1 document, from the schemas that validate and the table that answers. */
-export function createContract({ version, limits }: ContractOptions): Contract {
+export function createContract({ version, limits, maxK, maxNeighbours }: ContractOptions): Contract {
   const registry = new OpenAPIRegistry();
-  const add = (route: Route, summary: string, { content, request = {} }: Exchange): void => {
+  for (const [name, scheme] of Object.entries(securitySchemes)) {
+    registry.registerComponent('securitySchemes', name, scheme);
+  }
+  const add = (operationId: keyof typeof routes, summary: string, exchange: Exchange): void => {
+    const route = routes[operationId];
+    const { content, request = {}, security = [] } = exchange;
     registry.registerPath({
       path: route.path,
-      method: route.methods.includes('POST') ? 'post' : 'get',
-      summary,
-      request,
+      method: route.methods.some((method) => method === 'POST') ? 'post' : 'get',
+      ...{ operationId, summary, request, security },
       responses: { [route.success]: { description: 'Done', content }, ...problemResponses(route) },
     });
   };
   const images = { body: { required: true, content: uploadContent(limits) } };
-  add(routes.classify, 'Classify one image, or several with a result each', {
+  add('classify', 'Classify one image, or several with a result each', {
     content: json(decisionSchema.or(decisionsSchema)),
-    request: { ...images, query: classifyQuerySchema },
+    request: { ...images, query: classifyQuery({ k: maxK, neighbours: maxNeighbours }) },
+    security: [{}, ...withKey],
   });
-  add(routes.embed, 'The unit embedding of one image, or of several with a result each', {
+  add('embed', 'The unit embedding of one image, or of several with a result each', {
     content: json(embeddingSchema.or(embeddingsSchema)),
     request: images,
+    security: [{}, ...withKey],
   });
-  add(routes.health, 'The process is alive', { content: json(healthSchema) });
-  add(routes.ready, 'Index and encoder are loaded and warmed up', { content: json(readySchema) });
-  add(routes.reload, 'Serve what is published now; exists only where the server has an admin key', {
+  add('health', 'The process is alive', { content: json(healthSchema) });
+  add('ready', 'Index and encoder are loaded and warmed up', { content: json(readySchema) });
+  add('reload', 'Serve what is published now; answers 404 where the server has no admin key', {
     content: json(reloadSchema),
+    security: withKey,
   });
-  add(routes.metrics, 'Prometheus metrics', { content: { 'text/plain': text } });
-  add(routes.openapi, 'This document', { content: { 'application/json': { schema: { type: 'object' } } } });
-  add(routes.docs, 'This document, to read and try', { content: { 'text/html': text } });
-  add(routes.home, 'Redirects to the documentation', { content: {} });
+  add('metrics', 'Prometheus metrics', { content: { 'text/plain': text } });
+  add('openapi', 'This document', { content: { 'application/json': { schema: { type: 'object' } } } });
+  add('docs', 'This document, to read and try', { content: { 'text/html': text } });
   return new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: {
@@ -68,9 +74,19 @@ export function createContract({ version, limits }: ContractOptions): Contract {
       description: 'Image classification without a classifier: the nearest labelled examples vote.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
+    servers: [{ url: '/', description: 'The server that this document is from' }],
   });
 }
 
+/** Which key opens what is the server's to say: API keys for images, the admin key for what changes it. */
+const securitySchemes = {
+  bearer: { type: 'http', scheme: 'bearer', description: 'Authorization: Bearer KEY' },
+  header: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+} as const;
+
+const withKey: Security = [{ bearer: [] }, { header: [] }];
+
+type Security = NonNullable<RouteConfig['security']>;
 type Exchanged = NonNullable<RouteConfig['request']>;
 type RequestContent = NonNullable<Exchanged['body']>['content'];
 
@@ -82,33 +98,55 @@ interface Media {
 interface Exchange {
   readonly content: Record<string, Media>;
   readonly request?: Exchanged;
+  /** Whose keys open it; an empty one among them where a server may do without, none where it needs no key. */
+  readonly security?: Security;
 }
 
 const text: Media = { schema: { type: 'string' } };
 
 const json = (schema: ZodType): Record<string, Media> => ({ 'application/json': { schema } });
 
+/** Exactly one of `image` and `images`. One object and no `oneOf`: Swagger UI has a file picker for a property alone. */
+const oneField = { minProperties: 1, maxProperties: 1, additionalProperties: false } as const;
+
+const ofOne = 'One image, answered with its decision or embedding, or a problem';
+const ofMany = 'Several images, answered with `results`, each of which may be a problem of its own';
+
 function uploadContent({ maxImages, maxImageBytes }: UploadLimits): RequestContent {
-  const file = {
+  const file = { type: 'string', contentMediaType: 'application/octet-stream' } as const;
+  const whole = { ...file, minLength: 1, maxLength: maxImageBytes };
+  const base64 = {
     type: 'string',
-    contentMediaType: 'application/octet-stream',
-    maxLength: maxImageBytes,
+    contentEncoding: 'base64',
+    description: 'An image file in standard base64 with padding',
   } as const;
+  const several = { type: 'array', minItems: 1, maxItems: maxImages, description: ofMany } as const;
   return {
     'multipart/form-data': {
       schema: {
-        oneOf: [
-          { type: 'object', required: ['image'], properties: { image: file } },
-          {
-            type: 'object',
-            required: ['images'],
-            properties: { images: { type: 'array', minItems: 1, maxItems: maxImages, items: file } },
-          },
-        ],
+        type: 'object',
+        description: 'Either image or images; each part has a filename',
+        properties: {
+          image: { ...whole, description: ofOne },
+          // Without a default Swagger UI sends an example of its own making.
+          images: { ...several, items: file, default: [] },
+        },
+        ...oneField,
       },
     },
-    'image/*': { schema: file },
-    'application/json': { schema: imageBodySchema.or(imagesBodySchema) },
+    'image/*': { schema: whole },
+    'application/octet-stream': { schema: whole },
+    'application/json': {
+      schema: {
+        type: 'object',
+        description: 'Either image or images',
+        properties: {
+          image: { ...base64, minLength: 1, maxLength: Math.ceil(maxImageBytes / 3) * 4, description: ofOne },
+          images: { ...several, items: base64 },
+        },
+        ...oneField,
+      },
+    },
   };
 }
 

@@ -53,7 +53,7 @@ export const routes = {
     path: '/admin/reload',
     methods: ['POST'],
     success: 200,
-    codes: ['unauthorized', 'rate_limited', 'reload_failed', 'shutting_down', 'internal'],
+    codes: ['unauthorized', 'not_found', 'rate_limited', 'reload_failed', 'shutting_down', 'internal'],
   },
   home: { ...page('/'), success: 302 },
 } as const satisfies Record<string, Route>;

@@ -5,7 +5,7 @@ import { voteRules } from '../vote/rules.js';
 import { quoted } from './body.js';
 
 /** A query value arrives as text; `0x10`, ` 5` and the empty string are not numbers here. */
-const wholeNumber = (pattern: RegExp, meta: { minimum: number; description: string }) =>
+const wholeNumber = (pattern: RegExp, meta: { minimum: number; maximum?: number; description: string }) =>
   z
     .string()
     .regex(pattern, `Expected a whole number of at least ${meta.minimum}`)
@@ -13,25 +13,23 @@ const wholeNumber = (pattern: RegExp, meta: { minimum: number; description: stri
     .optional()
     .meta({ type: 'integer', ...meta });
 
-export const classifyQuerySchema = z.strictObject({
-  k: wholeNumber(/^[1-9]\d{0,8}$/, {
-    minimum: 1,
-    description: 'How many neighbours vote; at most the index has',
-  }),
-  vote: z.enum(voteRules).optional().meta({ description: 'How their votes are weighed' }),
-  neighbours: wholeNumber(/^(0|[1-9]\d{0,8})$/, {
-    minimum: 0,
-    description: 'How many neighbours to show, 0 to k; 5 unless told',
-  }),
-});
+/** What the query of `POST /classify` may say; `most` is for the document, what is past it is refused with a reason. */
+export const classifyQuery = (most: { readonly k?: number; readonly neighbours?: number } = {}) =>
+  z.strictObject({
+    k: wholeNumber(/^[1-9]\d{0,8}$/, {
+      minimum: 1,
+      ...(most.k === undefined ? {} : { maximum: most.k }),
+      description: 'How many neighbours vote; at most the index has',
+    }),
+    vote: z.enum(voteRules).optional().meta({ description: 'How their votes are weighed' }),
+    neighbours: wholeNumber(/^(0|[1-9]\d{0,8})$/, {
+      minimum: 0,
+      ...(most.neighbours === undefined ? {} : { maximum: most.neighbours }),
+      description: 'How many neighbours to show, 0 to k; 5 unless told',
+    }),
+  });
+const classifyQuerySchema = classifyQuery();
 export type ClassifyQuery = z.infer<typeof classifyQuerySchema>;
-
-const base64Schema = z
-  .string()
-  .meta({ format: 'byte', description: 'One image file, standard base64 with padding' });
-
-export const imageBodySchema = z.strictObject({ image: base64Schema });
-export const imagesBodySchema = z.strictObject({ images: z.array(base64Schema).min(1) });
 
 const namedVersionSchema = z.strictObject({ name: z.string(), version: z.string() });
 
@@ -95,15 +93,31 @@ export const problemSchema = z
   .meta({ id: 'Problem', description: 'RFC 9457' });
 export type Problem = z.infer<typeof problemSchema>;
 
-const failedImageSchema = z.strictObject({ error: problemSchema });
+/** Of several images: whatever else a result is, it says which file it is of. */
+const fileSchema = z
+  .string()
+  .optional()
+  .meta({ description: 'The name of the file, where the image came in a form; cut after 255 letters' });
+
+const failedImageSchema = z.strictObject({ file: fileSchema, error: problemSchema });
 
 export const decisionsSchema = z
-  .strictObject({ results: z.array(z.union([decisionSchema, failedImageSchema])) })
-  .meta({ id: 'Decisions', description: 'One result an image, in the order sent' });
+  .strictObject({
+    results: z.array(z.union([decisionSchema.extend({ file: fileSchema }), failedImageSchema])),
+  })
+  .meta({
+    id: 'Decisions',
+    description: 'One result an image, in the order sent; whenever images was sent, be it one',
+  });
 
 export const embeddingsSchema = z
-  .strictObject({ results: z.array(z.union([embeddingSchema, failedImageSchema])) })
-  .meta({ id: 'Embeddings', description: 'One result an image, in the order sent' });
+  .strictObject({
+    results: z.array(z.union([embeddingSchema.extend({ file: fileSchema }), failedImageSchema])),
+  })
+  .meta({
+    id: 'Embeddings',
+    description: 'One result an image, in the order sent; whenever images was sent, be it one',
+  });
 
 export const healthSchema = z.strictObject({ status: z.literal('ok') });
 

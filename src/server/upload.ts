@@ -6,6 +6,7 @@ import {
   hasBody,
   imageTooLarge,
   type Incoming,
+  type NamedImage,
   quoted,
   readBody,
   type Reading,
@@ -17,10 +18,10 @@ import {
 import { readJsonImages } from './json-images.js';
 import { readMultipart } from './multipart.js';
 
-/** One image is answered with its decision; many with a result each, so one that is bad fails alone. */
+/** `image` is answered with its decision; `images`, be it one, with a result each, so one that is bad fails alone. */
 type Upload =
   | { readonly kind: 'one'; readonly image: Uint8Array }
-  | { readonly kind: 'many'; readonly images: readonly SentImage[] };
+  | { readonly kind: 'many'; readonly images: readonly NamedImage[] };
 
 export type ReadUpload = (
   exchange: { readonly req: Request; readonly res: Response },
@@ -28,7 +29,7 @@ export type ReadUpload = (
 ) => Promise<Upload>;
 
 /**
- * Reads the images of a request, whichever of the three forms it has, never holding more than `maxBodyBytes` of it.
+ * Reads the images of a request, whichever form it has, never holding more than `maxBodyBytes` of it.
  * @throws NearvoteError `image_missing`, `image_empty`, `image_too_large`, `too_many_images`, `field_unexpected`,
  * `request_malformed`, `media_type_unsupported`, `body_too_large`, `overloaded`, `client_gone`
  */
@@ -42,7 +43,8 @@ export function createUploadReader(limits: UploadLimits): ReadUpload {
     if (mediaType === 'application/json') {
       return uploadOf(readJsonImages(await readBody(incoming), limits), limits);
     }
-    if (mediaType?.startsWith('image/') === true) {
+    // What the image is, its first bytes tell.
+    if (mediaType?.startsWith('image/') === true || mediaType === 'application/octet-stream') {
       return uploadOf({ image: await readImage(incoming, limits) }, limits);
     }
     if (mediaType === undefined && !hasBody(req)) {
@@ -50,7 +52,7 @@ export function createUploadReader(limits: UploadLimits): ReadUpload {
     }
     throw new NearvoteError(
       'media_type_unsupported',
-      `Expected multipart/form-data, image/* or application/json but received ${
+      `Expected multipart/form-data, image/*, application/octet-stream or application/json but received ${
         mediaType === undefined ? 'no Content-Type' : quoted(mediaType)
       }`,
     );
@@ -81,7 +83,7 @@ function uploadOf({ image, images }: SentImages, limits: UploadLimits): Upload {
     throw new NearvoteError('image_missing', 'Expected at least one image in images but received none');
   }
   if (images.length > limits.maxImages) throw tooManyImages(limits);
-  return { kind: 'many', images: images.map((each) => checkSize(each, limits)) };
+  return { kind: 'many', images: images.map((each) => ({ ...each, image: checkSize(each.image, limits) })) };
 }
 
 function checkSize(image: SentImage, { maxImageBytes }: UploadLimits): SentImage {

@@ -8,6 +8,7 @@ import {
   embeddingsSchema,
   readySchema,
 } from '../../src/server/schemas.js';
+import { allRoutes } from '../../src/server/routes.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { expectProblem, multipart, startTestServer, type Answer, type TestServer } from './test-server.js';
 
@@ -218,8 +219,28 @@ describe('everything else', () => {
       expectProblem(answer, 405, 'method_not_allowed');
       expect(answer.headers.get('allow')).toBe(allow);
     }
-    const options = await server.ask('/classify', { method: 'OPTIONS' });
-    expect([options.status, options.headers.get('allow')]).toEqual([204, 'POST']);
+  });
+
+  it('answers OPTIONS and TRACE alike on every route that is there', async () => {
+    const admin = { key: 'k'.repeat(32), reload: () => Promise.resolve({ name: 'colours', version: '1' }) };
+    const open = await startTestServer({ admin });
+    for (const { path, methods } of allRoutes) {
+      const options = await open.ask(path, { method: 'OPTIONS' });
+      expect([path, options.status, options.headers.get('allow'), options.text]).toEqual([
+        path,
+        204,
+        methods.join(', '),
+        '',
+      ]);
+      const trace = await open.send(`TRACE ${path} HTTP/1.1\r\nHost: t\r\n\r\n`);
+      expectProblem(trace, 405, 'method_not_allowed');
+    }
+    await open.close();
+    // Without a key the route does not exist, whatever the method; the document says so.
+    for (const method of ['OPTIONS', 'TRACE', 'POST', 'GET']) {
+      const hidden = await server.send(`${method} /admin/reload HTTP/1.1\r\nHost: t\r\n\r\n`);
+      expectProblem(hidden, 404, 'not_found');
+    }
   });
 
   it('answers HEAD as GET, without a body', async () => {

@@ -5,7 +5,7 @@ import { createContract } from '../../src/server/openapi.js';
 import { clientVisibleCodes, problemKinds, toProblem } from '../../src/server/problems.js';
 import { allRoutes } from '../../src/server/routes.js';
 import { problemSchema } from '../../src/server/schemas.js';
-import { startTestServer, testLimits } from './test-server.js';
+import { startTestServer, testLimits, testLoad } from './test-server.js';
 
 describe('the table of problems', () => {
   it('has a status of an error and a title for every code', () => {
@@ -25,7 +25,7 @@ describe('the table of problems', () => {
   });
 
   it('agrees with the OpenAPI document: the status of every code of a route has a response that names it', () => {
-    const contract = createContract({ version: '1.2.3', limits: testLimits });
+    const contract = createContract({ version: '1.2.3', limits: testLimits, ...testLoad });
     for (const { path, methods, codes } of allRoutes) {
       const item = contract.paths?.[path];
       const responses = (methods.includes('POST') ? item?.post : item?.get)?.responses ?? {};

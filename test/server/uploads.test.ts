@@ -71,21 +71,60 @@ describe('a good upload', () => {
     ]);
   });
 
-  it('of many images as JSON reports bad base64 and a wrong type in their places', async () => {
-    const answer = await postJson({ images: [red.toString('base64'), 'no base64!', 7, ''] });
+  it('of several files names the file of each result, also where its name is no ASCII', async () => {
+    const long = `${'x'.repeat(300)}.png`;
+    const answer = await postParts([
+      { name: 'images', filename: 'жар-птица.png', content: red },
+      { name: 'images', filename: 'some/folder/broken.png', content: 'not a picture' },
+      { name: 'images', filename: long, content: blue },
+    ]);
+    expect(decisionsSchema.parse(answer.body).results).toMatchObject([
+      { file: 'жар-птица.png', label: 'red' },
+      { file: 'broken.png', error: { code: 'image_unsupported' } },
+      { file: long.slice(0, 255), label: 'blue' },
+    ]);
+    expect(await postJson({ images: [red.toString('base64')] })).not.toHaveProperty('body.results.0.file');
+  });
+
+  it('of one image is a decision, and of images, be it one, is results: the field decides', async () => {
+    const file = { filename: 'a.png', content: red };
+    for (const one of [
+      await postParts([{ name: 'image', ...file }]),
+      await postJson({ image: red.toString('base64') }),
+    ]) {
+      expect(one.body).toHaveProperty('label');
+      expect(one.body).not.toHaveProperty('results');
+    }
+    for (const several of [
+      await postParts([{ name: 'images', ...file }]),
+      await postJson({ images: [red.toString('base64')] }),
+    ]) {
+      expect(several.body).toEqual({ results: [expect.objectContaining({ label: 'red' }) as object] });
+    }
+  });
+
+  it('of bytes whose type nobody knows is classified by what they are', async () => {
+    const answer = await post(blue, 'application/octet-stream');
+    expect(decisionSchema.parse(answer.body).label).toBe('blue');
+    expectProblem(await post('not a picture', 'application/octet-stream'), 415, 'image_unsupported');
+  });
+
+  it('may have the other field without a choice beside it, as Swagger UI sends it', async () => {
+    const image = { name: 'image', filename: 'a.png', content: red };
+    expect((await postParts([image, { name: 'images', content: '' }])).body).toMatchObject({ label: 'red' });
+    const text = await postParts([image, { name: 'images', content: 'x' }]);
+    expectProblem(text, 400, 'field_unexpected');
+  });
+
+  it('of many images as JSON reports bad base64 in its place', async () => {
+    const answer = await postJson({ images: [red.toString('base64'), 'no base64!', ''] });
     expect(answer.status).toBe(200);
     const { results } = decisionsSchema.parse(answer.body);
     expect(results.map((result) => ('error' in result ? result.error.code : result.label))).toEqual([
       'red',
       'request_malformed',
-      'request_malformed',
       'image_empty',
     ]);
-  });
-
-  it('of one image in images is still answered with results', async () => {
-    const answer = await postParts([{ name: 'images', filename: 'a.png', content: red }]);
-    expect(decisionsSchema.parse(answer.body).results).toHaveLength(1);
   });
 
   it('fills the limits to the last byte and the last image', async () => {
@@ -118,6 +157,7 @@ describe('no image', () => {
 
   it('in a form without a file is image_missing, whether it has no parts or an empty file input', async () => {
     expectProblem(await postParts([{ name: 'image', filename: '', content: '' }]), 400, 'image_missing');
+    expectProblem(await postParts([{ name: 'image', content: '' }]), 400, 'image_missing');
     expectProblem(await postJson({}), 400, 'image_missing');
     expectProblem(await postJson({ images: [] }), 400, 'image_missing');
   });
@@ -146,7 +186,7 @@ describe('a wrong field', () => {
       400,
       'field_unexpected',
     );
-    expect(detail).toMatch(/only files.*text field "image"/);
+    expect(detail).toMatch(/only files.*text field "image"; a file part has a filename/);
     const long = await postParts([{ name: 'image', content: 'x'.repeat(5000) }]);
     expectProblem(long, 400, 'field_unexpected');
   });
@@ -279,12 +319,20 @@ describe('a body that is not what it says', () => {
     expectProblem(await post('--edge--\r\n', 'multipart/form-data; boundary=edge'), 400, 'image_missing');
   });
 
-  it.each(['{', '', 'null', '[]', '"image"', '{"image": 5}', '{"image": null}', '{"images": "AAAA"}'])(
-    'is request_malformed where JSON is %s',
-    async (text) => {
-      expectProblem(await postJson(text), 400, 'request_malformed');
-    },
-  );
+  it.each([
+    '{',
+    '',
+    'null',
+    '[]',
+    '"image"',
+    '{"image": 5}',
+    '{"image": null}',
+    '{"images": "AAAA"}',
+    '{"images": [{}]}',
+    '{"images": [7]}',
+  ])('is request_malformed where JSON is %s', async (text) => {
+    expectProblem(await postJson(text), 400, 'request_malformed');
+  });
 
   it('is request_malformed where JSON is nested 100,000 deep or not UTF-8', async () => {
     expectProblem(await postJson('['.repeat(100_000)), 400, 'request_malformed');
