@@ -190,5 +190,5 @@ function settle(questions: readonly Question[], { words, parts }: Frame, labels:
 }
 
 function notReadyError(): NearvoteError {
-  return new NearvoteError('not_ready', 'Expected an index that can be searched but it cannot be opened');
+  return new NearvoteError('not_ready', 'Expected an index that is searched but its process does not answer');
 }

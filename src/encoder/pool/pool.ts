@@ -190,5 +190,5 @@ function closedError(): NearvoteError {
 }
 
 function noWorkerError(): NearvoteError {
-  return new NearvoteError('not_ready', 'Expected a worker that can encode but none can be started');
+  return new NearvoteError('not_ready', 'Expected a worker that encodes but none answers');
 }
