@@ -160,7 +160,11 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     searchKind: kept === undefined ? 'exact' : 'hnsw',
     embedSeconds,
     seconds: secondsSince(started),
-    warnings: [...warningsOf(manifest, refused), ...unremoved.map(unremovedWarning)],
+    warnings: [
+      ...warningsOf(manifest, refused),
+      ...unlabelledWarning(dataset),
+      ...unremoved.map(unremovedWarning),
+    ],
   };
 }
 
@@ -232,6 +236,17 @@ function warningsOf({ labels, files }: IndexManifest, refused: string | undefine
     ...(files['vectors.hnsw'] === undefined ? [refused ?? unbuilt] : []),
   ];
 }
+
+function unlabelledWarning({ unlabelled = [] }: Dataset): string[] {
+  if (unlabelled.length === 0) return [];
+  const more = unlabelled.length > rejectsShown ? ', ...' : '';
+  const named = unlabelled.slice(0, rejectsShown).join(', ') + more;
+  return [
+    `Files beside the folders of the classes have no label and are left out, ${unlabelled.length}: ${named}`,
+  ];
+}
+
+const rejectsShown = 3;
 
 function unremovedWarning(version: string): string {
   return `The old version ${version} could not be removed`;

@@ -1,3 +1,5 @@
+import { isAbsolute, relative, resolve, sep } from 'node:path';
+import { NearvoteError } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
 import { withEncoder, type EmbeddingOptions } from '../embed/embed-dataset.js';
 import { readEncoderManifest } from '../encoder/load.js';
@@ -29,6 +31,7 @@ export interface BuildOptions
  */
 export async function build(options: BuildOptions, progress: Progress): Promise<BuildReport> {
   const { data, split, maxPerClass, hnsw } = options;
+  checkOutside(options.out, data);
   const encoderDir = resolveShipped(options.encoder);
   // Whatever can be wrong with what was asked for is said before the long work.
   const encoder = await readEncoderManifest(encoderDir);
@@ -37,5 +40,18 @@ export async function build(options: BuildOptions, progress: Progress): Promise<
     maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed: hnsw.seed });
   return withEncoder({ ...options, encoder, encoderDir, progress }, (running) =>
     buildIndex({ ...options, ...running, dataset, encoder, encoderDir, progress }),
+  );
+}
+
+/**
+ * An index among the images would be taken for images of its own by the next build.
+ * @throws NearvoteError `usage`
+ */
+function checkOutside(out: string, data: string): void {
+  const way = relative(resolve(data), resolve(out));
+  if (way === '..' || way.startsWith(`..${sep}`) || isAbsolute(way)) return;
+  throw new NearvoteError(
+    'usage',
+    `Expected --out to lie outside the images but ${out} is in ${data}; index/NAME is a usual place`,
   );
 }

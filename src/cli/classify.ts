@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import type { Classifier } from '../classify.js';
@@ -33,7 +34,7 @@ type Outcome =
 export function classifyCommand(): Command {
   const command = new Command('classify')
     .description('classify image files and print the decisions')
-    .argument('<file...>', 'JPEG, PNG, WebP, GIF, AVIF or TIFF images')
+    .argument('<file...>', 'JPEG, PNG, WebP, GIF, AVIF or TIFF images, or folders of them')
     .addOption(
       new Option('--neighbours <n>', 'neighbours to show')
         .argParser(integerFrom(0))
@@ -49,11 +50,37 @@ export function classifyCommand(): Command {
   return command;
 }
 
+/** The files in folders, however deep, beside those that were named; hidden ones are left out. */
+async function filesIn(paths: readonly string[]): Promise<string[]> {
+  const files: string[] = [];
+  let missing = 0;
+  for (const path of paths) {
+    const stats = await stat(path).catch(() => undefined);
+    if (stats === undefined) missing += 1;
+    if (stats?.isDirectory() !== true) files.push(path);
+    else {
+      const entries = await readdir(path, { recursive: true, withFileTypes: true });
+      const found = entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name));
+      files.push(...found.filter((file) => !/(^|[/\\])\./.test(relative(path, file))).sort());
+    }
+  }
+  const [first = ''] = paths;
+  if (missing === paths.length) {
+    throw new NearvoteError('image_missing', `Expected an image file or a folder but there is no ${first}`);
+  }
+  if (files.length === 0)
+    throw new NearvoteError('image_missing', `Expected images in ${first} but there are none`);
+  return files;
+}
+
 async function classifyFiles(
-  files: readonly string[],
+  paths: readonly string[],
   flags: ClassifyFlags,
   command: Command,
 ): Promise<void> {
+  const files = await filesIn(paths);
   const pair = await openPair({
     ...flags,
     workers: Math.min(flags.workers, files.length),

@@ -110,7 +110,7 @@ async function add(path: string, flags: AddFlags): Promise<void> {
     preprocessing: { layout, channels, scale, mean, std },
   });
   printManifest(manifest, json);
-  if (!json) print(`\nNext: nearvote build --data DIR --encoder ${dir} --out index/NAME`);
+  if (!json) print(`\nNext: npx nearvote build --data DIR --encoder ${dir} --out index/NAME`);
 }
 
 function printManifest(manifest: EncoderManifest, json = false): void {

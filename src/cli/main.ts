@@ -31,8 +31,19 @@ async function createProgram(named: string | undefined): Promise<Command> {
   const load = named === undefined ? undefined : commands[named];
   const loads = load === undefined ? Object.values(commands) : [load];
   for (const command of await Promise.all(loads.map((one) => one()))) program.addCommand(command);
-  for (const command of [program, ...descendants(program)]) command.exitOverride().showHelpAfterError();
+  for (const command of [program, ...descendants(program)]) {
+    command
+      .exitOverride()
+      .configureOutput({ outputError: (text, write) => write(usageError(text, command)) });
+  }
   return program;
+}
+
+/** One line, the error in it and where the options are told: a page of help would push it out of sight. */
+function usageError(text: string, command: Command): string {
+  const names: string[] = [];
+  for (let one: Command | null = command; one !== null; one = one.parent) names.unshift(one.name());
+  return `${printable(text.trim().replaceAll('\n', ' '))}; npx ${names.join(' ')} --help tells the options\n`;
 }
 
 function descendants(command: Command): Command[] {

@@ -97,7 +97,7 @@ export interface VoteOptions {
 
 export function voteOptions(): Option[] {
   return [
-    new Option('--k <n>', 'neighbours that vote, clamped to the index')
+    new Option('-k, --k <n>', 'neighbours that vote, clamped to the index')
       .argParser(integerFrom(1))
       .default(defaultVote.k)
       .env('NEARVOTE_K'),

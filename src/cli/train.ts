@@ -71,7 +71,7 @@ function printTrained({ out, ended, metrics }: TrainResult, { json }: Pick<Train
   for (const [name, value] of Object.entries(metrics)) {
     print(`  ${name.padEnd(width)}  ${Number.isInteger(value) ? value : value.toFixed(4)}`);
   }
-  print(`\nNext: nearvote build --data DIR --encoder ${out} --out index/NAME`);
+  print(`\nNext: npx nearvote build --data DIR --encoder ${out} --out index/NAME`);
 }
 
 interface TrainFlags {

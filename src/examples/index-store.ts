@@ -151,7 +151,7 @@ export async function readCurrent(root: string): Promise<string> {
   } catch (cause) {
     throw new NearvoteError(
       'index_missing',
-      `Expected an index in ${root} but found none; build one: nearvote build --data DIR --encoder models/NAME --out ${root}`,
+      `Expected an index in ${root} but found none; build one: npx nearvote build --data DIR --encoder models/NAME --out ${root}`,
       { cause },
     );
   }

@@ -122,7 +122,9 @@ describe.skipIf(!existsSync(main))('nearvote build', () => {
     await writeFile(join(mixed, 'text.jpg'), 'text');
     const strict = await nearvote(...args, '--data', join(base, 'mixed'), '--strict');
     expect(strict).toMatchObject({ code: 1, stderr: expect.stringContaining('ant/text.jpg') as string });
-    const unwritable = await nearvote(...args.with(4, join(data, 'ant', '0.png')), '--data', data);
+    const file = join(base, 'a-file');
+    await writeFile(file, '');
+    const unwritable = await nearvote(...args.with(4, file), '--data', data);
     expect(unwritable).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('[output_unwritable]') as string,

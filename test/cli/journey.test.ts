@@ -271,7 +271,7 @@ describe('the commands, one after another, as a user has them', () => {
     expect(unwritable.code).toBe(1);
   });
 
-  it('exits with 2 and the help for a use it does not know', async () => {
+  it('exits with 2 and one line for a use it does not know', async () => {
     expect(await nearvote('classify')).toMatchObject({ code: 2 });
     expect(await nearvote('evaluate', '--data', base, '--k', '0')).toMatchObject({ code: 2 });
     expect(await nearvote('no-such-command')).toMatchObject({ code: 2 });

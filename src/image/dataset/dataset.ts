@@ -25,6 +25,8 @@ export interface Dataset {
   readonly size: number;
   /** How many images each label has. */
   readonly labelCounts: ReadonlyMap<string, number>;
+  /** Files that lie where a label would be told by a folder but none is: they are left out. None unless said. */
+  readonly unlabelled?: readonly string[];
   /** In a stable order, independent of the file system's. */
   images(): AsyncIterable<LabelledImage>;
 }

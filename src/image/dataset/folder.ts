@@ -10,11 +10,11 @@ const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml
 
 /**
  * A folder per class: the first level under `root` is the label, whatever lies below belongs to it. Hidden files,
- * sidecars (.txt, .json, .md, .csv, .xml ...) and files directly in `root` are left out. A link to a file inside
+ * sidecars (.txt, .json, .md, .csv, .xml ...) are left out; other files directly in `root` have no label and are named. A link to a file inside
  * `root` is followed; links to folders and to anything outside are not, and neither are pipes, sockets and devices. What
  * has a name that is no UTF-8, and a folder in a class that cannot be listed, is listed as an image that cannot be read.
  * The order is by code unit.
- * @throws NearvoteError `dataset_invalid` where no class folder holds an image, or `root` cannot be listed
+ * @throws NearvoteError `dataset_invalid` where no class folder holds an image, where the first level is that of train and test, or `root` cannot be listed
  */
 export async function openFolder(root: string, maxFileBytes: number): Promise<Dataset> {
   const realRoot = await realpath(root);
@@ -30,9 +30,28 @@ export async function openFolder(root: string, maxFileBytes: number): Promise<Da
   }
   if (paths.length === 0) throw noClasses(root, strays);
   paths.sort();
+  strays.sort();
+  checkSplits(root, paths);
 
   const labels = paths.map(labelOf);
-  return fileDataset({ name: 'folder', folder: root, ids: paths, labels, maxFileBytes, unreadable });
+  const dataset = fileDataset({ name: 'folder', folder: root, ids: paths, labels, maxFileBytes, unreadable });
+  return { ...dataset, unlabelled: strays };
+}
+
+const splitNames = /^(train(ing)?|val(id(ation)?)?|test(ing)?|dev|eval)$/i;
+
+/**
+ * Folders of train, validation and test with the classes below them are no classes.
+ * @throws NearvoteError `dataset_invalid` naming what may have been meant
+ */
+function checkSplits(root: string, paths: readonly string[]): void {
+  const tops = [...new Set(paths.map(labelOf))];
+  const areBelow = paths.every((path) => path.split('/').length > 2);
+  if (!areBelow || !tops.every((top) => splitNames.test(top))) return;
+  throw new NearvoteError(
+    'dataset_invalid',
+    `Expected a folder for each class in ${root} but received ${tops.join(', ')}, with folders in them: are those the classes? Then name one of these, as in --data ${join(root, tops[0] ?? '')}`,
+  );
 }
 
 /** One spelling for one name: macOS writes its accents apart. */
@@ -103,7 +122,7 @@ async function listRoot(root: string): Promise<readonly Dirent<Buffer>[]> {
 }
 
 function noClasses(root: string, strays: readonly string[]): NearvoteError {
-  const named = [...strays].sort().slice(0, 3).join(', ');
+  const named = strays.slice(0, 3).join(', ');
   const found =
     strays.length === 0
       ? 'no images'
