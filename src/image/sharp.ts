@@ -17,7 +17,7 @@ sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({ operation: loaders });
 
 export { sharp };
-export type { Sharp, SharpInput, SharpOptions } from 'sharp';
+export type { Sharp, SharpOptions } from 'sharp';
 
 /**
  * Width and height of an image that is turned upright, from its header alone; undefined where that cannot be read.

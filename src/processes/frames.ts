@@ -78,7 +78,9 @@ export function bytesOf(values: Float32Array | Uint32Array): Uint8Array {
 
 /** A part that was sent as float32; both ends are one machine, so its byte order is theirs. */
 export function floatsOf(part: Uint8Array | undefined): Float32Array {
-  return part === undefined ? new Float32Array(0) : new Float32Array(part.buffer, part.byteOffset, part.byteLength / 4);
+  return part === undefined
+    ? new Float32Array(0)
+    : new Float32Array(part.buffer, part.byteOffset, part.byteLength / 4);
 }
 
 /** A part that was sent as uint32. */
