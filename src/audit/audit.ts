@@ -15,6 +15,7 @@ import type { OpenIndex } from '../examples/index-store.js';
 import { openLeasedIndex } from '../examples/lease.js';
 import { findEncoder, resolveShipped } from '../pair.js';
 import type { Picture, ReportPage } from '../report/section.js';
+import { labelSharesOf } from '../vote/vote.js';
 import type { VoteRule } from '../vote/rules.js';
 import { auditIndex, checkAuditable, type Audit, type HeldOut } from './audit-index.js';
 import { auditPage } from './audit-page.js';
@@ -33,7 +34,11 @@ export interface AuditOptions extends EmbeddingOptions {
   readonly examples?: string | undefined;
   readonly examplesSplit: 'train' | 'test';
   readonly maxImageBytes: number;
-  readonly vote: { readonly rule: VoteRule; readonly temperature: number };
+  readonly vote: {
+    readonly rule: VoteRule;
+    readonly temperature: number;
+    readonly priorCorrection?: boolean | undefined;
+  };
   readonly k: number;
   /** Whether too large a k is brought down to the other examples; one that was asked for is refused. */
   readonly clampK: boolean;
@@ -71,8 +76,11 @@ export async function audit(options: AuditOptions, progress: Progress): Promise<
     options.examples === undefined ? undefined : await indexedImages(options.examples, options, index);
   const test =
     options.test === undefined ? undefined : await embedTest(options.test, { options, index, progress });
+  const { rule, temperature, priorCorrection = false } = options.vote;
+  const priors = priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined;
   const found = await auditIndex({
-    ...{ name, examples, k, vote: options.vote, seed, progress },
+    ...{ name, examples, k, seed, progress },
+    vote: { rule, temperature, priors },
     embeddings: await readEmbeddingsFile({
       path: join(index.dir, 'embeddings.f32'),
       count: manifest.examples,

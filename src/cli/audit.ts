@@ -14,6 +14,7 @@ import {
   pairOptions,
   type PairOptions,
   splitOption,
+  settingsOf,
   voteOptions,
   type VoteOptions,
 } from './options.js';
@@ -78,7 +79,7 @@ function auditOptions(): Option[] {
 
 async function auditExamples(flags: AuditFlags, command: Command): Promise<void> {
   const choice = {
-    vote: { rule: flags.vote, temperature: flags.temperature },
+    vote: settingsOf(flags),
     clampK: !isSet(command, 'k'),
     page: flags.report !== undefined,
   };

@@ -11,6 +11,7 @@ import {
   isSet,
   mapPointsOption,
   splitOption,
+  settingsOf,
   voteOptions,
   type VoteOptions,
 } from './options.js';
@@ -72,7 +73,7 @@ function compareOptions(): Option[] {
 async function compareTwo(a: string, b: string, flags: CompareFlags, command: Command): Promise<void> {
   if (flags.report !== undefined) await checkWritable(flags.report);
   const choice = {
-    vote: { rule: flags.vote, temperature: flags.temperature },
+    vote: settingsOf(flags),
     clampK: !isSet(command, 'k'),
     page: flags.report !== undefined,
   };

@@ -30,7 +30,11 @@ export interface CompareOptions extends EmbeddingOptions {
   readonly examples?: string | undefined;
   readonly examplesSplit: 'train' | 'test';
   readonly maxImageBytes: number;
-  readonly vote: { readonly rule: VoteRule; readonly temperature: number };
+  readonly vote: {
+    readonly rule: VoteRule;
+    readonly temperature: number;
+    readonly priorCorrection?: boolean | undefined;
+  };
   readonly k: number;
   /** Whether a k above the examples of either is brought down to them; one that was asked for is refused. */
   readonly clampK: boolean;
@@ -168,7 +172,7 @@ function headlineOf(parts: {
   const sizes = a.examples.length === b.examples.length ? [a] : [a, b];
   return (
     `A: ${options.a}, B: ${options.b}; ${report.queries} images of ${dataset.name} against ` +
-    `${sizes.map(({ examples }) => examples.length).join(' and ')} examples, ${options.vote.rule} vote, k = ${report.k}, seed ${options.seed}`
+    `${sizes.map(({ examples }) => examples.length).join(' and ')} examples, ${options.vote.rule} vote${options.vote.priorCorrection === true ? ', prior correction' : ''}, k = ${report.k}, seed ${options.seed}`
   );
 }
 

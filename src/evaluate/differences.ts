@@ -3,7 +3,7 @@ import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import { seededRandom } from '../domain/seeded-random.js';
 import type { Searcher } from '../neighbours/searcher.js';
-import type { VoteOptions } from '../vote/vote.js';
+import { labelSharesOf, type VoteOptions } from '../vote/vote.js';
 import { checkSameLabels } from './compare-sides.js';
 import { answersOf, sameImage, type Answer } from './measure-accuracy.js';
 import { measureRetrieval } from './measure-embeddings.js';
@@ -25,7 +25,7 @@ export interface DifferencesOptions {
   readonly b: ComparedSide;
   /** The true label of each query. */
   readonly truths: readonly string[];
-  readonly vote: VoteOptions;
+  readonly vote: SideVote;
   /** Clamped to the smaller of both. */
   readonly k: number;
   readonly seed: number;
@@ -84,7 +84,7 @@ async function measure(
   const { scores } = await measureRetrieval({ queries, truths, examples, exact, mostRecall: 1, progress });
   const nearest = Array.from({ length: found.count }, (_, query) => found.similarities[query * k] ?? NaN);
   return {
-    answers: answersOf({ found, examples }, k, vote),
+    answers: answersOf({ found, examples }, k, voteOf(vote, examples)),
     retrieved: scores,
     duplicates: nearest.filter((similarity) => similarity >= sameImage).length,
   };
@@ -195,4 +195,17 @@ function pairedMacroF1({ truths, predicted, seed }: PairedFiguresOptions): Paire
   }, {});
   const [a, b] = [f1(predicted.a, rows), f1(predicted.b, rows)];
   return { a, b, difference: b - a, interval };
+}
+
+/** How both vote; a prior correction is by the label shares of each one's own examples. */
+export interface SideVote extends Omit<VoteOptions, 'priors'> {
+  readonly priorCorrection?: boolean | undefined;
+}
+
+function voteOf(
+  { rule, temperature, priorCorrection = false }: SideVote,
+  examples: readonly { readonly label: string }[],
+): VoteOptions {
+  const priors = priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined;
+  return { rule, temperature, priors };
 }

@@ -156,6 +156,35 @@ test('compare measures two indexes on the same images', async () => {
   expect(laidOut?.sections.map(({ title }) => title)).toContain("McNemar's test of accuracy");
 });
 
+test('compare and audit correct for how often the index has a label, where they are told to', async () => {
+  const uneven = async (name: string, blues: number): Promise<string> => {
+    const root = join(base, 'index', name);
+    const images = [];
+    for (let i = 0; i < 3; i++) images.push({ label: 'red', bytes: await draw('red', 2 * i) });
+    for (let i = 0; i < blues; i++) images.push({ label: 'blue', bytes: await draw('blue', i) });
+    await writeSmallIndex({ root, encoderDir: join(base, 'models', 'colour'), images });
+    return root;
+  };
+  const [a, b] = [await uneven('uneven', 12), await uneven('more-uneven', 13)];
+  const { models, data } = offline();
+  const shared = { models, ...machine, ...cifar, ...page, k: 8, clampK: false, seed: 1 };
+  const voteWith = (priorCorrection: boolean) =>
+    ({ rule: 'majority', temperature: 1, priorCorrection }) as const;
+  // Of the eight nearest to a red three are red: outvoted, but 3 / (3/15) is more than 5 / (12/15).
+  for (const [priorCorrection, accuracy] of [
+    [false, 0.5],
+    [true, 1],
+  ] as const) {
+    // prettier-ignore
+    const vote = voteWith(priorCorrection);
+    const { report } = await compare({ ...shared, a, b, data, vote }, listening().progress);
+    expect(report.figures.accuracy).toMatchObject({ a: accuracy, b: accuracy });
+    // Of a red's own eight two are red: 2 / (3/15) is more than 6 / (12/15).
+    const { audit: found } = await audit({ ...shared, index: a, vote }, listening().progress);
+    expect(found.predicted.slice(0, 3)).toEqual(Array(3).fill(priorCorrection ? 'red' : 'blue'));
+  }
+});
+
 test('calibrate writes what it returns beside the index', async () => {
   const fit = {
     fitK: false,

@@ -20,7 +20,7 @@ export async function limitPerClass(dataset: Dataset, options: SampleOptions): P
     [...dataset.labelCounts].map(([label, count]) => [label, Math.min(count, maxPerClass)]),
   );
   return {
-    name: dataset.name,
+    ...dataset,
     size: chosen.size,
     labelCounts,
     async *images() {
@@ -43,7 +43,7 @@ export async function limitImages(
   const labels: string[] = [];
   for await (const { id, label } of dataset.images()) if (chosen.has(id)) labels.push(label);
   return {
-    name: dataset.name,
+    ...dataset,
     size: chosen.size,
     labelCounts: countLabels(labels),
     async *images() {
