@@ -4,26 +4,26 @@
  */
 import { fileURLToPath } from 'node:url';
 import { sampleRows } from '../src/domain/seeded-random.js';
-import { fitCalibration } from '../src/calibrate/fit-calibration.js';
 import {
-  candidateKs,
-  candidateTemperatures,
+  directionsOf,
+  fitCalibration,
   votesOf,
   type Neighbourhoods,
-  type Voted,
-} from '../src/calibrate/fit-vote.js';
-import type { Embeddings } from '../src/domain/embeddings.js';
+} from '../src/calibrate/fit-calibration.js';
+import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
+import { eceNullBand } from '../src/evaluate/measure-confidence.js';
 import { bootstrapMean } from '../src/evaluate/metrics/bootstrap.js';
-import { brierScore, figuresOf, type ConfidenceFigures } from '../src/evaluate/metrics/confidence.js';
+import { figuresOf, type ConfidenceFigures, type Confident } from '../src/evaluate/metrics/confidence.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
 import { openIndex } from '../src/examples/index-store.js';
+import { readEmbeddingsFile } from '../src/neighbours/embeddings-file.js';
 import { openSearcher } from '../src/neighbours/open-searcher.js';
 import type { Calibration, VoteSettings } from '../src/vote/calibration.js';
 import { confidenceOf } from '../src/vote/confidence.js';
 import { defaultVote } from '../src/vote/rules.js';
-import { pValueOf, unknownRules, type UnknownRule } from '../src/vote/unknown.js';
+import { familiarityOf, pValueOf, unknownRules, type UnknownRule } from '../src/vote/unknown.js';
 import { embedAll } from './embed-all.js';
 import { median } from './figures.js';
 
@@ -35,7 +35,15 @@ const unknownKs = [1, 5, 10, 20, 50, 100, 200];
 
 const index = await openIndex(`${root}/index/cifar10`);
 const { examples } = index;
-// Searched once, at the largest k; `nearvote calibrate` searches at each k as the server does.
+const directions = directionsOf(
+  examples,
+  await readEmbeddingsFile({
+    path: `${index.dir}/embeddings.f32`,
+    count: examples.length,
+    dimension: index.manifest.dimension,
+  }),
+);
+// Searched once, at the largest k; `nearvote calibrate` searches at the served k as the server does.
 const searcher = await openSearcher({ dir: index.dir, mode: 'auto', threads: 2 });
 
 /** What a larger k costs: the median of five searches, in ms a query. */
@@ -57,80 +65,81 @@ async function neighbourhoods(folder: string): Promise<Neighbourhoods> {
   const { embeddings, labels } = await embedAll(encoderDir, folder);
   console.log(await searchCost(embeddings));
   const found = await searcher.search(embeddings, Math.max(...unknownKs));
-  return { truths: labels, found, examples };
+  return { truths: labels, embeddings, found, examples };
 }
 
 const known = await neighbourhoods(cifar);
 const unknown = await neighbourhoods(textures);
 await searcher.close();
 
-function part({ truths, found, examples: all }: Neighbourhoods, images: readonly number[]): Neighbourhoods {
+function part(
+  { truths, embeddings, found, examples: all }: Neighbourhoods,
+  images: readonly number[],
+): Neighbourhoods {
   const { k } = found;
-  const rows = images.flatMap((image) => Array.from(found.rows.subarray(image * k, (image + 1) * k)));
-  const near = images.flatMap((image) => Array.from(found.similarities.subarray(image * k, (image + 1) * k)));
+  const { dimension, values } = embeddings;
+  const pick = (from: Float32Array, width: number): Float32Array => {
+    const into = new Float32Array(images.length * width);
+    for (const [i, image] of images.entries())
+      into.set(from.subarray(image * width, (image + 1) * width), i * width);
+    return into;
+  };
   return {
     truths: images.map((image) => truths[image] ?? ''),
-    found: { count: images.length, k, rows: Int32Array.from(rows), similarities: Float32Array.from(near) },
+    embeddings: asEmbeddings(pick(values, dimension), dimension),
+    found: {
+      ...{ count: images.length, k },
+      rows: Int32Array.from(
+        images.flatMap((image) => Array.from(found.rows.subarray(image * k, (image + 1) * k))),
+      ),
+      similarities: pick(found.similarities, k),
+    },
     examples: all,
   };
 }
 
 const settings: VoteSettings = { ...defaultVote, priorCorrection: false };
-const allOf = ({ truths }: Neighbourhoods): number[] => Array.from(truths.keys());
+type Voted = ReturnType<typeof votesOf>[number];
 const votes = (hoods: Neighbourhoods, by: VoteSettings): Voted[] =>
-  votesOf(hoods, { images: allOf(hoods), settings: by });
+  votesOf(hoods, { settings: by, directions });
 
-function isUnknown({ unknown: test }: Calibration, { familiarity }: Voted): boolean {
-  return pValueOf(test, familiarity[test.rule]) < epsilon;
+function isUnknown({ unknown: test }: Calibration, answer: Voted): boolean {
+  return pValueOf(test, familiarityOf(test.rule, answer)) < epsilon;
 }
 
 interface Round {
   readonly calibration: Calibration;
-  readonly before: ConfidenceFigures & { readonly allLabels: number };
-  readonly after: ConfidenceFigures & { readonly allLabels: number };
-  /** Labels that the fitted k and T change, and labels that the confidence map would. */
+  readonly before: ConfidenceFigures;
+  readonly after: ConfidenceFigures;
+  /** Of the calibrated confidences, to draw the null band from. */
+  readonly answers: readonly Confident[];
+  /** Labels that the calibration's vote changes. */
   readonly relabelled: number;
-  readonly overturned: number;
   readonly rejectedKnown: number;
   readonly rejectedTextures: readonly boolean[];
 }
 
-interface RoundOptions {
-  readonly seed: number;
-  readonly rule: UnknownRule;
-  /** Keep k and T as they are without a calibration. */
-  readonly keepVote?: boolean;
-}
+const strangers = votes(unknown, settings);
 
-async function runRound({ seed, rule, keepVote = false }: RoundOptions): Promise<Round> {
+function runRound({ seed, rule }: { readonly seed: number; readonly rule: UnknownRule }): Round {
   const order = Array.from(sampleRows({ size: known.truths.length, count: known.truths.length, seed }));
   const fitOn = part(known, order.slice(0, half));
   const heldOut = part(known, order.slice(half));
-  const { calibration } = await fitCalibration(() => Promise.resolve(fitOn), {
-    settings,
-    ks: keepVote ? [settings.k] : candidateKs,
-    temperatures: keepVote ? [settings.temperature] : candidateTemperatures,
-    unknownRule: rule,
-    epsilon,
-    seed,
-  });
+  const { calibration } = fitCalibration(fitOn, { settings, directions, unknownRule: rule, epsilon, seed });
   const before = votes(heldOut, settings);
   const after = votes(heldOut, calibration.vote);
-  const figures = (voted: readonly Voted[], confidence: (share: number) => number): Round['before'] => ({
-    ...figuresOf(voted.map(({ share, correct }) => ({ confidence: confidence(share), correct }))),
-    allLabels: brierScore(voted),
-  });
+  const answers = after.map((voted) => ({
+    confidence: confidenceOf(calibration.confidence, voted),
+    correct: voted.correct,
+  }));
   return {
     calibration,
-    before: figures(before, (share) => share),
-    after: figures(after, (share) => confidenceOf(calibration.confidence, share)),
+    before: figuresOf(before.map(({ share, correct }) => ({ confidence: share, correct }))),
+    after: figuresOf(answers),
+    answers,
     relabelled: after.filter(({ label }, i) => label !== before[i]?.label).length,
-    overturned: after.filter(({ share, scores }) => {
-      const confidence = confidenceOf(calibration.confidence, share);
-      return scores.some(({ score }) => confidenceOf(calibration.confidence, score) > confidence);
-    }).length,
     rejectedKnown: after.filter((voted) => isUnknown(calibration, voted)).length / after.length,
-    rejectedTextures: votes(unknown, calibration.vote).map((voted) => isUnknown(calibration, voted)),
+    rejectedTextures: strangers.map((voted) => isUnknown(calibration, voted)),
   };
 }
 
@@ -138,28 +147,24 @@ const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
 
-const first = await runRound({ seed: 1, rule: 'similarity' });
-const kept = await runRound({ seed: 1, rule: 'similarity', keepVote: true });
-const { rule, k, temperature } = first.calibration.vote;
+const first = runRound({ seed: 1, rule: 'similarity' });
 console.log(
   `calibrated on ${half} CIFAR-10 test images (seed 1), measured on the other ${known.truths.length - half}: ` +
-    `${rule} vote, k = ${k}, T = ${temperature}, ${first.calibration.confidence.kind} map\n`,
+    `${settings.rule} vote, k = ${settings.k}, T = ${settings.temperature}, ${first.calibration.confidence.kind} map\n`,
 );
 const figureRows: [string, (figures: Round['before']) => string][] = [
   ['accuracy', ({ accuracy }) => percent(accuracy)],
   ['ECE, 15 bins', ({ ece }) => ece.toFixed(4)],
   ['NLL of the confidence', ({ nll }) => nll.toFixed(4)],
   ['Brier score of the confidence', ({ brier }) => brier.toFixed(4)],
-  ['Brier score over all labels', ({ allLabels }) => allLabels.toFixed(4)],
   ['AUROC of confidence, right against wrong', ({ auroc: area }) => (area ?? NaN).toFixed(4)],
 ];
 console.log(
   markdownTable(
-    ['', 'before', 'calibrated', `calibrated, --k ${settings.k} --temperature ${settings.temperature}`],
+    ['', 'share of the vote', 'calibrated'],
     [
-      ...figureRows.map(([name, of]) => [name, of(first.before), of(first.after), of(kept.after)]),
-      ['labels changed by the confidence map', '', first.overturned, kept.overturned],
-      ['labels changed by the fitted k and T', '', first.relabelled, kept.relabelled],
+      ...figureRows.map(([name, of]) => [name, of(first.before), of(first.after)]),
+      ['labels changed', '', first.relabelled],
     ],
   ),
 );
@@ -168,7 +173,7 @@ console.log('');
 const rows: (string | number)[][] = [];
 for (const each of unknownRules) {
   const all: Round[] = [];
-  for (let seed = 1; seed <= rounds; seed++) all.push(await runRound({ seed, rule: each }));
+  for (let seed = 1; seed <= rounds; seed++) all.push(runRound({ seed, rule: each }));
   const shares = all.map(({ rejectedKnown }) => rejectedKnown);
   // Of each texture, the share of the rounds that rejected it: the interval is over textures.
   const perTexture = unknown.truths.map((_, i) => mean(all.map(({ rejectedTextures: r }) => (r[i] ? 1 : 0))));
@@ -180,12 +185,45 @@ for (const each of unknownRules) {
     `${percent(mean(perTexture))} (${percent(low)} to ${percent(high)})`,
   ]);
   if (each !== 'similarity') continue;
-  const eces = all.map(({ after }) => after.ece);
+  const range = (of: (round: Round) => number, digits = 4): string => {
+    const values = all.map(of);
+    return `${mean(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)} to ${Math.max(...values).toFixed(digits)})`;
+  };
+  const bands = all.map(({ answers }, i) => eceNullBand(answers, i));
+  const inside = all.filter(({ after }, i) => after.ece <= (bands[i]?.high ?? NaN)).length;
+  const [ece, bandHigh] = [mean(all.map(({ after }) => after.ece)), mean(bands.map((band) => band.high))];
+  const area = mean(all.map(({ after }) => after.auroc ?? NaN));
+  const changed = all.reduce((sum, { relabelled }) => sum + relabelled, 0);
+  console.log(`over ${rounds} random halves, mean (least to most)\n`);
   console.log(
-    `over ${rounds} random halves: ECE ${mean(all.map(({ before }) => before.ece)).toFixed(4)} before, ${mean(eces).toFixed(4)} after ` +
-      `(${Math.min(...eces).toFixed(4)} to ${Math.max(...eces).toFixed(4)}); accuracy ` +
-      `${percent(mean(all.map(({ before }) => before.accuracy)))} before, ${percent(mean(all.map(({ after }) => after.accuracy)))} after\n`,
+    markdownTable(
+      ['', 'share of the vote', 'calibrated', 'bar'],
+      [
+        ['labels changed, all halves together', '', changed, `0: ${changed === 0 ? 'met' : 'missed'}`],
+        [
+          'AUROC, right against wrong',
+          range(({ before }) => before.auroc ?? NaN),
+          range(({ after }) => after.auroc ?? NaN),
+          `>= 0.90: ${area >= 0.9 ? 'met' : 'missed'}`,
+        ],
+        [
+          'ECE, 15 bins',
+          range(({ before }) => before.ece),
+          range(({ after }) => after.ece),
+          `mean inside the null band: ${ece <= bandHigh ? 'met' : 'missed'}`,
+        ],
+        [
+          'ECE of a perfect confidence, 95 %',
+          '',
+          `${mean(bands.map(({ low }) => low)).toFixed(4)} to ${bandHigh.toFixed(4)}; ${inside} of ${rounds} halves inside`,
+          '',
+        ],
+        ['NLL', range(({ before }) => before.nll), range(({ after }) => after.nll), ''],
+        ['Brier score', range(({ before }) => before.brier), range(({ after }) => after.brier), ''],
+      ],
+    ),
   );
+  console.log('');
 }
 console.log(`unknown where p < ${epsilon}, over the same ${rounds} halves (seeds 1 to ${rounds})\n`);
 console.log(
@@ -196,7 +234,7 @@ console.log(
 );
 console.log('\nAUROC of the CIFAR-10 test images against the textures, by rule\n');
 const familiarities = (hoods: Neighbourhoods, at: number, by: UnknownRule): number[] =>
-  votes(hoods, { ...settings, k: at }).map(({ familiarity }) => familiarity[by]);
+  votes(hoods, { ...settings, k: at }).map((voted) => familiarityOf(by, voted));
 const areaOf = (at: number, by: UnknownRule): string =>
   auroc({ known: familiarities(known, at, by), unknown: familiarities(unknown, at, by) }).toFixed(4);
 console.log(

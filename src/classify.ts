@@ -7,6 +7,7 @@ import type { Decoder } from './image/decode.js';
 import type { Neighbours } from './neighbours/neighbours.js';
 import { judge, type Calibration, type VoteSettings } from './vote/calibration.js';
 import type { VoteRule } from './vote/rules.js';
+import { foundOf } from './vote/unknown.js';
 import { vote } from './vote/vote.js';
 
 interface ClassifyOptions {
@@ -124,7 +125,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
       const isDefault = ask.k === undefined && ask.vote === undefined;
       const judged =
         calibration && isDefault
-          ? { ...judge(calibration, { scores, similarities }), calibrated: true }
+          ? { ...judge(calibration, foundOf(scores, similarities), embedding), calibrated: true }
           : { outcome: 'known' as const, confidence: top.score, calibrated: false };
       return {
         decision: {

@@ -6,15 +6,27 @@ import { encoderIdentity } from '../encoder/manifest.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages } from '../image/dataset/sample.js';
 import type { OpenIndex } from '../examples/index-store.js';
+import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
-import { checkK, type NearestRows } from '../neighbours/searcher.js';
+import { checkK } from '../neighbours/searcher.js';
 import { openOffline, resolveShipped } from '../pair.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import type { UnknownRule } from '../vote/unknown.js';
 import { fingerprintsOf, writeCalibration, type CalibrationFile } from '../examples/calibration-file.js';
-import { checkCount, checkLabels, overlapOf, refuseOverlap, type Overlap } from './check-images.js';
-import { describeCalibration, fitCalibration, type FittedCalibration } from './fit-calibration.js';
-import { candidateKs, candidateTemperatures } from './fit-vote.js';
+import {
+  checkCount,
+  checkHelps,
+  checkLabels,
+  overlapOf,
+  refuseOverlap,
+  type Overlap,
+} from './check-images.js';
+import {
+  describeCalibration,
+  directionsOf,
+  fitCalibration,
+  type FittedCalibration,
+} from './fit-calibration.js';
 
 export interface CalibrateOptions extends EmbeddingOptions {
   /** Folder of the index, and folder of encoders. */
@@ -28,11 +40,10 @@ export interface CalibrateOptions extends EmbeddingOptions {
   /** Most images, chosen by the seed. */
   readonly maxImages?: number | undefined;
   readonly maxImageBytes: number;
-  /** How the index votes without a calibration. */
+  /** How the index votes: a calibration keeps it. */
   readonly vote: VoteSettings;
-  /** Whether k and the temperature are fitted; otherwise those of the vote are kept, and too large a k is refused. */
-  readonly fitK: boolean;
-  readonly fitTemperature: boolean;
+  /** Whether too large a k is brought down to the index; one that was asked for is refused. */
+  readonly clampK: boolean;
   readonly unknownRule: UnknownRule;
   /** Share of known images that may be called unknown, in (0, 1). */
   readonly epsilon: number;
@@ -42,7 +53,7 @@ export interface CalibrateOptions extends EmbeddingOptions {
   readonly now: () => Date;
 }
 
-export interface CalibrateReport extends Pick<FittedCalibration, 'relabelled' | 'losses'> {
+export interface CalibrateReport extends Pick<FittedCalibration, 'losses'> {
   readonly calibration: CalibrationFile;
   /** The figures of the calibration with the bins of their reliability diagrams. */
   readonly figures: { readonly before: MeasuredConfidence; readonly after: MeasuredConfidence };
@@ -66,13 +77,13 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
     dataset.labelCounts.keys(),
     index.manifest.labels.map(({ label }) => label),
   );
-  if (!options.fitK) checkK(vote.k, index.examples.length);
+  if (!options.clampK) checkK(vote.k, index.examples.length);
   checkCount(dataset.size, Math.min(vote.k, index.examples.length));
 
   const embedding = { ...options, encoder, encoderDir, progress };
   const embedded = await withEncoder(embedding, ({ embed }) => embed(dataset));
   const { fitted, overlap } = await fit({ index, embedded, options });
-  const { answers, relabelled, losses } = fitted;
+  const { answers, losses } = fitted;
   const figures = {
     before: measureConfidence(answers.before, seed),
     after: measureConfidence(answers.after, seed),
@@ -90,7 +101,7 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   const root = resolveShipped(options.index);
   await writeCalibration(root, calibration);
   const file = join(root, 'calibration.json');
-  return { calibration, figures, relabelled, losses, rejected: embedded.rejected, file };
+  return { calibration, figures, losses, rejected: embedded.rejected, file };
 }
 
 interface FitParts {
@@ -109,27 +120,23 @@ async function fit(parts: FitParts): Promise<{ fitted: FittedCalibration; overla
   checkLabels(new Set(truths), new Set(examples.map(({ label }) => label)));
   const k = Math.min(vote.k, examples.length);
   checkCount(images.length, k);
-  const ks = options.fitK
-    ? [...new Set([...candidateKs, k])].filter((each) => each <= Math.min(images.length, examples.length))
-    : [k];
+  const { dimension } = manifest;
+  const path = join(dir, 'embeddings.f32');
+  const directions = directionsOf(
+    examples,
+    await readEmbeddingsFile({ path, count: examples.length, dimension }),
+  );
   // The workers are gone: search may have every core.
   const threads = options.workers * options.threads;
   const searcher = await openSearcher({ dir, manifest, threads, mode: options.search });
-  const searched = new Map<number, Promise<NearestRows>>();
-  const search = (most: number): Promise<NearestRows> => {
-    const found = searched.get(most) ?? searcher.search(embeddings, most);
-    searched.set(most, found);
-    return found;
-  };
   try {
-    const overlap = overlapOf({ images, found: await search(Math.max(...ks)), examples });
+    const found = await searcher.search(embeddings, k);
+    const overlap = overlapOf({ images, found, examples });
     if (!options.force) refuseOverlap(overlap, images.length);
-    const isFitted = options.fitTemperature && vote.rule === 'softmax';
-    const fitted = await fitCalibration(async (most) => ({ truths, found: await search(most), examples }), {
-      settings: { ...vote, k },
-      temperatures: isFitted ? candidateTemperatures : [vote.temperature],
-      ...{ ks, unknownRule, epsilon, seed },
-    });
+    const settings = { ...vote, k };
+    const hoods = { truths, embeddings, found, examples };
+    const fitted = fitCalibration(hoods, { settings, directions, unknownRule, epsilon, seed });
+    checkHelps(fitted.calibration);
     return { fitted, overlap };
   } finally {
     await searcher.close();

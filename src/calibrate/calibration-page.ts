@@ -16,7 +16,7 @@ export function calibrationPage({ calibration, figures }: CalibrationPageParts):
     {
       kind: 'table',
       title: 'Figures',
-      note: `Of the confidence that the label is right, on ${images.calibration} images, with 95 % intervals; after is cross-validated.`,
+      note: `Of the confidence that the label is right, on ${images} images, with 95 % intervals; after is cross-validated.`,
       columns: [{ name: '' }, { name: 'before', align: 'right' }, { name: 'after', align: 'right' }],
       rows: confidenceRows(figures.before, figures.after),
     },
@@ -29,11 +29,11 @@ export function calibrationPage({ calibration, figures }: CalibrationPageParts):
         { name: 'after', bins: figures.after.bins },
       ],
     },
-    mapSection(calibration),
+    ...mapSections(calibration),
   ];
   return {
     title: `Calibration of ${index.name}`,
-    subtitle: `${images.vote + images.calibration} images of ${dataset}, index version ${index.version}, encoder ${encoder.name}, seed ${calibration.seed}`,
+    subtitle: `${images} images of ${dataset}, index version ${index.version}, encoder ${encoder.name}, seed ${calibration.seed}`,
     facts: [
       { name: 'vote', value: vote.rule === 'softmax' ? `softmax, T = ${vote.temperature}` : vote.rule },
       { name: 'k', value: `${vote.k}` },
@@ -46,11 +46,36 @@ export function calibrationPage({ calibration, figures }: CalibrationPageParts):
 }
 
 const steps = 200;
+const features = [
+  'logit of the share of the vote',
+  'minus log of the mean distance',
+  'minus log of the k-th distance',
+  'margin to the next label',
+  'square of the margin',
+];
 
-function mapSection({ confidence }: CalibrationFile): CurveSection {
-  return {
+/** A map of the share as a curve, one of more than the share as its weights. */
+function mapSections({ confidence }: CalibrationFile): Section[] {
+  if (confidence.kind === 'share') return [];
+  const title = 'Confidence map';
+  if (confidence.kind === 'logistic') {
+    const { weights, bias } = confidence;
+    return [
+      {
+        kind: 'table',
+        title,
+        note: 'The confidence is a logistic regression: the sigmoid of these added up.',
+        columns: [{ name: 'what speaks for the label' }, { name: 'weight', align: 'right' }],
+        rows: [
+          ...features.map((name, i) => [name, (weights[i] ?? NaN).toFixed(4)]),
+          ['bias', bias.toFixed(4)],
+        ],
+      },
+    ];
+  }
+  const curve: CurveSection = {
     kind: 'curve',
-    title: 'Confidence map',
+    title,
     note: 'From the share of the vote that the top label has to the probability that it is right. It never falls.',
     x: 'share of the vote',
     y: 'confidence',
@@ -58,8 +83,12 @@ function mapSection({ confidence }: CalibrationFile): CurveSection {
     series: [
       {
         name: confidence.kind === 'isotonic' ? 'isotonic regression' : 'temperature scaling',
-        points: Array.from({ length: steps + 1 }, (_, i) => [i / steps, confidenceOf(confidence, i / steps)]),
+        points: Array.from({ length: steps + 1 }, (_, i) => [
+          i / steps,
+          confidenceOf(confidence, { share: i / steps, meanSimilarity: 0, kthSimilarity: 0, margin: 0 }),
+        ]),
       },
     ],
   };
+  return [curve];
 }

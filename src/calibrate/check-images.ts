@@ -2,6 +2,8 @@ import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
 import { sameImage } from '../evaluate/measure-accuracy.js';
 import type { NearestRows } from '../neighbours/searcher.js';
+import type { Calibration } from '../vote/calibration.js';
+import { fewestToReject, thresholdOf } from '../vote/unknown.js';
 
 /**
  * Refuses labels that an index cannot be calibrated on, before anything is embedded.
@@ -31,6 +33,19 @@ export function checkLabels(labels: Iterable<string>, indexLabels: Iterable<stri
  */
 export function checkCount(count: number, k: number): void {
   if (count < k) throw invalid(`Expected at least as many images as k, which is ${k}, but received ${count}`);
+}
+
+/**
+ * Refuses a calibration that neither knows better how often the vote is right nor could call anything unknown.
+ * @throws NearvoteError `dataset_invalid`
+ */
+export function checkHelps({ confidence, unknown }: Pick<Calibration, 'confidence' | 'unknown'>): void {
+  if (confidence.kind !== 'share' || thresholdOf(unknown) !== undefined) return;
+  throw invalid(
+    `Expected images on which a calibration helps, but by cross-validation no confidence is better than the share of the vote, ` +
+      `and to call an image unknown at epsilon ${unknown.epsilon} takes at least ${fewestToReject(unknown.epsilon)} images and ` +
+      `there are ${unknown.familiarities.length}. Nothing was written`,
+  );
 }
 
 function listed(labels: readonly string[]): string {

@@ -1,18 +1,37 @@
+import type { Embeddings } from '../domain/embeddings.js';
+import type { Example } from '../domain/decision.js';
 import { sampleRows } from '../domain/seeded-random.js';
+import { answersOf, type Answer } from '../evaluate/measure-accuracy.js';
 import type { ConfidenceFigures, Confident } from '../evaluate/metrics/confidence.js';
+import type { NearestRows } from '../neighbours/searcher.js';
 import { quantileBins } from '../vote/bins.js';
 import type { Calibration, VoteSettings } from '../vote/calibration.js';
-import { keptShareOf, thresholdOf, type UnknownRule, type UnknownTest } from '../vote/unknown.js';
+import { marginOf, type ClassDirection } from '../vote/confidence.js';
+import {
+  familiarityOf,
+  keptShareOf,
+  thresholdOf,
+  type UnknownRule,
+  type UnknownTest,
+} from '../vote/unknown.js';
+import { labelSharesOf } from '../vote/vote.js';
 import type { CalibrationFile } from '../examples/calibration-file.js';
-import { fitConfidence, type FittedConfidence } from './fit-confidence.js';
-import { fitVote, votesOf, type Neighbourhoods } from './fit-vote.js';
+import { fitConfidence, type Answered, type FittedConfidence } from './fit-confidence.js';
+
+/** Labelled images and the examples found near each, nearest first. */
+export interface Neighbourhoods {
+  /** The true label of each image. */
+  readonly truths: readonly string[];
+  readonly embeddings: Embeddings;
+  readonly found: NearestRows;
+  readonly examples: readonly Example[];
+}
 
 export interface FitCalibrationOptions {
-  /** How the pair votes without a calibration: what the figures before are of. */
+  /** How the pair votes: a calibration keeps it, so that no label changes. */
   readonly settings: VoteSettings;
-  /** The k's and T's to choose from; where both have one value no image is spent on choosing. */
-  readonly ks: readonly number[];
-  readonly temperatures: readonly number[];
+  /** Of the index's labels. */
+  readonly directions: readonly ClassDirection[];
   readonly unknownRule: UnknownRule;
   readonly epsilon: number;
   readonly seed: number;
@@ -20,62 +39,73 @@ export interface FitCalibrationOptions {
 
 export interface FittedCalibration {
   readonly calibration: Calibration;
-  /** Images that chose k and T, and images that everything else was fitted on. */
-  readonly images: { readonly vote: number; readonly calibration: number };
   /**
-   * Of the second set: `before` with the settings from before and the share of the vote as confidence, `after` with
-   * the confidence of each image by a map fitted without it.
+   * `before` with the share of the vote as confidence, `after` with the confidence of each image by a map fitted
+   * without it.
    */
   readonly answers: { readonly before: readonly Confident[]; readonly after: readonly Confident[] };
-  /** Images of the second set to which the new k and T give another label; the confidence map gives none. */
-  readonly relabelled: number;
   readonly losses: FittedConfidence['losses'];
 }
 
 const driftBins = 10;
 
-/**
- * Fits a calibration. A quarter of the images, drawn by the seed, chooses k and T; the rest is left for what needs
- * images that nothing has been fitted on: the conformal scores, whose guarantee rests on it, and the confidence map.
- * @param neighbourhoodsAt the same images with their k nearest examples: a search may find others at another k
- */
-export async function fitCalibration(
-  neighbourhoodsAt: (k: number) => Promise<Neighbourhoods>,
-  options: FitCalibrationOptions,
-): Promise<FittedCalibration> {
-  const { unknownRule, epsilon, seed, settings: former } = options;
-  const widest = await neighbourhoodsAt(Math.max(...options.ks));
-  const count = widest.truths.length;
-  const order = Array.from(sampleRows({ size: count, count, seed }));
-  const isFixed = options.ks.length === 1 && options.temperatures.length === 1;
-  const spent = isFixed ? 0 : Math.floor(count / 4);
-  const settings = fitVote(widest, { ...options, images: order.slice(0, spent) });
-  const images = order.slice(spent);
+/** What the neighbours of each image vote, and what is true of it. */
+export function votesOf(
+  { truths, embeddings, found, examples }: Neighbourhoods,
+  { settings, directions }: Pick<FitCalibrationOptions, 'settings' | 'directions'>,
+): (Answer & Answered)[] {
+  const { rule, temperature, k, priorCorrection } = settings;
+  const priors = priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined;
+  const { dimension, values } = embeddings;
+  return answersOf({ found, examples }, k, { rule, temperature, priors }).map((answer, image) => ({
+    ...answer,
+    share: answer.confidence,
+    margin: marginOf(directions, answer.label, values.subarray(image * dimension, (image + 1) * dimension)),
+    correct: answer.label === truths[image],
+  }));
+}
 
-  const before = votesOf(await neighbourhoodsAt(former.k), { images, settings: former });
-  const hoods = await neighbourhoodsAt(settings.k);
-  const after = votesOf(hoods, { images, settings });
-  // Their order is random already.
-  const inOrder = Array.from(images.keys());
-  const confidence = fitConfidence(after, inOrder);
+/** Fits confidence and unknown rejection on images that neither the encoder nor the index has seen. */
+export function fitCalibration(hoods: Neighbourhoods, options: FitCalibrationOptions): FittedCalibration {
+  const { settings, directions, unknownRule, epsilon, seed } = options;
+  const votes = votesOf(hoods, options);
+  const order = sampleRows({ size: votes.length, count: votes.length, seed });
+  const confidence = fitConfidence(votes, { order, directions });
   const unknown = fitUnknown(
-    after.map(({ familiarity }) => familiarity[unknownRule]),
-    { rule: unknownRule, epsilon, order: inOrder },
+    votes.map((answer) => familiarityOf(unknownRule, answer)),
+    { rule: unknownRule, epsilon, order },
   );
+  const { found } = hoods;
   const topSimilarity = quantileBins(
-    images.map((image) => hoods.found.similarities[image * hoods.found.k] ?? NaN),
+    votes.map((_, image) => found.similarities[image * found.k] ?? NaN),
     driftBins,
   );
   return {
     calibration: { vote: settings, confidence: confidence.map, unknown, topSimilarity },
-    images: { vote: spent, calibration: images.length },
     answers: {
-      before: before.map(({ share, correct }) => ({ confidence: share, correct })),
-      after: after.map(({ correct }, i) => ({ confidence: confidence.heldOut[i] ?? NaN, correct })),
+      before: votes.map(({ share, correct }) => ({ confidence: share, correct })),
+      after: votes.map(({ correct }, i) => ({ confidence: confidence.heldOut[i] ?? NaN, correct })),
     },
-    relabelled: after.filter(({ label }, i) => label !== before[i]?.label).length,
     losses: confidence.losses,
   };
+}
+
+/** The mean direction of each label's examples, rounded as calibration.json holds it; labels by code unit. */
+export function directionsOf(examples: readonly Example[], embeddings: Embeddings): ClassDirection[] {
+  const { dimension, values } = embeddings;
+  const sums = new Map<string, Float64Array>();
+  for (const [row, { label }] of examples.entries()) {
+    const sum = sums.get(label) ?? new Float64Array(dimension);
+    sums.set(label, sum);
+    for (let i = 0; i < dimension; i++) sum[i] = (sum[i] ?? NaN) + (values[row * dimension + i] ?? NaN);
+  }
+  return [...sums]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([label, sum]) => {
+      // Examples that point every way have no direction.
+      const length = Math.max(Math.sqrt(sum.reduce((square, value) => square + value * value, 0)), 1e-9);
+      return { label, direction: Array.from(sum, (value) => Math.round((value / length) * 1e5) / 1e5) };
+    });
 }
 
 /** A subset drawn by chance keeps the guarantee; more would only make the file larger. */
@@ -116,7 +146,6 @@ export interface CalibrationOrigin {
   readonly seed: number;
   /** Images that are in the index too. */
   readonly overlap: number;
-  /** Of the images that k and T were not chosen on. */
   readonly figures: { readonly before: ConfidenceFigures; readonly after: ConfidenceFigures };
   /** As fingerprintsOf makes them, of every image. */
   readonly fingerprints: string;
@@ -124,19 +153,19 @@ export interface CalibrationOrigin {
 
 /** A fitted calibration as calibration.json holds it. */
 export function describeCalibration(
-  { calibration, images }: FittedCalibration,
+  { calibration, answers }: FittedCalibration,
   origin: CalibrationOrigin,
 ): CalibrationFile {
   const { vote, confidence, unknown, topSimilarity } = calibration;
   const threshold = thresholdOf(unknown);
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     index: origin.index,
     encoder: origin.encoder,
     createdAt: origin.createdAt.toISOString(),
     dataset: origin.dataset,
     seed: origin.seed,
-    images,
+    images: answers.after.length,
     overlap: origin.overlap,
     vote,
     confidence: copyOf(confidence),
@@ -153,10 +182,24 @@ export function describeCalibration(
   };
 }
 
-function copyOf(confidence: FittedCalibration['calibration']['confidence']): CalibrationFile['confidence'] {
-  return confidence.kind === 'temperature'
-    ? confidence
-    : { ...confidence, shares: [...confidence.shares], probabilities: [...confidence.probabilities] };
+/** Lists that may be written to become lists of a file. */
+function copyOf(confidence: Calibration['confidence']): CalibrationFile['confidence'] {
+  switch (confidence.kind) {
+    case 'share':
+    case 'temperature':
+      return confidence;
+    case 'isotonic':
+      return { ...confidence, shares: [...confidence.shares], probabilities: [...confidence.probabilities] };
+    case 'logistic':
+      return {
+        ...confidence,
+        weights: [...confidence.weights],
+        directions: confidence.directions.map(({ label, direction }) => ({
+          label,
+          direction: [...direction],
+        })),
+      };
+  }
 }
 
 function headline({

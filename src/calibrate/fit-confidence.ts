@@ -1,9 +1,14 @@
+import { lossOf, squaredErrorOf } from '../evaluate/metrics/confidence.js';
 import {
   confidenceOf,
+  featuresOf,
   logitOf,
   sigmoid,
+  type ClassDirection,
   type ConfidenceMap,
+  type Evidence,
   type IsotonicMap,
+  type LogisticMap,
   type SigmoidMap,
 } from '../vote/confidence.js';
 
@@ -18,24 +23,56 @@ export interface FittedConfidence {
   readonly losses: Readonly<Record<ConfidenceMap['kind'], number>>;
 }
 
-const fits = { temperature: fitSigmoid, isotonic: fitIsotonic } as const;
+export interface FitConfidenceOptions {
+  /** A permutation of the answers' numbers, which deals them into folds. */
+  readonly order: ArrayLike<number>;
+  /** What the answers' margins were measured by. */
+  readonly directions: readonly ClassDirection[];
+}
 
 /**
- * The kind of map with the lower negative log-likelihood in 5-fold cross-validation, fitted on all answers.
- * @param order a permutation of the answers' numbers, which deals them into folds
+ * The kind of map with the lowest negative log-likelihood in 5-fold cross-validation, fitted on all answers. Where that
+ * is no likelier than the share of the vote itself, or has a larger squared error, the share stays as it is.
  */
-export function fitConfidence(answers: readonly Answered[], order: ArrayLike<number>): FittedConfidence {
+export function fitConfidence(
+  answers: readonly Answered[],
+  { order, directions }: FitConfidenceOptions,
+): FittedConfidence {
+  const fits = {
+    share: (): ConfidenceMap => ({ kind: 'share' }),
+    temperature: fitSigmoid,
+    isotonic: fitIsotonic,
+    logistic: (some: readonly Answered[]) => fitLogistic(some, directions),
+  } as const;
+  const kinds = ['temperature', 'isotonic', 'logistic'] as const;
   const folds = foldsOf(answers.length, order);
-  const heldOut = {
-    temperature: crossValidate(answers, { folds, fit: fits.temperature }),
-    isotonic: crossValidate(answers, { folds, fit: fits.isotonic }),
+  const measure = (kind: ConfidenceMap['kind']): Measured => {
+    const heldOut = crossValidate(answers, { folds, fit: fits[kind] });
+    const confident = answers.map(({ correct }, i) => ({ confidence: heldOut[i] ?? NaN, correct }));
+    return {
+      kind,
+      heldOut,
+      loss: meanOf(confident.map(lossOf)),
+      error: meanOf(confident.map(squaredErrorOf)),
+    };
   };
-  const losses = {
-    temperature: meanLossOf(answers, heldOut.temperature),
-    isotonic: meanLossOf(answers, heldOut.isotonic),
-  };
-  const kind = losses.isotonic < losses.temperature ? 'isotonic' : 'temperature';
-  return { map: fits[kind](answers), heldOut: heldOut[kind], losses };
+  const share = measure('share');
+  const fitted = kinds.map(measure);
+  const [best = share] = fitted.toSorted((a, b) => a.loss - b.loss);
+  const { kind, heldOut } = best.loss < share.loss && best.error <= share.error ? best : share;
+  const losses = Object.fromEntries([share, ...fitted].map((one) => [one.kind, one.loss]));
+  return { map: fits[kind](answers), heldOut, losses: losses as FittedConfidence['losses'] };
+}
+
+interface Measured {
+  readonly kind: ConfidenceMap['kind'];
+  readonly heldOut: readonly number[];
+  readonly loss: number;
+  readonly error: number;
+}
+
+function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 /** The fold of each answer. */
@@ -53,18 +90,10 @@ function crossValidate(
     const others = answers.filter((__, i) => folds[i] !== fold);
     return fit(others.length === 0 ? answers : others);
   });
-  return answers.map(({ share }, i) => {
+  return answers.map((answer, i) => {
     const map = maps[folds[i] ?? 0];
-    return map === undefined ? NaN : confidenceOf(map, share);
+    return map === undefined ? NaN : confidenceOf(map, answer);
   });
-}
-
-function meanLossOf(answers: readonly Answered[], confidences: readonly number[]): number {
-  const losses = answers.map(({ correct }, i) => {
-    const confidence = confidences[i] ?? NaN;
-    return -Math.log(correct ? confidence : 1 - confidence);
-  });
-  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 }
 
 /** Answers whose shares lie between two shares, both counted. */
@@ -80,7 +109,7 @@ interface Block {
  * IsotonicRegression: each pooled block is level and straight lines join the blocks. Probabilities stay 1 / (n + 2)
  * away from 0 and 1, as Laplace's rule has it for n answers that were all right.
  */
-export function fitIsotonic(answers: readonly Answered[]): IsotonicMap {
+export function fitIsotonic(answers: readonly SharedAnswer[]): IsotonicMap {
   const blocks: Block[] = [];
   for (const { share, correct } of answers.toSorted((a, b) => a.share - b.share)) {
     const last = blocks.at(-1);
@@ -121,85 +150,126 @@ function pool(blocks: Block[]): void {
   }
 }
 
-/** One answer: the top label's share of the vote, and whether that label was right. */
-export interface Answered {
-  readonly share: number;
+/** One answer: what spoke for its label, and whether that label was right. */
+export interface Answered extends Evidence {
   readonly correct: boolean;
+}
+
+/** All that a map of the share alone is fitted on. */
+export type SharedAnswer = Pick<Answered, 'share' | 'correct'>;
+
+/**
+ * Slope and bias of the likeliest sigmoid. A share that rises with mistakes gets slope 0: a map that falls would
+ * contradict the vote.
+ */
+export function fitSigmoid(answers: readonly SharedAnswer[]): SigmoidMap {
+  const rows = answers.map(({ share }) => [logitOf(share)]);
+  const { weights, bias } = likeliest(rows, { targets: targetsOf(answers), ridge: 1e-9 });
+  const [slope = 0] = weights;
+  if (slope > 0) return { kind: 'temperature', slope, bias };
+  const mean = meanOf(targetsOf(answers));
+  return { kind: 'temperature', slope: 0, bias: Math.log(mean / (1 - mean)) };
+}
+
+/**
+ * The likeliest logistic regression on the features of the evidence. Half the squared weights of the standardised
+ * features are its penalty, scikit-learn's C = 1: few images shall not promise much.
+ */
+export function fitLogistic(
+  answers: readonly Answered[],
+  directions: readonly ClassDirection[],
+): LogisticMap {
+  const rows = answers.map(featuresOf);
+  const width = rows[0]?.length ?? 0;
+  const means = Array.from({ length: width }, (_, j) => meanOf(rows.map((row) => row[j] ?? NaN)));
+  const scales = means.map((mean, j) => {
+    const deviation = Math.sqrt(meanOf(rows.map((row) => ((row[j] ?? NaN) - mean) ** 2)));
+    return deviation > 1e-9 ? deviation : 1;
+  });
+  const standard = rows.map((row) => row.map((value, j) => (value - (means[j] ?? NaN)) / (scales[j] ?? NaN)));
+  const fitted = likeliest(standard, { targets: targetsOf(answers), ridge: 1 });
+  const weights = fitted.weights.map((weight, j) => weight / (scales[j] ?? NaN));
+  const bias = weights.reduce((sum, weight, j) => sum - weight * (means[j] ?? NaN), fitted.bias);
+  return { kind: 'logistic', weights, bias, directions };
+}
+
+/** Platt's (1999), a little inside 0 and 1, so that answers that are all right have a finite fit. */
+function targetsOf(answers: readonly SharedAnswer[]): number[] {
+  const right = answers.filter(({ correct }) => correct).length;
+  const targets = { right: (right + 1) / (right + 2), wrong: 1 / (answers.length - right + 2) };
+  return answers.map(({ correct }) => (correct ? targets.right : targets.wrong));
 }
 
 const mostSteps = 100;
 
+interface LikeliestOptions {
+  readonly targets: readonly number[];
+  /** The penalty is this times half the squared weights; the bias is free. */
+  readonly ridge: number;
+}
+
 /**
- * Slope and bias of the likeliest sigmoid, by Newton's method with halved steps. The targets are Platt's (1999), a
- * little inside 0 and 1, so that answers that are all right have a finite fit. A share that rises with mistakes gets
- * slope 0: a map that falls would contradict the vote.
+ * Weights and bias with the least cross-entropy and penalty, by Newton's method with halved steps.
+ * @param rows `[n, features]`
  */
-export function fitSigmoid(answers: readonly Answered[]): SigmoidMap {
-  const right = answers.filter(({ correct }) => correct).length;
-  const targets = { right: (right + 1) / (right + 2), wrong: 1 / (answers.length - right + 2) };
-  const points = answers.map(({ share, correct }) => ({
-    x: logitOf(share),
-    target: correct ? targets.right : targets.wrong,
-  }));
-  const mean = points.reduce((sum, { target }) => sum + target, 0) / points.length;
-  const level = { slope: 0, bias: Math.log(mean / (1 - mean)) };
-  const fitted = minimise(points, level);
-  return { kind: 'temperature', ...(fitted.slope > 0 ? fitted : level) };
-}
-
-interface Point {
-  readonly x: number;
-  readonly target: number;
-}
-
-interface Line {
-  readonly slope: number;
-  readonly bias: number;
-}
-
-function minimise(points: readonly Point[], start: Line): Line {
-  let line = start;
+function likeliest(
+  rows: readonly (readonly number[])[],
+  { targets, ridge }: LikeliestOptions,
+): { readonly weights: readonly number[]; readonly bias: number } {
+  // The bias is the weight of a last feature that is always 1.
+  const points = rows.map((row) => [...row, 1]);
+  const mean = meanOf(targets);
+  let at = [...(rows[0] ?? []).map(() => 0), Math.log(mean / (1 - mean))];
+  const penaltyOf = (j: number): number => (j < at.length - 1 ? ridge : 1e-9);
+  const logitAt = (weights: readonly number[], point: readonly number[]): number =>
+    point.reduce((sum, value, j) => sum + value * (weights[j] ?? NaN), 0);
+  // Cross-entropy in nats as log(1 + exp(z)) - target z, which does not overflow.
+  const lossAt = (weights: readonly number[]): number =>
+    points.reduce(
+      (sum, point, i) => {
+        const z = logitAt(weights, point);
+        return sum + Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - (targets[i] ?? NaN) * z;
+      },
+      weights.reduce((sum, weight, j) => sum + (penaltyOf(j) * weight * weight) / 2, 0),
+    );
   for (let step = 0; step < mostSteps; step++) {
-    const next = descend(points, line);
-    if (next === undefined) return line;
-    line = next;
+    const gradient = at.map((weight, j) => penaltyOf(j) * weight);
+    const hessian = at.map((_, j) => at.map((__, l) => (j === l ? penaltyOf(j) : 0)));
+    for (const [i, point] of points.entries()) {
+      const p = sigmoid(logitAt(at, point));
+      for (const [j, value] of point.entries()) {
+        gradient[j] = (gradient[j] ?? NaN) + (p - (targets[i] ?? NaN)) * value;
+        const row = hessian[j] ?? [];
+        for (const [l, other] of point.entries()) row[l] = (row[l] ?? NaN) + p * (1 - p) * value * other;
+      }
+    }
+    const direction = solve(hessian, gradient);
+    const loss = lossAt(at);
+    let next: number[] | undefined;
+    for (let scale = 1; scale > 1e-9 && next === undefined; scale /= 2) {
+      const tried = at.map((weight, j) => weight - scale * (direction[j] ?? NaN));
+      if (loss - lossAt(tried) > 1e-12 * points.length) next = tried;
+    }
+    if (next === undefined) break;
+    at = next;
   }
-  return line;
+  return { weights: at.slice(0, -1), bias: at.at(-1) ?? NaN };
 }
 
-/** A line with less loss, a Newton step away or half of one, a quarter ...; undefined where none is noticeably better. */
-function descend(points: readonly Point[], line: Line): Line | undefined {
-  const loss = lossOf(points, line);
-  const step = newtonStep(points, line);
-  for (let scale = 1; scale > 1e-9; scale /= 2) {
-    const next = { slope: line.slope - scale * step.slope, bias: line.bias - scale * step.bias };
-    if (loss - lossOf(points, next) > 1e-12 * points.length) return next;
+/** x of `matrix` x = `right`, by elimination; the matrix, which is positive definite, is used up. */
+function solve(matrix: number[][], right: readonly number[]): number[] {
+  const rows = matrix.map((row, i) => [...row, right[i] ?? NaN]);
+  for (const [i, pivot] of rows.entries()) {
+    for (const below of rows.slice(i + 1)) {
+      const factor = (below[i] ?? NaN) / (pivot[i] ?? NaN);
+      for (let j = i; j < below.length; j++) below[j] = (below[j] ?? NaN) - factor * (pivot[j] ?? NaN);
+    }
   }
-  return undefined;
-}
-
-/** Cross-entropy in nats, as log(1 + exp(z)) - target z, which does not overflow. */
-function lossOf(points: readonly Point[], { slope, bias }: Line): number {
-  return points.reduce((sum, { x, target }) => {
-    const z = slope * x + bias;
-    return sum + Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - target * z;
-  }, 0);
-}
-
-/** Gradient divided by Hessian: [sum p(1-p)x^2, sum p(1-p)x; sum p(1-p)x, sum p(1-p)], and a ridge for equal shares. */
-function newtonStep(points: readonly Point[], { slope, bias }: Line): Line {
-  let [gradientSlope, gradientBias, xx, x1, one] = [0, 0, 1e-9, 0, 1e-9];
-  for (const { x, target } of points) {
-    const p = sigmoid(slope * x + bias);
-    gradientSlope += (p - target) * x;
-    gradientBias += p - target;
-    xx += p * (1 - p) * x * x;
-    x1 += p * (1 - p) * x;
-    one += p * (1 - p);
+  const solution = new Array<number>(rows.length).fill(0);
+  for (let i = rows.length - 1; i >= 0; i--) {
+    const row = rows[i] ?? [];
+    const known = solution.reduce((sum, value, j) => (j > i ? sum + value * (row[j] ?? NaN) : sum), 0);
+    solution[i] = ((row.at(-1) ?? NaN) - known) / (row[i] ?? NaN);
   }
-  const determinant = xx * one - x1 * x1;
-  return {
-    slope: (one * gradientSlope - x1 * gradientBias) / determinant,
-    bias: (xx * gradientBias - x1 * gradientSlope) / determinant,
-  };
+  return solution;
 }

@@ -5,7 +5,7 @@ import type { CalibrationFile } from '../examples/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
 import { confidenceRows, percent } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
-import { unknownRules, type UnknownRule } from '../vote/unknown.js';
+import { fewestToReject, unknownRules, type UnknownRule } from '../vote/unknown.js';
 import {
   imageLimitOptions,
   type ImageLimitOptions,
@@ -40,7 +40,7 @@ export function calibrateCommand(): Command {
     .description('fit confidence and unknown rejection on labelled images that the index does not hold')
     .addHelpText(
       'after',
-      '\nk and the temperature are fitted where they are not given.\n\nExample:\n  $ nearvote calibrate --data photos/calibration --index index/photos\n',
+      '\nThe vote stays as it is: no label changes.\n\nExample:\n  $ nearvote calibrate --data photos/calibration --index index/photos\n',
     )
     .action(calibrateIndex);
   for (const option of calibrateOptions()) command.addOption(option);
@@ -92,8 +92,7 @@ async function calibrateIndex(flags: CalibrateFlags, command: Command): Promise<
   if (flags.report !== undefined) await checkWritable(flags.report);
   const choice = {
     vote: settingsOf(flags),
-    fitK: !isSet(command, 'k'),
-    fitTemperature: !isSet(command, 'temperature'),
+    clampK: !isSet(command, 'k'),
     force: flags.force === true,
     now: () => new Date(),
   };
@@ -102,31 +101,29 @@ async function calibrateIndex(flags: CalibrateFlags, command: Command): Promise<
   print(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
 }
 
+const maps = {
+  share: 'the share of the vote itself: by cross-validation nothing fitted does better',
+  temperature: 'temperature scaling',
+  isotonic: 'isotonic regression',
+  logistic: 'logistic regression on the vote, its similarities and the margin to the next label',
+} as const;
+
 /** Thousands of numbers that are in the file. */
 function briefly(key: string, value: unknown): unknown {
-  return ['familiarities', 'fingerprints'].includes(key) ? undefined : value;
+  return ['familiarities', 'fingerprints', 'directions'].includes(key) ? undefined : value;
 }
 
 const style = { head: [], border: [] };
 
 /** What `nearvote calibrate` did, for people. */
 export function renderCalibration(report: CalibrateReport): string {
-  const { calibration, figures, relabelled, rejected } = report;
+  const { calibration, figures, rejected } = report;
   const { vote, images, overlap, dataset, index } = calibration;
-  const total = images.vote + images.calibration;
   return [
-    `${total} images of ${dataset} against index ${index.name} ${index.version}`,
-    `${vote.rule} vote of k = ${vote.k} neighbours${vote.rule === 'softmax' ? `, T = ${vote.temperature}` : ''}` +
-      (images.vote > 0 ? `, chosen on ${images.vote} of them` : ', as told') +
-      `; the rest is on the other ${images.calibration}`,
+    `${images} images of ${dataset} against index ${index.name} ${index.version}`,
+    `${vote.rule} vote of k = ${vote.k} neighbours${vote.rule === 'softmax' ? `, T = ${vote.temperature}` : ''}, as it is served: no label changes`,
     figuresTable(figures),
-    `confidence by ${calibration.confidence.kind === 'isotonic' ? 'isotonic regression' : 'temperature scaling'}; after is cross-validated, in brackets 95 % intervals. ` +
-      `Labels changed by it: 0; by the new k and T: ${relabelled}`,
-    ...(figures.after.nll < figures.before.nll
-      ? []
-      : [
-          'The likelihood is no better than before: there are too few images for what was fitted. --k and --temperature leave less to fit',
-        ]),
+    `confidence by ${maps[calibration.confidence.kind]}; after is cross-validated, in brackets 95 % intervals`,
     'reliability of the confidence, before and after',
     reliabilityTable(figures),
     unknownLine(calibration),
@@ -161,7 +158,7 @@ function reliabilityTable({ before, after }: CalibrateReport['figures']): string
 function unknownLine({ unknown }: CalibrationFile): string {
   const { rule, epsilon, threshold, truePositiveRate, familiarities } = unknown;
   if (threshold === null) {
-    return `no image can be unknown: epsilon ${epsilon} needs at least ${Math.ceil(1 / epsilon) - 1} images and ${familiarities.length} are left`;
+    return `no image can be unknown: epsilon ${epsilon} needs at least ${fewestToReject(epsilon)} images and there are ${familiarities.length}`;
   }
   const what = rule === 'similarity' ? 'the similarity to the k-th neighbour' : 'the top share of the vote';
   return `unknown where p < ${epsilon}: where ${what} is below ${threshold.toFixed(6)}, which keeps ${percent(truePositiveRate)} of these images`;

@@ -143,7 +143,8 @@ async function measure(
     const calibrated =
       calibration &&
       calibratedReport({
-        ...{ calibration, answers, truths, strangers: strangers?.answers, seed },
+        ...{ calibration, answers, embeddings: embedded.embeddings, truths, seed },
+        strangers: strangers && { answers: strangers.answers, embeddings: unknown.embeddings },
         fitted: embedded.keys.map(recognise(calibration.fingerprints)),
       });
     return { report, unknown: strangers, calibrated };

@@ -1,5 +1,5 @@
 import { ballotsOf, vote, type VoteOptions } from '../vote/vote.js';
-import type { Example, LabelScore } from '../domain/decision.js';
+import type { Example } from '../domain/decision.js';
 import type { Embeddings } from '../domain/embeddings.js';
 import type { NearestRows, Searcher } from '../neighbours/searcher.js';
 import { voteRules, type VoteRule } from '../vote/rules.js';
@@ -12,16 +12,13 @@ import {
   type Judged,
 } from './metrics/accuracy.js';
 import type { Confident } from './metrics/confidence.js';
+import { foundOf, type Found } from '../vote/unknown.js';
 
 /** What the neighbours said of one image. */
-export interface Answer {
+export interface Answer extends Found {
   readonly label: string;
   /** The label's share of the vote. */
   readonly confidence: number;
-  /** Every label that got votes, best first. */
-  readonly scores: readonly LabelScore[];
-  /** Cosine to the last of the k that voted. */
-  readonly kthSimilarity: number;
 }
 
 /** Images found near others, `[count, k]`, and what the rows stand for. */
@@ -38,8 +35,10 @@ export function answersOf({ found, examples }: Neighbourhoods, k: number, option
     return {
       label: scores[0]?.label ?? '',
       confidence: scores[0]?.score ?? NaN,
-      scores,
-      kthSimilarity: ballots.at(-1)?.similarity ?? NaN,
+      ...foundOf(
+        scores,
+        ballots.map(({ similarity }) => similarity),
+      ),
     };
   });
 }

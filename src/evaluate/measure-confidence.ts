@@ -1,3 +1,4 @@
+import type { Embeddings } from '../domain/embeddings.js';
 import { seededRandom } from '../domain/seeded-random.js';
 import { judge, type Calibration, type Judgement } from '../vote/calibration.js';
 import { confidentOf, type Answer } from './measure-accuracy.js';
@@ -21,6 +22,8 @@ export type ConfidenceHeadline = 'accuracy' | 'ece' | 'brier' | 'nll' | 'auroc';
 export interface MeasuredConfidence extends ConfidenceFigures {
   /** 95 %, by bootstrap over the answers; NaN for an AUROC that is null. */
   readonly intervals: Readonly<Record<ConfidenceHeadline, Interval>>;
+  /** Where the calibration error would lie, 95 %, if each confidence were the probability of being right. */
+  readonly nullBand: Interval;
 }
 
 /** The figures of some answers, at least one, with intervals; each from the same seed. */
@@ -37,7 +40,22 @@ export function measureConfidence(answers: readonly Confident[], seed: number): 
       nll: ofMean(lossOf),
       auroc: aurocInterval(answers, seed),
     },
+    nullBand: eceNullBand(answers, seed),
   };
+}
+
+/** The calibration errors, in 15 bins, of answers that are right exactly as often as these confidences say: 95 %. */
+export function eceNullBand(answers: readonly Confident[], seed: number): Interval {
+  const random = seededRandom(seed);
+  const bins = Int32Array.from(answers, ({ confidence }) => reliabilityBinOf(confidence));
+  return bootstrap(() => {
+    const gaps = new Float64Array(usualBins);
+    for (const [i, { confidence }] of answers.entries()) {
+      const bin = bins[i] ?? 0;
+      gaps[bin] = (gaps[bin] ?? 0) + confidence - (random() < confidence ? 1 : 0);
+    }
+    return gaps.reduce((sum, gap) => sum + Math.abs(gap), 0) / answers.length;
+  }, {});
 }
 
 /** Of the expected calibration error in 15 bins. */
@@ -94,23 +112,26 @@ export interface CalibratedReportOptions {
   readonly calibration: Pick<Calibration, 'confidence' | 'unknown'>;
   /** Voted with the calibration's own k, rule and temperature. */
   readonly answers: readonly Answer[];
+  /** Of each answer's image. */
+  readonly embeddings: Embeddings;
   readonly truths: readonly string[];
   /** Of each image, whether the calibration was fitted on it. */
   readonly fitted: readonly boolean[];
   /** Of images of no label of the index. */
-  readonly strangers: readonly Answer[] | undefined;
+  readonly strangers: { readonly answers: readonly Answer[]; readonly embeddings: Embeddings } | undefined;
   readonly seed: number;
 }
 
 /** Measures served confidences and outcomes on images that they were not fitted on, as far as there are any. */
 export function calibratedReport(options: CalibratedReportOptions): CalibratedReport {
-  const { calibration, answers, truths, fitted, strangers, seed } = options;
+  const { calibration, answers, embeddings, truths, fitted, strangers, seed } = options;
   const fresh = [...answers.keys()].filter((i) => fitted[i] !== true);
   const rows = fresh.length === 0 ? [...answers.keys()] : fresh;
   const confident = confidentOf(answers, truths);
+  const judgements = judgementsOf(calibration, { answers, embeddings });
   const measured = rows.flatMap((row) => {
-    const [answer, one] = [answers[row], confident[row]];
-    return answer === undefined || one === undefined ? [] : [{ ...one, judged: judged(calibration, answer) }];
+    const [judged, one] = [judgements[row], confident[row]];
+    return judged === undefined || one === undefined ? [] : [{ ...one, judged }];
   });
   const rateOf = (outcomes: readonly Judgement[]): Rate => {
     const called = outcomes.map(({ outcome }): number => (outcome === 'unknown' ? 1 : 0));
@@ -130,14 +151,16 @@ export function calibratedReport(options: CalibratedReportOptions): CalibratedRe
     ),
     epsilon: calibration.unknown.epsilon,
     unknown: rateOf(measured.map((one) => one.judged)),
-    strangers: strangers && rateOf(strangers.map((answer) => judged(calibration, answer))),
+    strangers: strangers && rateOf(judgementsOf(calibration, strangers)),
   };
 }
 
-function judged(
+function judgementsOf(
   calibration: CalibratedReportOptions['calibration'],
-  { scores, kthSimilarity }: Answer,
-): Judgement {
-  // Familiarity is of the k-th neighbour or of the vote: the others are not asked.
-  return judge(calibration, { scores, similarities: [kthSimilarity] });
+  { answers, embeddings }: Pick<CalibratedReportOptions, 'answers' | 'embeddings'>,
+): Judgement[] {
+  const { dimension, values } = embeddings;
+  return answers.map((answer, row) =>
+    judge(calibration, answer, values.subarray(row * dimension, (row + 1) * dimension)),
+  );
 }

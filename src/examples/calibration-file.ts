@@ -19,6 +19,7 @@ const neverFalls = (values: readonly number[]): boolean =>
   values.every((value, i) => i === 0 || value >= (values[i - 1] ?? NaN));
 
 const confidenceSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('share') }),
   z.strictObject({ kind: z.literal('temperature'), slope: z.number().min(0), bias: z.number() }),
   z
     .strictObject({
@@ -28,6 +29,18 @@ const confidenceSchema = z.discriminatedUnion('kind', [
     })
     .refine(({ shares, probabilities }) => shares.length === probabilities.length, {
       message: 'Expected as many probabilities as shares',
+    }),
+  z
+    .strictObject({
+      kind: z.literal('logistic'),
+      weights: z.array(z.number()).length(5),
+      bias: z.number(),
+      directions: z
+        .array(z.strictObject({ label: z.string(), direction: z.array(z.number()).min(1) }))
+        .min(2),
+    })
+    .refine(({ directions }) => new Set(directions.map(({ direction }) => direction.length)).size === 1, {
+      message: 'Expected directions of one dimension',
     }),
 ]);
 
@@ -55,7 +68,8 @@ const sha256Schema = z
 
 /** What a calibration says; `index/<name>/calibration.json` holds it with a digest. */
 const calibrationSchema = z.strictObject({
-  schemaVersion: z.literal(1),
+  /** 1 had a k and a temperature of its own, which changed labels. */
+  schemaVersion: z.literal(2, 'Expected 2, but another version of nearvote wrote it: calibrate again'),
   /** It holds for this version and this encoder alone. */
   index: z.strictObject({ name: z.string().min(1), version: z.string().min(1) }),
   encoder: z.strictObject({
@@ -68,8 +82,8 @@ const calibrationSchema = z.strictObject({
   createdAt: z.iso.datetime(),
   dataset: z.string(),
   seed: z.int().min(0),
-  /** How many chose k and T, and on how many the rest was fitted. */
-  images: z.strictObject({ vote: z.int().min(0), calibration: z.int().min(1) }),
+  /** How many it was fitted on. */
+  images: z.int().min(1),
   /** Images that are in the index too: over 0 only where it was forced, and then everything here is optimistic. */
   overlap: z.int().min(0),
   vote: z.strictObject({

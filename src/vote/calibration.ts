@@ -1,6 +1,6 @@
 import type { LabelScore } from '../domain/decision.js';
 import type { Bins } from './bins.js';
-import { confidenceOf, type ConfidenceMap } from './confidence.js';
+import { confidenceOf, marginOf, type ConfidenceMap } from './confidence.js';
 import type { VoteRule } from './rules.js';
 import { familiarityOf, pValueOf, type Found, type UnknownTest } from './unknown.js';
 
@@ -30,14 +30,24 @@ export interface Judgement {
   readonly outcome: 'known' | 'unknown';
 }
 
-/** What a calibration makes of a vote with its settings. The labels and their scores stay as they were voted. */
+/**
+ * What a calibration makes of a vote with its settings. The labels and their scores stay as they were voted.
+ * @param embedding `[dimension]`, of the image
+ */
 export function judge(
   { confidence, unknown }: Pick<Calibration, 'confidence' | 'unknown'>,
   found: Found,
+  embedding: ArrayLike<number>,
 ): Judgement {
   const pValue = pValueOf(unknown, familiarityOf(unknown.rule, found));
+  const { scores, meanSimilarity, kthSimilarity } = found;
+  const margin =
+    confidence.kind === 'logistic' ? marginOf(confidence.directions, scores[0]?.label ?? '', embedding) : 0;
   return {
-    confidence: confidenceOf(confidence, topShare(found.scores)),
+    confidence: confidenceOf(confidence, {
+      share: topShare(scores),
+      ...{ meanSimilarity, kthSimilarity, margin },
+    }),
     pValue,
     outcome: pValue < unknown.epsilon ? 'unknown' : 'known',
   };

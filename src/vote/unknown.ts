@@ -18,16 +18,30 @@ export interface UnknownTest {
   readonly familiarities: readonly number[];
 }
 
-/** What a vote found: every label with votes, best first, and the similarities of the k that voted, nearest first. */
+/** What a vote found. */
 export interface Found {
+  /** Every label with votes, best first. */
   readonly scores: readonly LabelScore[];
-  readonly similarities: ArrayLike<number>;
+  /** Of the k that voted. */
+  readonly meanSimilarity: number;
+  /** Of the last of the k. */
+  readonly kthSimilarity: number;
+}
+
+/** What the k that voted say, their similarities nearest first; NaN without neighbours. */
+export function foundOf(scores: readonly LabelScore[], similarities: ArrayLike<number>): Found {
+  let sum = 0;
+  for (let i = 0; i < similarities.length; i++) sum += similarities[i] ?? NaN;
+  return {
+    scores,
+    meanSimilarity: sum / similarities.length,
+    kthSimilarity: similarities[similarities.length - 1] ?? NaN,
+  };
 }
 
 /** How familiar an image is under a rule; NaN without neighbours. */
-export function familiarityOf(rule: UnknownRule, { scores, similarities }: Found): number {
-  const familiarity = rule === 'vote' ? scores[0]?.score : similarities[similarities.length - 1];
-  return familiarity ?? NaN;
+export function familiarityOf(rule: UnknownRule, { scores, kthSimilarity }: Found): number {
+  return rule === 'vote' ? (scores[0]?.score ?? NaN) : kthSimilarity;
 }
 
 /**
@@ -42,7 +56,7 @@ export function pValueOf({ familiarities }: Pick<UnknownTest, 'familiarities'>, 
 /**
  * The same decision as a threshold: p < epsilon is a familiarity below it. It is Sun et al.'s threshold at a
  * true-positive rate of 1 - epsilon, moved by the one image that a guarantee for the next image costs.
- * Undefined with so few images that nothing can be rejected: fewer than 1 / epsilon - 1.
+ * Undefined with fewer images than `fewestToReject`.
  */
 export function thresholdOf({ epsilon, familiarities }: UnknownTest): number | undefined {
   const count = familiarities.length;
@@ -50,6 +64,13 @@ export function thresholdOf({ epsilon, familiarities }: UnknownTest): number | u
   let fewest = Math.max(Math.floor(epsilon * (count + 1)) - 2, 0);
   while ((1 + fewest) / (count + 1) < epsilon) fewest++;
   return fewest === 0 ? undefined : familiarities[fewest - 1];
+}
+
+/** The fewest images with which anything can be rejected, 1 / (n + 1) < epsilon: 20 for 0.05. */
+export function fewestToReject(epsilon: number): number {
+  let fewest = Math.max(Math.floor(1 / epsilon) - 2, 0);
+  while (1 / (fewest + 1) >= epsilon) fewest++;
+  return fewest;
 }
 
 /** The share of the calibration images that a threshold keeps. */

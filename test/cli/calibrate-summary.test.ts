@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { renderCalibration } from '../../src/cli/calibrate.js';
 import { measureConfidence } from '../../src/evaluate/measure-confidence.js';
+import type { CalibrationFile } from '../../src/examples/calibration-file.js';
 import { aCalibration } from '../examples/a-calibration.js';
 
 /** Ten answers of one confidence, nine of them right. */
@@ -10,12 +11,11 @@ const figures = (confidence: number): ReturnType<typeof measureConfidence> =>
     1,
   );
 
-const summary = (before: number, after: number): string =>
+const summary = (before: number, after: number, changes: Partial<CalibrationFile> = {}): string =>
   renderCalibration({
-    calibration: aCalibration(),
+    calibration: aCalibration(changes),
     figures: { before: figures(before), after: figures(after) },
-    relabelled: 0,
-    losses: { temperature: 0.3, isotonic: 0.4 },
+    losses: { share: 0.5, temperature: 0.3, isotonic: 0.4, logistic: 0.2 },
     rejected: [],
     file: 'calibration.json',
   });
@@ -25,8 +25,18 @@ describe('the summary of a calibration', () => {
     expect(summary(0.5, 0.9)).toMatch(/ECE \(15 bins\) *│ 0\.4000 \(.* to .*\) *│ 0\.0000 \(/);
   });
 
-  it('says where it has made nothing better', () => {
-    expect(summary(0.5, 0.9)).not.toContain('no better than before');
-    expect(summary(0.9, 0.5)).toContain('no better than before');
+  it('has the band in which the ECE of a perfect confidence would lie', () => {
+    // Of ten answers, nine at 0.9: their share that is right differs from 0.9 by 0 to 0.2 nearly always.
+    expect(summary(0.5, 0.9)).toMatch(
+      /ECE of a perfect confidence *│ 0\.0000 to .* *│ 0\.0000 to 0\.[23]000/,
+    );
+  });
+
+  it('says where nothing that was fitted does better, and how many images it takes to call one unknown', () => {
+    const better = 'by cross-validation nothing fitted does better';
+    expect(summary(0.5, 0.9)).not.toContain(better);
+    expect(summary(0.5, 0.5, { confidence: { kind: 'share' } })).toContain(better);
+    const unknown = { ...aCalibration().unknown, epsilon: 0.05, threshold: null };
+    expect(summary(0.5, 0.9, { unknown })).toContain('needs at least 20 images and there are 9');
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Answer } from '../../src/evaluate/measure-accuracy.js';
+import { onCircle } from '../neighbours/unit-vectors.js';
 import { calibratedReport, type CalibratedReport } from '../../src/evaluate/measure-confidence.js';
 
 /** From a share of 0.5 to 1 the confidence rises from 0.2 to 0.7; of 9 known images none was less similar than 0.5. */
@@ -19,6 +20,7 @@ const answer = (label: string, share: number, kthSimilarity: number): Answer => 
     { label, score: share },
     { label: label === 'a' ? 'b' : 'a', score: 1 - share },
   ],
+  meanSimilarity: kthSimilarity,
   kthSimilarity,
 });
 
@@ -26,7 +28,11 @@ const answers = [answer('a', 1, 0.95), answer('a', 1, 0.4), answer('b', 0.6, 0.5
 const truths = ['a', 'b', 'b', 'b'];
 
 function report(fitted: readonly boolean[], strangers?: readonly Answer[]): CalibratedReport {
-  return calibratedReport({ calibration, answers, truths, fitted, strangers, seed: 1 });
+  const embeddings = onCircle(answers.map(() => 0));
+  return calibratedReport({
+    ...{ calibration, answers, embeddings, truths, fitted, seed: 1 },
+    strangers: strangers && { answers: strangers, embeddings },
+  });
 }
 
 describe('what a calibration makes of answers', () => {

@@ -187,8 +187,7 @@ test('compare and audit correct for how often the index has a label, where they 
 
 test('calibrate writes what it returns beside the index', async () => {
   const fit = {
-    fitK: false,
-    fitTemperature: false,
+    clampK: false,
     unknownRule: 'similarity',
     epsilon: 0.1,
     force: true,
@@ -208,7 +207,7 @@ test('calibrate writes what it returns beside the index', async () => {
   );
   expect(calibration).toMatchObject({
     createdAt: '2026-01-02T03:04:05.000Z',
-    images: { vote: 0, calibration: 16 },
+    images: 16,
     vote: settings,
   });
   expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject(calibration);
@@ -275,8 +274,7 @@ test('what reads an index leases its version while it reads, and no longer', asy
   const common = { ...offline(), ...machine, ...cifar, page: false, mapPoints: 1, clampK: false, seed: 1 };
   const vote = { settings, isExplicit: true };
   const fit = {
-    fitK: false,
-    fitTemperature: false,
+    clampK: false,
     unknownRule: 'similarity',
     epsilon: 0.1,
     force: true,

@@ -25,7 +25,15 @@ describe('calibration.json', () => {
   it('comes back as it was written, and nothing else is left', async () => {
     const isotonic = aCalibration();
     const sigmoid = aCalibration({ confidence: { kind: 'temperature', slope: 0.7, bias: -0.2 } });
-    for (const calibration of [isotonic, sigmoid]) {
+    const plain = aCalibration({ confidence: { kind: 'share' } });
+    const directions = [
+      { label: 'a', direction: [1, 0] },
+      { label: 'b', direction: [0, 1] },
+    ];
+    const logistic = aCalibration({
+      confidence: { kind: 'logistic', weights: [1, 2, -3, 4, 0.5], bias: -1, directions },
+    });
+    for (const calibration of [isotonic, sigmoid, plain, logistic]) {
       await writeCalibration(root, calibration);
       expect(await readCalibration(root)).toEqual(calibration);
     }
@@ -50,6 +58,15 @@ describe('calibration.json', () => {
     await expect(readCalibration(root)).rejects.toMatchObject({
       code: 'calibration_invalid',
       message: `Expected a valid calibration.json but ${field} is wrong: Expected a sha256, which older versions of nearvote did not write: calibrate again`,
+    });
+  });
+
+  it('is refused where an older version wrote it, with what helps', async () => {
+    await writeFile(file(), JSON.stringify(written({ schemaVersion: 1 })));
+    await expect(readCalibration(root)).rejects.toMatchObject({
+      code: 'calibration_invalid',
+      message:
+        'Expected a valid calibration.json but schemaVersion is wrong: Expected 2, but another version of nearvote wrote it: calibrate again',
     });
   });
 
@@ -80,7 +97,11 @@ describe('calibration.json', () => {
     ['unknown.epsilon', written({ unknown: { ...aCalibration().unknown, epsilon: 1 } })],
     ['vote.temperature', written({ vote: { ...aCalibration().vote, temperature: 0 } })],
     ['topSimilarity', written({ topSimilarity: { edges: [1], counts: [1] } })],
-    ['schemaVersion', written({ schemaVersion: 2 })],
+    ['schemaVersion', written({ schemaVersion: 3 })],
+    [
+      'confidence.directions',
+      written({ confidence: { kind: 'logistic', weights: [1, 1, 1, 1, 1], bias: 0, directions: [] } }),
+    ],
     ['the whole', [1, 2]],
   ];
   it.each(broken)('is calibration_invalid where %s is wrong', async (field, content) => {

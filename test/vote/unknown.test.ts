@@ -1,15 +1,39 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { familiarityOf, keptShareOf, pValueOf, thresholdOf } from '../../src/vote/unknown.js';
+import {
+  familiarityOf,
+  fewestToReject,
+  foundOf,
+  keptShareOf,
+  pValueOf,
+  thresholdOf,
+} from '../../src/vote/unknown.js';
 
 const familiarities = [0.5, 0.6, 0.7, 0.8];
 
 describe('familiarity', () => {
-  const found = { scores: [{ label: 'a', score: 0.75 }], similarities: Float32Array.of(0.5, 0.25) };
+  const found = foundOf([{ label: 'a', score: 0.75 }], Float32Array.of(0.5, 0.25));
 
   it('is the similarity to the k-th neighbour, or the top share of the vote', () => {
     expect(familiarityOf('similarity', found)).toBe(0.25);
     expect(familiarityOf('vote', found)).toBe(0.75);
+    expect(found.meanSimilarity).toBe(0.375);
+  });
+});
+
+describe('the fewest images with which one can be unknown', () => {
+  it.each([
+    [0.05, 20],
+    [0.1, 10],
+    [0.15, 6],
+    [0.01, 100],
+    [0.6, 1],
+  ])('at epsilon %s is %i: one image less has no threshold', (epsilon, fewest) => {
+    expect(fewestToReject(epsilon)).toBe(fewest);
+    const test = (count: number): number | undefined =>
+      thresholdOf({ rule: 'similarity', epsilon, familiarities: new Array<number>(count).fill(0.5) });
+    expect(test(fewest)).toBe(0.5);
+    expect(test(fewest - 1)).toBeUndefined();
   });
 });
 

@@ -33,12 +33,15 @@ const names: readonly [string, ConfidenceHeadline][] = [
 
 /** What two confidences of the same images are worth: rows of name, first and second, each with its 95 % interval. */
 export function confidenceRows(first: MeasuredConfidence, second: MeasuredConfidence): string[][] {
-  return names.map(([name, key]) => [
+  const both = [first, second];
+  const rows = names.map(([name, key]) => [
     name,
-    ...[first, second].map((figures) =>
+    ...both.map((figures) =>
       withInterval(figures[key] ?? NaN, figures.intervals[key], key === 'accuracy' ? percent : decimal),
     ),
   ]);
+  const band = both.map(({ nullBand: { low, high } }) => `${decimal(low)} to ${decimal(high)}`);
+  return [...rows.slice(0, 2), ['ECE of a perfect confidence', ...band], ...rows.slice(2)];
 }
 
 /** What makes the figures other than they look, before all of them; nothing where nothing does. */

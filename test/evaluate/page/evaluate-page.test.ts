@@ -51,8 +51,8 @@ async function page(
     calibrated:
       fitted &&
       calibratedReport({
-        ...{ calibration, answers: report.answers, truths, fitted, seed: 0 },
-        strangers: unknown?.answers,
+        ...{ calibration, answers: report.answers, embeddings: queries, truths, fitted, seed: 0 },
+        strangers: unknown && { answers: unknown.answers, embeddings: onCircle([200]) },
       }),
     mistakes: mistakesSection({ mistakes: [], images: new Map(), examples: new Map() }),
     map: await mapSection({ embedded: { embeddings: queries, images }, name: 'data', most: 4, seed: 1 }),
