@@ -198,7 +198,7 @@ function pairedMacroF1({ truths, predicted, seed }: PairedFiguresOptions): Paire
 }
 
 /** How both vote; a prior correction is by the label shares of each one's own examples. */
-export interface SideVote extends Omit<VoteOptions, 'priors'> {
+interface SideVote extends Omit<VoteOptions, 'priors'> {
   readonly priorCorrection?: boolean | undefined;
 }
 
