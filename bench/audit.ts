@@ -1,6 +1,6 @@
 /*
  * Wrong labels planted in an index of 5,000 CIFAR-10 test images, which the encoder has never seen: what audit makes of
- * them, over five seeds.  npx tsx bench/audit.ts [CIFAR_FOLDER]
+ * them, over five seeds.  npx tsx bench/audit.ts [CIFAR_FOLDER] [PLANTED, 250]
  */
 import { auditIndex } from '../src/audit/audit-index.js';
 import { ballotsOf, vote } from '../src/vote/vote.js';
@@ -15,10 +15,10 @@ import { defaultVote } from '../src/vote/rules.js';
 import { seededRandom } from './drawn-images.js';
 import { embedCifar } from './embed-cifar.js';
 
-const [, , folder = '../shared/data/cifar10'] = process.argv;
+const [, , folder = '../shared/data/cifar10', planted = '250'] = process.argv;
 const seeds = [0, 1, 2, 3, 4];
 const size = 5_000;
-const flips = 250;
+const flips = Number(planted);
 /** Mistakes that people make: a label that looks alike. */
 const lookAlike: Readonly<Record<string, string>> = {
   ...{ cat: 'dog', dog: 'cat', truck: 'automobile', automobile: 'truck', deer: 'horse', horse: 'deer' },

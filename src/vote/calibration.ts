@@ -54,6 +54,6 @@ export function judge(
 }
 
 /** The top label's share of the vote; NaN for no votes. */
-export function topShare(scores: readonly LabelScore[]): number {
+function topShare(scores: readonly LabelScore[]): number {
   return scores[0]?.score ?? NaN;
 }

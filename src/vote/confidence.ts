@@ -7,7 +7,7 @@ import { countUpTo } from './bins.js';
 export type ConfidenceMap = ShareMap | SigmoidMap | IsotonicMap | LogisticMap;
 
 /** The share of the vote as it is, where nothing that was fitted did better. */
-export interface ShareMap {
+interface ShareMap {
   readonly kind: 'share';
 }
 
