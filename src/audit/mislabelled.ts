@@ -141,12 +141,6 @@ function membersOf({ labelling, trusted }: ClassDirectionsOptions): readonly boo
 const sureEnough = 0.9;
 
 /**
- * What is less probable than this of its own label is reported. The evidence is surer of itself than it should be; bench/audit.ts has
- * what is found of planted errors.
- */
-const improbable = 1e-4;
-
-/**
  * The examples that are likely mislabelled, most suspicious first, by the rule of confident learning (Northcutt, Jiang
  * and Chuang 2021, arXiv:1911.00068): another label is more probable than the example's own, and at least as probable
  * as it is, in the mean, for the examples that carry that other label. So a class of which the encoder is never sure
@@ -156,10 +150,8 @@ export function mislabelled(suspicions: readonly Suspicion[], labelling: Labelli
   const thresholds = meanSelfConfidence(suspicions, labelling);
   return suspicions
     .filter(
-      ({ score, suggested, suggestedProbability, ownProbability }) =>
-        score > 0 &&
-        ownProbability < improbable &&
-        suggestedProbability >= Math.min(sureEnough, thresholds.get(suggested) ?? NaN),
+      ({ score, suggested, suggestedProbability }) =>
+        score > 0 && suggestedProbability >= Math.min(sureEnough, thresholds.get(suggested) ?? NaN),
     )
     .sort((a, b) => b.score - a.score || a.row - b.row);
 }

@@ -12,8 +12,10 @@ export interface WorkerSetup {
   readonly manifest: EncoderManifest;
   /** Of its session for batches while other workers have batches too. */
   readonly threads: number;
-  /** Of its session for a lone image, which it opens unless `isQuick`; absent where it has none. */
+  /** Of its session for a lone image, which it opens unless it is quick; absent where it has none. */
   readonly wideThreads?: number | undefined;
+  /** In milliseconds for one image: the encoder is quick that takes no longer. */
+  readonly quickMs: number;
   /** Execution providers of ONNX Runtime; absent for the processor's. */
   readonly providers?: readonly string[] | undefined;
   /** The largest batch it will be sent, run once before it is ready. */
@@ -26,12 +28,11 @@ export interface WorkerReady {
 }
 
 /**
- * Whether an encoder is so quick that a hop to another process is much of what an image costs. Its lone images are
- * encoded where they arrive, which keeps the event loop no longer than this (docs/decisions/012).
+ * An encoder that takes no longer for an image is so quick that a hop to another process is much of what the image
+ * costs. Its lone images are encoded where they arrive, which keeps the event loop no longer than this
+ * (docs/decisions/012).
  */
-export function isQuick({ imageMs }: WorkerReady): boolean {
-  return imageMs <= 10;
-}
+export const quickMs = 10;
 
 /** `pixels [count, height, width, 3]` lie beside it. */
 export interface EncodeJob {

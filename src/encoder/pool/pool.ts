@@ -2,7 +2,7 @@ import type { Cancellation } from '../../domain/cancellation.js';
 import { NearvoteError } from '../../domain/errors.js';
 import { compiledModule, superviseChild, type SupervisedChild } from '../../processes/supervised-child.js';
 import type { EncoderManifest } from '../manifest.js';
-import { isQuick, packJob, settleEntries, type WorkerReady, type WorkerSetup } from './job.js';
+import { packJob, quickMs, settleEntries, type WorkerReady, type WorkerSetup } from './job.js';
 import { openLocalSeat, type LocalSeat } from './local-seat.js';
 import { createEntryQueue, type Embedded } from './queue.js';
 import { nextAssignment, type Assignment } from './schedule.js';
@@ -28,6 +28,8 @@ export interface EncoderPoolOptions {
   readonly wide?: boolean | undefined;
   readonly onBatch?: ((size: number) => void) | undefined;
   readonly onRestart?: ((reason: string) => void) | undefined;
+  /** In milliseconds for one image; another only in tests. */
+  readonly quickMs?: number | undefined;
   /** The compiled worker; another one only in tests. */
   readonly workerFile?: URL | undefined;
 }
@@ -64,6 +66,7 @@ const heapMegabytes = 512;
 export async function createEncoderPool(options: EncoderPoolOptions): Promise<EncoderPool> {
   const { workers: seats, threads, maxBatch, batchDeadlineMs = defaultDeadlineMs, onBatch } = options;
   const besideOthers = options.besideOthers === true;
+  const quickest = options.quickMs ?? quickMs;
   const cores = seats * threads;
   const spreads = options.wide === true && cores > threads;
   const workers: Worker[] = [];
@@ -81,6 +84,7 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
       threads,
       maxBatch,
       providers,
+      quickMs: quickest,
       ...(spreads && seat === 0 ? { wideThreads: cores } : {}),
     };
   }
@@ -155,7 +159,7 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
     else await Promise.all(Array.from({ length: seats }, addWorker));
     for (const worker of workers) worker.stopYielding();
     const [first] = workers;
-    if (first !== undefined && isQuick(await first.started)) await beQuick();
+    if (first !== undefined && (await first.started).imageMs <= quickest) await beQuick();
   } catch (error) {
     for (const worker of workers) {
       worker.started.catch(() => undefined);

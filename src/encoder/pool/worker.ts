@@ -3,26 +3,19 @@ import { NearvoteError } from '../../domain/errors.js';
 import { answerParent } from '../../processes/child.js';
 import type { Encoder } from '../encoder.js';
 import { openEncoder } from '../load.js';
-import {
-  encodeJob,
-  isQuick,
-  timeImage,
-  warmUp,
-  type EncodeJob,
-  type WorkerReady,
-  type WorkerSetup,
-} from './job.js';
+import { encodeJob, timeImage, warmUp, type EncodeJob, type WorkerReady, type WorkerSetup } from './job.js';
 
 let narrow: Encoder | undefined;
 let wide: Encoder | undefined;
 
 answerParent({
   setUp: async (words): Promise<WorkerReady> => {
-    const { encoderDir: dir, manifest, threads, wideThreads, maxBatch, providers } = words as WorkerSetup;
+    const setup = words as WorkerSetup;
+    const { encoderDir: dir, manifest, threads, wideThreads, maxBatch, providers } = setup;
     narrow = await openEncoder({ dir, manifest, threads, providers });
     await warmUp(narrow, maxBatch);
     const ready = { imageMs: await timeImage(narrow) };
-    if (wideThreads !== undefined && !isQuick(ready)) {
+    if (wideThreads !== undefined && ready.imageMs > setup.quickMs) {
       wide = await openEncoder({ dir, manifest, threads: wideThreads, spinning: true, providers });
       await warmUp(wide, 1);
     }

@@ -22,6 +22,8 @@ describe('the encoder of lone images', () => {
       const before = new Set(childrenOf(process.pid));
       open = await createEncoderPool({
         ...{ encoderDir, manifest, workers: 2, threads: 1, maxBatch: 8, maxQueue: 100, wide: true },
+        // However busy the machine is.
+        quickMs: Infinity,
       });
       const workers = childrenOf(process.pid).filter((pid) => !before.has(pid));
       expect(workers).toHaveLength(2);
