@@ -252,7 +252,11 @@ describe('the encoder pool', () => {
   });
 
   it('lets the batches that a worker holds finish when closed, and refuses what waits and what comes later', async () => {
-    const encoders = await pool({ maxBatch: 1 });
+    const file = batchFile();
+    const encoders = await pool({ encoderDir: file, maxBatch: 1 });
+    await encoders.embed(image(deed.work, 1));
+    const worker = Number(readFileSync(file, 'utf8').split(' ')[0]);
+    process.kill(worker, 'SIGSTOP');
     const first = encoders.embed(image(deed.work, 3));
     await new Promise(setImmediate);
     // A full batch of one: it lies in the worker behind the first.
@@ -260,7 +264,9 @@ describe('the encoder pool', () => {
     await new Promise(setImmediate);
     const third = encoders.embed(image(deed.work, 5));
     const refused = expect(third).rejects.toMatchObject({ code: 'shutting_down' });
-    await encoders.close();
+    const closed = encoders.close();
+    process.kill(worker, 'SIGCONT');
+    await closed;
     expect([...(await first).embedding]).toEqual([3, 4]);
     expect([...(await second).embedding]).toEqual([4, 5]);
     await refused;
