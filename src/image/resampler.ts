@@ -48,11 +48,12 @@ export async function resampleAside(image: Pixels, resampling: Resampling): Prom
   const place = work > slowWork ? slowPlace : leastBusy();
   const { worker, flights } = (threads[place] ??= startThread(place));
   return new Promise((resolve, reject) => {
+    const request: ResampleRequest = { job, image, resampling };
+    // It throws where the pixels cannot be copied; only what was sent is waited for.
+    worker.postMessage(request);
     flights.set(job, { work, resolve, reject });
     // Nothing but work keeps the process from ending.
     worker.ref();
-    const request: ResampleRequest = { job, image, resampling };
-    worker.postMessage(request);
   });
 }
 

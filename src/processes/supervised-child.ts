@@ -250,7 +250,7 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
 
 /** What a client is told; the reason is for the log. */
 function failedJob(reason: string): NearvoteError {
-  return new NearvoteError('worker_failed', 'The worker failed at this image', { cause: new Error(reason) });
+  return new NearvoteError('worker_failed', 'The worker failed at this job', { cause: new Error(reason) });
 }
 
 /** Promise.withResolvers came with Node 22. */
