@@ -3,6 +3,8 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
+import { drawFigures } from '../../bench/draw-figures.js';
+
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const page = readFileSync(`${root}/docs/architecture.md`, 'utf8');
 
@@ -20,6 +22,14 @@ describe('docs/architecture.md', () => {
     const named = [...page.matchAll(/`([a-z][a-z/-]*\.ts)`/g)].map(([, file]) => file ?? '');
     expect(named.length).toBeGreaterThan(0);
     expect(named.filter((file) => !existsSync(`${root}/src/${file}`))).toEqual([]);
+  });
+});
+
+describe('the figures of the documents', () => {
+  it('are what npx tsx bench/draw-figures.ts draws of the imports and the measured times', () => {
+    for (const [file, content] of Object.entries(drawFigures())) {
+      expect(readFileSync(`${root}/${file}`, 'utf8'), file).toBe(content);
+    }
   });
 });
 
