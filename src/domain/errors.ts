@@ -47,6 +47,7 @@ export const errorCodes = [
   'training_diverged',
   'recall_too_low',
   'output_unwritable',
+  'output_exists',
   'address_unavailable',
   'dependency_missing',
 ] as const;

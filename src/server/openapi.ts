@@ -128,8 +128,8 @@ function uploadContent({ maxImages, maxImageBytes }: UploadLimits): RequestConte
         description: 'Either image or images; each part has a filename',
         properties: {
           image: { ...whole, description: ofOne },
-          // Without a default Swagger UI sends an example of its own making.
-          images: { ...several, items: file, default: [] },
+          // Without a default Swagger UI sends an example of its own making; by the format it has a file picker for each.
+          images: { ...several, items: { ...file, format: 'binary' }, default: [] },
         },
         ...oneField,
       },
@@ -199,8 +199,8 @@ export function createDocsRouter(): Router {
 /** Titles are our own text without markup. */
 function renderPage(): string {
   const rows = clientVisibleCodes.map((code) => {
-    const { status, title } = problemKinds[code];
-    return `<tr id="${code}"><td><code>${code}</code></td><td>${status}</td><td>${title}</td></tr>`;
+    const { status, title, advice = '' } = problemKinds[code];
+    return `<tr id="${code}"><td><code>${code}</code></td><td>${status}</td><td>${title}</td><td>${advice}</td></tr>`;
   });
   return `<!doctype html>
 <html lang="en">
@@ -215,7 +215,7 @@ function renderPage(): string {
 <div id="swagger-ui"></div>
 <section class="swagger-ui"><div class="wrapper">
 <h2>Errors</h2>
-<table><thead><tr><th>code</th><th>status</th><th>meaning</th></tr></thead><tbody>
+<table><thead><tr><th>code</th><th>status</th><th>meaning</th><th>where it comes from, and what to do</th></tr></thead><tbody>
 ${rows.join('\n')}
 </tbody></table>
 </div></section>

@@ -11,41 +11,148 @@ interface ProblemKind {
   readonly title: string;
   /** Hidden details may name files or native libraries: they go to the log alone. */
   readonly detail: 'shown' | 'hidden';
+  /** Where it comes from and what to do about it, for whoever is answered so; absent from what no request is answered with. */
+  readonly advice?: string;
 }
 
-const shown = (status: number, title: string): ProblemKind => ({ status, title, detail: 'shown' });
+const shown = (status: number, title: string, advice: string): ProblemKind => ({
+  ...{ status, title, advice },
+  detail: 'shown',
+});
 const hidden = (status: number, title: string): ProblemKind => ({ status, title, detail: 'hidden' });
 
 /** Every code's HTTP answer; a new code without one does not compile. */
 export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
-  image_missing: shown(400, 'No image was sent'),
-  image_empty: shown(400, 'The image is empty'),
-  image_too_large: shown(413, 'The image has too many bytes'),
-  image_too_many_pixels: shown(413, 'The image has too many pixels'),
-  image_too_costly: shown(413, 'The image takes too much to decode'),
-  image_unsupported: shown(415, 'The image format is not supported'),
-  image_damaged: shown(422, 'The image cannot be decoded'),
-  body_too_large: shown(413, 'The request body is too large'),
-  too_many_images: shown(413, 'Too many images in one request'),
-  request_malformed: shown(400, 'The request is malformed'),
-  field_unexpected: shown(400, 'Unexpected field'),
-  query_invalid: shown(400, 'Invalid query'),
-  k_too_large: shown(400, 'More neighbours were asked for than there are or may be'),
-  media_type_unsupported: shown(415, 'The content type is not supported'),
-  not_found: shown(404, 'No such route'),
-  method_not_allowed: shown(405, 'Method not allowed'),
-  host_not_allowed: shown(421, 'The server does not answer to this host'),
-  unauthorized: shown(401, 'A valid key is needed'),
-  rate_limited: shown(429, 'Too many requests from this client'),
-  overloaded: shown(429, 'The server is overloaded'),
-  timed_out: shown(503, 'The request took too long'),
-  not_ready: shown(503, 'The server is not ready'),
-  shutting_down: shown(503, 'The server is shutting down'),
+  image_missing: shown(
+    400,
+    'No image was sent',
+    'The body is empty, or the form has no part image or images. Send the file as the body with its Content-Type, or as a part named image.',
+  ),
+  image_empty: shown(
+    400,
+    'The image is empty',
+    'The file has no bytes. Check that it was read before it was sent.',
+  ),
+  image_too_large: shown(
+    413,
+    'The image has too many bytes',
+    "The file is larger than the server's --max-image-bytes. Send a smaller one.",
+  ),
+  image_too_many_pixels: shown(
+    413,
+    'The image has too many pixels',
+    "The image is larger than the server's --max-pixels. Scale it down first.",
+  ),
+  image_too_costly: shown(
+    413,
+    'The image takes too much to decode',
+    'Decoding it would take more memory or time than the server allows one image. Scale it down, or save it again as a baseline JPEG or a PNG.',
+  ),
+  image_unsupported: shown(
+    415,
+    'The image format is not supported',
+    'The bytes are no JPEG, PNG, WebP, GIF, AVIF or TIFF, or are another format than the Content-Type says. Convert the file.',
+  ),
+  image_damaged: shown(
+    422,
+    'The image cannot be decoded',
+    'The file begins like an image but is cut short or broken. Open it in a viewer, and save or fetch it again.',
+  ),
+  body_too_large: shown(
+    413,
+    'The request body is too large',
+    "The whole body is larger than the server's --max-body-bytes. Send fewer images a request.",
+  ),
+  too_many_images: shown(
+    413,
+    'Too many images in one request',
+    "There are more images than the server's --max-images. Send several requests.",
+  ),
+  request_malformed: shown(
+    400,
+    'The request is malformed',
+    'The HTTP request, the form or the JSON cannot be parsed. The detail says where.',
+  ),
+  field_unexpected: shown(
+    400,
+    'Unexpected field',
+    'A form or a JSON object has a field other than image or images, or both. Send exactly one of the two.',
+  ),
+  query_invalid: shown(
+    400,
+    'Invalid query',
+    'A query parameter is unknown or has a value that is not allowed. The detail names it.',
+  ),
+  k_too_large: shown(
+    400,
+    'More neighbours were asked for than there are or may be',
+    "k is larger than the index or than the server's --max-k. Ask for fewer neighbours.",
+  ),
+  media_type_unsupported: shown(
+    415,
+    'The content type is not supported',
+    'The Content-Type is none that the route takes. Use multipart/form-data, application/json, image/* or application/octet-stream.',
+  ),
+  not_found: shown(404, 'No such route', "The path is none of this server's. See the list of routes above."),
+  method_not_allowed: shown(
+    405,
+    'Method not allowed',
+    'The route exists for other methods, which the header Allow names.',
+  ),
+  host_not_allowed: shown(
+    421,
+    'The server does not answer to this host',
+    'The Host header names a host that this server was not started for. Whoever runs it adds the host to --allowed-hosts.',
+  ),
+  unauthorized: shown(
+    401,
+    'A valid key is needed',
+    'The route needs a key. Send it as Authorization: Bearer KEY or as X-API-Key.',
+  ),
+  rate_limited: shown(
+    429,
+    'Too many requests from this client',
+    'This key or address sent more requests in a minute than --rate-limit allows. Wait for as long as Retry-After says.',
+  ),
+  overloaded: shown(
+    429,
+    'The server is overloaded',
+    'More images or bytes are at work than the server holds at once. Wait for as long as Retry-After says, then send again.',
+  ),
+  timed_out: shown(
+    503,
+    'The request took too long',
+    'The answer took longer than --request-timeout. Send again later, or send fewer images a request.',
+  ),
+  not_ready: shown(
+    503,
+    'The server is not ready',
+    'The encoder and the index are still loading. Ask /readyz, and send again when it answers 200.',
+  ),
+  shutting_down: shown(
+    503,
+    'The server is shutting down',
+    'The server was told to stop. Send to another one, or again when it is back.',
+  ),
   // nginx's number for it; nobody is there to read the answer, the log and the metrics are.
-  client_gone: shown(499, 'The client closed the connection'),
-  worker_failed: hidden(503, 'An inference worker failed'),
-  reload_failed: shown(409, 'The published index cannot be served'),
-  internal: hidden(500, 'Internal error'),
+  client_gone: shown(
+    499,
+    'The client closed the connection',
+    'The client closed the connection before its answer. Nobody sees this but the log and the metrics.',
+  ),
+  worker_failed: {
+    ...hidden(503, 'An inference worker failed'),
+    advice: 'A process that encodes or searches ended or hung, and is being replaced. Send the image again.',
+  },
+  reload_failed: shown(
+    409,
+    'The published index cannot be served',
+    'What the index has published cannot be served, so the old version goes on. The detail says why; build again.',
+  ),
+  internal: {
+    ...hidden(500, 'Internal error'),
+    advice: 'A fault of the server. Its log has the cause under the id that instance names.',
+  },
   usage: hidden(500, 'Invalid server options'),
   dataset_missing: hidden(500, 'The dataset is missing'),
   dataset_invalid: hidden(500, 'The dataset is invalid'),
@@ -63,6 +170,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   training_diverged: hidden(500, 'The training has diverged'),
   recall_too_low: hidden(500, 'The index recall is too low'),
   output_unwritable: hidden(500, 'The output cannot be written'),
+  output_exists: hidden(500, 'The output exists already'),
   address_unavailable: hidden(500, 'The address is unavailable'),
   dependency_missing: hidden(500, 'A dependency is missing'),
 };
@@ -71,7 +179,7 @@ export const problemMediaType = 'application/problem+json';
 
 /** Codes that a request can be answered with because of what was sent or the load, as the contract lists them. */
 export const clientVisibleCodes: readonly ErrorCode[] = (Object.keys(problemKinds) as ErrorCode[]).filter(
-  (code) => problemKinds[code].detail === 'shown' || code === 'internal' || code === 'worker_failed',
+  (code) => problemKinds[code].advice !== undefined,
 );
 
 /** The code of any thrown value: what is not a NearvoteError is `internal`. */

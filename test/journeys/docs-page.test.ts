@@ -17,7 +17,8 @@ describe('the page to try it', () => {
     }
     const { path, serve } = await beginJourney();
     await drawSpeckled(colours.red, 1).jpeg().toFile(path('red.jpg'));
-    const url = await serve('--workers', '1');
+    await drawSpeckled(colours.blue, 2).jpeg().toFile(path('blue.jpg'));
+    const { url } = await serve('--workers', '1');
     const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
     onTestFinished(() => browser.close());
     const page = await browser.newPage();
@@ -34,6 +35,20 @@ describe('the page to try it', () => {
     await answered.waitFor();
     expect(await answered.locator('.response-col_status').innerText()).toMatch(/^200/);
     expect(await answered.innerText()).toContain('"label"');
+
+    // Several, each with a picker of its own.
+    await page.reload();
+    await operation.locator('.opblock-summary-control').click();
+    await operation.getByRole('button', { name: 'Try it out' }).click();
+    const several = operation.locator('tr[data-property-name="images"]');
+    for (const file of ['red.jpg', 'blue.jpg']) {
+      await several.getByRole('button', { name: 'Add' }).click();
+      await several.locator('input[type=file]').last().setInputFiles(path(file));
+    }
+    await operation.getByRole('button', { name: 'Execute' }).click();
+    await answered.waitFor();
+    expect(await answered.locator('.response-col_status').innerText()).toMatch(/^200/);
+    for (const file of ['red.jpg', 'blue.jpg']) expect(await answered.innerText()).toContain(file);
     expect(faults).toEqual([]);
   });
 });

@@ -27,7 +27,7 @@ export interface AddEncoderOptions extends WrapOptions {
 /**
  * Wraps an ONNX encoder made elsewhere into the contract that is served, proves it on a run, and writes its folder:
  * all of it, or nothing.
- * @throws NearvoteError `encoder_missing`, `encoder_invalid`, `encoder_unsupported`, `output_unwritable`, or `usage` for
+ * @throws NearvoteError `encoder_missing`, `encoder_invalid`, `encoder_unsupported`, `output_exists`, `output_unwritable`, or `usage` for
  * options that do not fit the model
  */
 export async function addEncoder(options: AddEncoderOptions): Promise<EncoderManifest> {

@@ -14,7 +14,7 @@ export interface PublishOptions {
 
 /**
  * Refuses a folder that may not be written, before any work is done for it.
- * @throws NearvoteError `output_unwritable`
+ * @throws NearvoteError `output_exists`
  */
 export async function checkPlace(dir: string, force: boolean): Promise<void> {
   const found = await stat(dir).catch(() => undefined);
@@ -22,9 +22,9 @@ export async function checkPlace(dir: string, force: boolean): Promise<void> {
   const isEncoder = (await stat(join(dir, 'encoder.json')).catch(() => undefined)) !== undefined;
   if (isEncoder && force) return;
   throw new NearvoteError(
-    'output_unwritable',
+    'output_exists',
     isEncoder
-      ? `Expected no encoder at ${dir} but there is one: --force replaces it, the whole folder`
+      ? `Expected no encoder at ${dir} but there is one: --force replaces it, the whole folder, and --out or another name leaves it`
       : `Expected nothing at ${dir} but there is something that is not an encoder, which --force does not replace either`,
   );
 }
@@ -36,7 +36,7 @@ const manifestFile = 'encoder.json';
  * Makes an encoder's folder of these files, `encoder.onnx` and `encoder.json` among them. Killed at any moment, it
  * leaves no encoder where there was none, and the old one or the new one where there was one.
  * @returns the model file's name
- * @throws NearvoteError `output_unwritable`
+ * @throws NearvoteError `output_exists`, `output_unwritable`
  */
 export async function publishFolder({ dir, files, force }: PublishOptions): Promise<string> {
   await checkPlace(dir, force);

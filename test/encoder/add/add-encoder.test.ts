@@ -142,7 +142,7 @@ describe('the folder of an added encoder', () => {
     const place = join(dir, 'models', 'foreign', 'encoder.json');
     const before = await readFile(place, 'utf8');
     await expect(add(dir, foreignModel(), { version: '2' })).rejects.toMatchObject({
-      code: 'output_unwritable',
+      code: 'output_exists',
       message: expect.stringContaining('--force') as string,
     });
     expect(await readFile(place, 'utf8')).toBe(before);
@@ -173,7 +173,7 @@ describe('the folder of an added encoder', () => {
     await mkdir(place, { recursive: true });
     await writeFile(join(place, 'diary.txt'), 'dear diary');
     await expect(add(dir, foreignModel(), { force: true })).rejects.toMatchObject({
-      code: 'output_unwritable',
+      code: 'output_exists',
     });
     expect(await readdir(place)).toEqual(['diary.txt']);
   });
