@@ -125,7 +125,11 @@ export function createClassifier(options: ClassifierOptions): Classifier {
       const isDefault = ask.k === undefined && ask.vote === undefined;
       const judged =
         calibration && isDefault
-          ? { ...judge(calibration, foundOf(scores, similarities), embedding), calibrated: true }
+          ? {
+              ...judge(calibration, foundOf(scores, similarities), embedding),
+              // Where nothing fitted did better, the confidence is still the share of the vote.
+              calibrated: calibration.confidence.kind !== 'share',
+            }
           : { outcome: 'known' as const, confidence: top.score, calibrated: false };
       return {
         decision: {

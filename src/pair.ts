@@ -12,11 +12,14 @@ import { createEncoderPool, type EncoderPool } from './encoder/pool/pool.js';
 import { createDecoder, type DecodeLimits, type Decoder } from './image/decode.js';
 import { openLeasedIndex, type LeasedIndex } from './examples/lease.js';
 import { openIndexOwner } from './neighbours/index-owner.js';
-import { checkEncoder, readPublished, type PublishedVersion } from './examples/index-store.js';
+import { checkEncoder, contentDigest, readPublished, type PublishedVersion } from './examples/index-store.js';
 import type { Neighbours } from './neighbours/neighbours.js';
 import type { Calibration, VoteSettings } from './vote/calibration.js';
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url));
+
+/** The index that the package ships: its name for whoever is elsewhere, and its place. */
+export const shippedIndex = { name: 'index/cifar10', dir: join(packageRoot, 'index/cifar10') } as const;
 
 /** A path from the current folder; where nothing is there, what the package ships under that name. */
 export function resolveShipped(path: string): string {
@@ -48,6 +51,7 @@ async function pairOf(root: string, published: PublishedVersion, models: string)
   const { encoder, encoderDir } = await findEncoder(published, models);
   const calibration = await servedCalibration(root, {
     version: published.version,
+    digest: contentDigest(published.manifest),
     encoder: encoderIdentity(encoder),
   });
   return { published, encoderDir, encoder, calibration };

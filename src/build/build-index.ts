@@ -16,7 +16,8 @@ import {
   type HnswModule,
   type HnswParameters,
 } from '../neighbours/hnsw.js';
-import type { IndexManifest } from '../examples/index-store.js';
+import { servedCalibration } from '../examples/calibration-file.js';
+import { contentDigest, type IndexManifest } from '../examples/index-store.js';
 import { stageVersion, type StagedVersion } from '../examples/publish.js';
 import { writing } from '../files/durable.js';
 import type { BuildReport } from './build-report.js';
@@ -145,7 +146,9 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     },
   };
   const { version, dir, changed, unremoved } = await staged.publish({ manifest, keep: options.keep });
-  const { embedded, fromCache, rejected } = inserted;
+  const { embedded, fromCache, rejected, firstRejects } = inserted;
+  const pair = { version, digest: contentDigest(manifest), encoder: encoderIdentity(encoder) };
+  const calibration = await servedCalibration(out, pair);
   return {
     ...measured,
     name: basename(resolve(out)),
@@ -155,6 +158,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     manifest,
     examples: size,
     rejected,
+    firstRejects,
     embedded,
     fromCache,
     searchKind: kept === undefined ? 'exact' : 'hnsw',
@@ -163,6 +167,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     warnings: [
       ...warningsOf(manifest, refused),
       ...unlabelledWarning(dataset),
+      ...(calibration.kind === 'ignored' ? [calibrationWarning(out)] : []),
       ...unremoved.map(unremovedWarning),
     ],
   };
@@ -244,6 +249,10 @@ function unlabelledWarning({ unlabelled = [] }: Dataset): string[] {
   return [
     `Files beside the folders of the classes have no label and are left out, ${unlabelled.length}: ${named}`,
   ];
+}
+
+function calibrationWarning(out: string): string {
+  return `The calibration of ${out} was made for other examples or another encoder and ends with this build: confidence is the share of the vote again, and no image is unknown. Calibrate again: npx nearvote calibrate --data DIR --index ${out}`;
 }
 
 const rejectsShown = 3;

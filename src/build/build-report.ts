@@ -11,6 +11,8 @@ export interface BuildReport extends IndexMeasurement {
   readonly manifest: IndexManifest;
   readonly examples: number;
   readonly rejected: number;
+  /** Of the first few that were rejected: what it was and why. */
+  readonly firstRejects: readonly string[];
   /** Images that went through the encoder, and those whose embedding was in the cache. */
   readonly embedded: number;
   readonly fromCache: number;

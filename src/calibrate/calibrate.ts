@@ -5,7 +5,7 @@ import { measureConfidence, type MeasuredConfidence } from '../evaluate/measure-
 import { encoderIdentity } from '../encoder/manifest.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages } from '../image/dataset/sample.js';
-import type { OpenIndex } from '../examples/index-store.js';
+import { contentDigest, type OpenIndex } from '../examples/index-store.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
 import { checkK } from '../neighbours/searcher.js';
@@ -58,6 +58,8 @@ export interface CalibrateReport extends Pick<FittedCalibration, 'losses'> {
   /** The figures of the calibration with the bins of their reliability diagrams. */
   readonly figures: { readonly before: MeasuredConfidence; readonly after: MeasuredConfidence };
   readonly rejected: EmbeddedDataset['rejected'];
+  /** Labels of the index of which there was no image. */
+  readonly unseen: readonly string[];
   /** Where it was written. */
   readonly file: string;
 }
@@ -90,7 +92,7 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   };
   const { name, sha256, digest } = encoderIdentity(encoder);
   const calibration = describeCalibration(fitted, {
-    index: { name: index.name, version: index.version },
+    index: { name: index.name, version: index.version, digest: contentDigest(index.manifest) },
     encoder: { name, sha256, digest },
     createdAt: options.now(),
     dataset: dataset.name,
@@ -101,7 +103,9 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   const root = resolveShipped(options.index);
   await writeCalibration(root, calibration);
   const file = join(root, 'calibration.json');
-  return { calibration, figures, losses, rejected: embedded.rejected, file };
+  const seen = new Set(embedded.images.map(({ label }) => label));
+  const unseen = index.manifest.labels.map(({ label }) => label).filter((label) => !seen.has(label));
+  return { calibration, figures, losses, rejected: embedded.rejected, unseen, file };
 }
 
 interface FitParts {

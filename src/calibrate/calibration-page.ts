@@ -12,22 +12,28 @@ export interface CalibrationPageParts {
 /** A calibration as a page: its figures, the reliability diagrams before and after, and the map between them. */
 export function calibrationPage({ calibration, figures }: CalibrationPageParts): ReportPage {
   const { index, encoder, dataset, images, vote, unknown } = calibration;
+  // Where the share of the vote stays, before and after are the same.
+  const shown =
+    calibration.confidence.kind === 'share'
+      ? [{ name: 'share of the vote', of: figures.before }]
+      : [
+          { name: 'before', of: figures.before },
+          { name: 'after', of: figures.after },
+        ];
+  const note = `Of the confidence that the label is right, on ${images} images, with 95 % intervals`;
   const sections: Section[] = [
     {
       kind: 'table',
       title: 'Figures',
-      note: `Of the confidence that the label is right, on ${images} images, with 95 % intervals; after is cross-validated.`,
-      columns: [{ name: '' }, { name: 'before', align: 'right' }, { name: 'after', align: 'right' }],
-      rows: confidenceRows(figures.before, figures.after),
+      note: `${note}; ${shown.length === 1 ? 'by cross-validation nothing fitted does better than the share of the vote' : 'after is cross-validated'}.`,
+      columns: [{ name: '' }, ...shown.map(({ name }) => ({ name, align: 'right' as const }))],
+      rows: confidenceRows(shown.map(({ of }) => of)),
     },
     {
       kind: 'reliability',
       title: 'Reliability',
       note: 'How often answers of a confidence are right. On the diagonal a confidence is a probability.',
-      series: [
-        { name: 'before', bins: figures.before.bins },
-        { name: 'after', bins: figures.after.bins },
-      ],
+      series: shown.map(({ name, of }) => ({ name, bins: of.bins })),
     },
     ...mapSections(calibration),
   ];
@@ -37,8 +43,10 @@ export function calibrationPage({ calibration, figures }: CalibrationPageParts):
     facts: [
       { name: 'vote', value: vote.rule === 'softmax' ? `softmax, T = ${vote.temperature}` : vote.rule },
       { name: 'k', value: `${vote.k}` },
-      { name: 'ECE before', value: withInterval(figures.before.ece, figures.before.intervals.ece, decimal) },
-      { name: 'ECE after', value: withInterval(figures.after.ece, figures.after.intervals.ece, decimal) },
+      ...shown.map(({ name, of }) => ({
+        name: `ECE ${name}`,
+        value: withInterval(of.ece, of.intervals.ece, decimal),
+      })),
       { name: 'unknown where p is below', value: `${unknown.epsilon}` },
     ],
     sections,

@@ -47,7 +47,12 @@ export function buildCommand(): Command {
 
 function buildOptions(): Option[] {
   return [
-    new Option('--data <path>', 'labelled images').makeOptionMandatory().env('NEARVOTE_BUILD_DATA'),
+    new Option(
+      '--data <path>',
+      'labelled images: a folder for each class, a .csv or .jsonl list, or the CIFAR binary files',
+    )
+      .makeOptionMandatory()
+      .env('NEARVOTE_BUILD_DATA'),
     new Option('--encoder <dir>', 'folder of the encoder that embeds the images')
       .makeOptionMandatory()
       .env('NEARVOTE_BUILD_ENCODER'),
@@ -66,7 +71,7 @@ function buildOptions(): Option[] {
       .argParser(shareOf)
       .default(0.1)
       .env('NEARVOTE_BUILD_MAX_REJECTS'),
-    new Option('--keep <n>', 'old versions to keep')
+    new Option('--keep <n>', 'number of old versions to keep')
       .argParser(integerFrom(0))
       .default(2)
       .env('NEARVOTE_BUILD_KEEP'),
@@ -76,15 +81,15 @@ function buildOptions(): Option[] {
 
 function graphOptions(): Option[] {
   return [
-    new Option('--m <n>', 'HNSW links of a node')
+    new Option('--m <n>', 'links of each node of the HNSW graph')
       .argParser(integerFrom(2))
       .default(16)
       .env('NEARVOTE_BUILD_M'),
-    new Option('--ef-construction <n>', 'HNSW breadth while building')
+    new Option('--ef-construction <n>', 'breadth of the search while the HNSW graph is built')
       .argParser(integerFrom(1))
       .default(200)
       .env('NEARVOTE_BUILD_EF_CONSTRUCTION'),
-    new Option('--ef <n>', 'HNSW breadth while searching')
+    new Option('--ef <n>', 'breadth of a search in the HNSW graph')
       .argParser(integerFrom(1))
       .default(64)
       .env('NEARVOTE_BUILD_EF'),
@@ -124,12 +129,17 @@ async function buildAndPrint(flags: BuildFlags): Promise<void> {
 /** A build's report for people. */
 function buildSummary(report: BuildReport): string {
   const { name, version, examples, manifest, embedded, fromCache, rejected, recall } = report;
-  const rate = (examples + rejected) / report.embedSeconds;
+  const [reject] = report.firstRejects;
+  // Of what was decoded and encoded; what came from the cache took no time worth a rate.
+  const rate = embedded === 0 ? '' : `, ${(embedded / report.embedSeconds).toFixed(0)} images/s`;
   const headline = report.changed ? 'Published' : 'Nothing changed:';
   return [
     `${headline} ${name} ${version}: ${examples} examples of ${manifest.labels.length} labels, dimension ${manifest.dimension}`,
-    `${embedded} embedded, ${fromCache} from the cache, ${rejected} rejected${rejected > 0 ? ` (${report.dir}/rejects.jsonl)` : ''}`,
-    `${report.seconds.toFixed(1)} s, of which embedding ${report.embedSeconds.toFixed(1)} s, ${rate.toFixed(0)} images/s`,
+    `${embedded} embedded, ${fromCache} from the cache, ${rejected} rejected`,
+    ...(reject === undefined
+      ? []
+      : [printable(`Rejected: ${reject}; all are in ${report.dir}/rejects.jsonl`)]),
+    `${report.seconds.toFixed(1)} s, of which embedding ${report.embedSeconds.toFixed(1)} s${rate}`,
     recall === null
       ? 'Search is exact'
       : `Index recall@${recall.k} ${recall.value.toFixed(4)} over ${recall.queries} queries`,

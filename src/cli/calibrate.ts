@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { calibrate, type CalibrateReport } from '../calibrate/calibrate.js';
 import type { CalibrationFile } from '../examples/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
+import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
 import { confidenceRows, percent } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
 import { fewestToReject, unknownRules, type UnknownRule } from '../vote/unknown.js';
@@ -22,6 +23,7 @@ import {
 } from './options.js';
 import { checkWritable, createProgress, writeOutput } from './output.js';
 import { print } from './printable.js';
+import { sayWhichIndex } from './which-index.js';
 
 interface CalibrateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly data: string;
@@ -49,7 +51,10 @@ export function calibrateCommand(): Command {
 
 function calibrateOptions(): Option[] {
   return [
-    new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
+    new Option(
+      '--data <path>',
+      'labelled images: a folder for each class, a .csv or .jsonl list, or the CIFAR binary files',
+    )
       .env('NEARVOTE_CALIBRATE_DATA')
       .makeOptionMandatory(),
     splitOption('--split <split>', 'which CIFAR files are read', 'test').env('NEARVOTE_CALIBRATE_SPLIT'),
@@ -71,10 +76,13 @@ function calibrateOptions(): Option[] {
       .argParser(integerFrom(0))
       .default(0)
       .env('NEARVOTE_CALIBRATE_SEED'),
-    new Option('--report <file>', 'also write the figures and reliability diagrams as an HTML page').env(
-      'NEARVOTE_CALIBRATE_REPORT',
+    new Option(
+      '--report <file>',
+      'also write the figures and reliability diagrams to this file, as an HTML page',
+    ).env('NEARVOTE_CALIBRATE_REPORT'),
+    new Option('--force', 'calibrate even where images of the data are in the index').env(
+      'NEARVOTE_CALIBRATE_FORCE',
     ),
-    new Option('--force', 'even where the data overlaps the index').env('NEARVOTE_CALIBRATE_FORCE'),
     new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
     ...[...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()],
   ];
@@ -96,13 +104,15 @@ async function calibrateIndex(flags: CalibrateFlags, command: Command): Promise<
     force: flags.force === true,
     now: () => new Date(),
   };
-  const report = await calibrate({ ...flags, ...choice }, createProgress());
+  const report = await calibrate(
+    { ...flags, ...choice, index: await sayWhichIndex(flags.index) },
+    createProgress(),
+  );
   if (flags.report !== undefined) await writeOutput(flags.report, renderPage(calibrationPage(report)));
   print(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
 }
 
 const maps = {
-  share: 'the share of the vote itself: by cross-validation nothing fitted does better',
   temperature: 'temperature scaling',
   isotonic: 'isotonic regression',
   logistic: 'logistic regression on the vote, its similarities and the margin to the next label',
@@ -117,16 +127,16 @@ const style = { head: [], border: [] };
 
 /** What `nearvote calibrate` did, for people. */
 export function renderCalibration(report: CalibrateReport): string {
-  const { calibration, figures, rejected } = report;
+  const { calibration, figures, rejected, unseen } = report;
   const { vote, images, overlap, dataset, index } = calibration;
   return [
     `${images} images of ${dataset} against index ${index.name} ${index.version}`,
     `${vote.rule} vote of k = ${vote.k} neighbours${vote.rule === 'softmax' ? `, T = ${vote.temperature}` : ''}, as it is served: no label changes`,
-    figuresTable(figures),
-    `confidence by ${maps[calibration.confidence.kind]}; after is cross-validated, in brackets 95 % intervals`,
-    'reliability of the confidence, before and after',
-    reliabilityTable(figures),
+    ...confidenceLines(calibration.confidence.kind, figures),
     unknownLine(calibration),
+    ...(unseen.length > 0
+      ? [`Warning: no image has the label ${unseen.join(', ')}: how sure such answers are was not measured`]
+      : []),
     ...(overlap > 0 ? [`${overlap} images are in the index: all of this is optimistic`] : []),
     ...(rejected.length > 0
       ? [`${rejected.length} images could not be decoded, the first: ${rejected[0]?.message ?? ''}`]
@@ -135,20 +145,41 @@ export function renderCalibration(report: CalibrateReport): string {
   ].join('\n');
 }
 
-function figuresTable(figures: CalibrateReport['figures']): string {
-  const table = new Table({ head: ['', 'before', 'after'], style });
-  table.push(...confidenceRows(figures.before, figures.after));
+function confidenceLines(
+  kind: CalibrationFile['confidence']['kind'],
+  { before, after }: CalibrateReport['figures'],
+): string[] {
+  // Where the share of the vote stays, there is nothing to set beside it.
+  if (kind === 'share') {
+    return [
+      figuresTable([before], ['', 'share of the vote']),
+      'confidence stays the share of the vote: by cross-validation nothing fitted does better; in brackets 95 % intervals',
+      'reliability of the confidence',
+      reliabilityTable([before]),
+    ];
+  }
+  return [
+    figuresTable([before, after], ['', 'before', 'after']),
+    `confidence by ${maps[kind]}; after is cross-validated, in brackets 95 % intervals`,
+    'reliability of the confidence, before and after',
+    reliabilityTable([before, after]),
+  ];
+}
+
+function figuresTable(columns: readonly MeasuredConfidence[], head: string[]): string {
+  const table = new Table({ head, style });
+  table.push(...confidenceRows(columns));
   return table.toString();
 }
 
-function reliabilityTable({ before, after }: CalibrateReport['figures']): string {
-  const head = ['confidence', 'images', 'right', 'images', 'right'];
-  const table = new Table({ head, style });
-  for (const [i, bin] of before.bins.entries()) {
-    const count = before.bins.length;
-    if (bin.count === 0 && after.bins[i]?.count === 0) continue;
-    const cells = [bin, after.bins[i]].map((one) =>
-      one === undefined || one.count === 0 ? ['', ''] : [`${one.count}`, percent(one.accuracy)],
+function reliabilityTable(columns: readonly MeasuredConfidence[]): string {
+  const table = new Table({ head: ['confidence', ...columns.flatMap(() => ['images', 'right'])], style });
+  const count = columns[0]?.bins.length ?? 0;
+  for (let i = 0; i < count; i++) {
+    const bins = columns.map(({ bins: all }) => all[i]);
+    if (bins.every((bin) => (bin?.count ?? 0) === 0)) continue;
+    const cells = bins.map((bin) =>
+      bin === undefined || bin.count === 0 ? ['', ''] : [`${bin.count}`, percent(bin.accuracy)],
     );
     table.push([`${(i / count).toFixed(2)} to ${((i + 1) / count).toFixed(2)}`, ...cells.flat()]);
   }

@@ -23,7 +23,7 @@ export interface Decision {
   readonly outcome: 'known' | 'unknown';
   /** Uncalibrated: the top label's share of the vote. Calibrated: the probability that the label is right. */
   readonly confidence: number;
-  /** Calibrated only: the conformal p-value of the image being known; unknown is below the calibration's epsilon. */
+  /** Where a calibration is served: the conformal p-value of the image being known; unknown is below its epsilon. */
   readonly pValue?: number;
   readonly calibrated: boolean;
   /** Every label that got votes, best first; scores sum to 1. */

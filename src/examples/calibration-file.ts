@@ -70,8 +70,13 @@ const sha256Schema = z
 const calibrationSchema = z.strictObject({
   /** 1 had a k and a temperature of its own, which changed labels. */
   schemaVersion: z.literal(2, 'Expected 2, but another version of nearvote wrote it: calibrate again'),
-  /** It holds for this version and this encoder alone. */
-  index: z.strictObject({ name: z.string().min(1), version: z.string().min(1) }),
+  /** It holds for an index of this content, and this encoder, alone. */
+  index: z.strictObject({
+    name: z.string().min(1),
+    version: z.string().min(1),
+    /** Of its content, as `contentDigest` makes it; where an older version of nearvote wrote none, the version decides. */
+    digest: sha256Schema.optional(),
+  }),
   encoder: z.strictObject({
     name: z.string().min(1),
     /** Of the model file. */
@@ -193,12 +198,14 @@ export type ServedCalibration =
 /** The index version and encoder that are to be served. */
 export interface ServedPair {
   readonly version: string;
+  /** Of the version's content. */
+  readonly digest: string;
   readonly encoder: Pick<EncoderIdentity, 'name' | 'sha256' | 'digest'>;
 }
 
 /**
- * The calibration of `index/<name>` where it was fitted for this very pair: another index or encoder has other
- * similarities. Never throws: a pair without a calibration serves as well.
+ * The calibration of `index/<name>` where it was fitted for this very pair: other examples or another encoder have other
+ * similarities. A rebuild that comes back to the same content comes back to its calibration. Never throws: a pair without a calibration serves as well.
  */
 export async function servedCalibration(root: string, pair: ServedPair): Promise<ServedCalibration> {
   let calibration: CalibrationFile | undefined;
@@ -210,7 +217,8 @@ export async function servedCalibration(root: string, pair: ServedPair): Promise
   }
   if (calibration === undefined) return { kind: 'absent' };
   const { index, encoder } = calibration;
-  if (index.version !== pair.version) {
+  const isSame = index.digest === undefined ? index.version === pair.version : index.digest === pair.digest;
+  if (!isSame) {
     return {
       kind: 'ignored',
       reason: `Expected a calibration for index version ${pair.version} but it is for ${index.version}; calibrate again`,

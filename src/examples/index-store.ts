@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -86,6 +87,12 @@ export function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Of a version's examples and their embeddings: what two versions with the same content have in common. */
+export function contentDigest({ files }: Pick<IndexManifest, 'files'>): string {
+  const decisive = [files['examples.jsonl'].sha256, files['embeddings.f32'].sha256];
+  return createHash('sha256').update(JSON.stringify(decisive)).digest('hex');
 }
 
 /** The version that an index's `current` names. */

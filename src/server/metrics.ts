@@ -182,7 +182,7 @@ export function createMetrics(): Metrics {
   });
   const calibrated = new Gauge({
     name: 'nearvote_calibrated',
-    help: '1 where requests without a k and vote of their own get a calibrated answer',
+    help: '1 where a calibration is served to requests without a k and vote of their own',
     registers,
   });
   new Gauge({

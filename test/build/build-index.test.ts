@@ -8,9 +8,12 @@ import { buildIndex } from '../../src/build/build-index.js';
 import { openDataset } from '../../src/image/dataset/open-dataset.js';
 import type { LabelledImage } from '../../src/image/dataset/dataset.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw.js';
-import { openIndex } from '../../src/examples/index-store.js';
+import { encoderIdentity } from '../../src/encoder/manifest.js';
+import { writeCalibration } from '../../src/examples/calibration-file.js';
+import { contentDigest, openIndex } from '../../src/examples/index-store.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
+import { aCalibration } from '../examples/a-calibration.js';
 import { buildOptions } from './build-options.js';
 import { createPixelPool, datasetOf, pixelDataset, pixelEncoder, pixelImages } from './pixel-encoder.js';
 
@@ -38,6 +41,27 @@ describe('building an index', () => {
   afterAll(() => rm(base, { recursive: true }));
   beforeEach(() => {
     out = join(base, 'index', `${made++}`);
+  });
+
+  it('says that a calibration ends where the examples change, and finds it again where they come back', async () => {
+    const first = pixelDataset({ count: 60 });
+    const { name, version, manifest, warnings } = await buildIndex(buildOptions({ out, dataset: first }));
+    expect(warnings).toEqual([]);
+    const { sha256, digest } = encoderIdentity(pixelEncoder);
+    await writeCalibration(
+      out,
+      aCalibration({
+        index: { name, version, digest: contentDigest(manifest) },
+        encoder: { name: pixelEncoder.name, sha256, digest },
+      }),
+    );
+    const another = await buildIndex(buildOptions({ out, dataset: pixelDataset({ count: 50 }) }));
+    expect(another.warnings).toEqual([
+      expect.stringContaining(`Calibrate again: npx nearvote calibrate --data DIR --index ${out}`),
+    ]);
+    const back = await buildIndex(buildOptions({ out, dataset: first }));
+    expect(back.version).not.toBe(version);
+    expect(back.warnings).toEqual([]);
   });
 
   it('publishes every image in the order of its dataset, with its label and embedding', async () => {

@@ -11,8 +11,14 @@ const figures = (confidence: number): ReturnType<typeof measureConfidence> =>
     1,
   );
 
-const summary = (before: number, after: number, changes: Partial<CalibrationFile> = {}): string =>
+const summary = (
+  before: number,
+  after: number,
+  changes: Partial<CalibrationFile> = {},
+  unseen: readonly string[] = [],
+): string =>
   renderCalibration({
+    unseen,
     calibration: aCalibration(changes),
     figures: { before: figures(before), after: figures(after) },
     losses: { share: 0.5, temperature: 0.3, isotonic: 0.4, logistic: 0.2 },
@@ -30,6 +36,17 @@ describe('the summary of a calibration', () => {
     expect(summary(0.5, 0.9)).toMatch(
       /ECE of a perfect confidence *│ 0\.0000 to .* *│ 0\.0000 to 0\.[23]000/,
     );
+  });
+
+  it('warns of labels of which it has seen no image', () => {
+    expect(summary(0.5, 0.9)).not.toContain('no image has the label');
+    expect(summary(0.5, 0.9, {}, ['fox', 'owl'])).toContain('no image has the label fox, owl:');
+  });
+
+  it('has one column where the share of the vote stays', () => {
+    const text = summary(0.5, 0.5, { confidence: { kind: 'share' } });
+    expect(text).toMatch(/ECE \(15 bins\) *│ 0\.4000 \([^│]*│\n/);
+    expect(text).not.toContain('after');
   });
 
   it('says where nothing that was fitted does better, and how many images it takes to call one unknown', () => {

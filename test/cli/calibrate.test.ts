@@ -161,7 +161,10 @@ describe('nearvote calibrate', () => {
 
     // As if the index had been built again since.
     await writeFile(join(index, 'current'), 'v0\n');
-    await writeCalibration(index, { ...(await stored()), index: { name: 'colours', version: 'v0' } });
+    await writeCalibration(index, {
+      ...(await stored()),
+      index: { name: 'colours', version: 'v0', digest: '0'.repeat(64) },
+    });
     await writeFile(join(index, 'current'), 'v1\n');
     await reload(served);
     await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 60_000 }).toBe(0);
@@ -176,7 +179,7 @@ describe('nearvote calibrate', () => {
     const asked = (...more: string[]): Promise<Ran> =>
       nearvote('classify', file, '--index', index, '--workers', '1', '--json', ...more);
     const plain = await asked();
-    expect(plain.stderr).toBe('');
+    expect(plain.stderr).toBe(`index ${index}, version v1\n`);
     expect(JSON.parse(plain.stdout)).toMatchObject({ decision: { calibrated: true, outcome: 'known' } });
     const own = await asked('--k', '3');
     expect(own.stderr).toContain('calibration.json is not used');

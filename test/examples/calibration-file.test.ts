@@ -8,7 +8,8 @@ import { aCalibration } from './a-calibration.js';
 
 let root: string;
 const { encoder } = aCalibration();
-const pair = { version: 'v1', encoder };
+const digest = 'c'.repeat(64);
+const pair = { version: 'v1', digest, encoder };
 /** As a file holds it, for what is refused before its digest is looked at. */
 const written = (changes: object): object => ({ ...aCalibration(), sha256: '0'.repeat(64), ...changes });
 
@@ -118,6 +119,18 @@ describe('the calibration that is served', () => {
     expect(await servedCalibration(root, pair)).toEqual({ kind: 'absent' });
     await writeCalibration(root, aCalibration());
     expect(await servedCalibration(root, pair)).toEqual({ kind: 'active', calibration: aCalibration() });
+  });
+
+  it('is the one for this content, whichever version has it', async () => {
+    const ofContent = aCalibration({ index: { name: 'colours', version: 'v1', digest } });
+    await writeCalibration(root, ofContent);
+    // Built again with the same content after another: the version's name is new.
+    expect(await servedCalibration(root, { ...pair, version: 'v3' })).toEqual({
+      kind: 'active',
+      calibration: ofContent,
+    });
+    const other = { ...pair, digest: 'e'.repeat(64) };
+    expect(await servedCalibration(root, other)).toMatchObject({ kind: 'ignored' });
   });
 
   it.each([

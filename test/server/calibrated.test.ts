@@ -43,6 +43,15 @@ describe('a calibrated answer', () => {
     expect(text).toContain(`nearvote_predictions_total{label="${decision.label}",outcome="unknown"} 1`);
   });
 
+  it('is not called calibrated where the confidence is still the share of the vote, but may be unknown', async () => {
+    const calibration = aCalibration({ confidence: { kind: 'share' } });
+    await server.close();
+    server = await startTestServer({ classifier: createColourClassifier(calibration) });
+    const decision = await classify('black');
+    expect(decision).toMatchObject({ outcome: 'unknown', pValue: 0.1, calibrated: false });
+    expect(decision.confidence).toBe(decision.scores[0]?.score);
+  });
+
   it.each(['?k=10', '?vote=majority'])('is none for a request with %s of its own', async (query) => {
     const decision = await classify('black', query);
     expect(decision).toMatchObject({ outcome: 'known', calibrated: false });

@@ -111,7 +111,7 @@ export function calibratedTable(calibrated: CalibratedReport): TableSection {
     note: `What is served as confidence, beside the share of the vote, as the probability that the label is right. ${measuredOn(calibrated)} Intervals are 95 %. Unknown is what has a p-value below ${epsilon}.`,
     columns: [{ name: 'figure' }, right('share of the vote'), right('calibrated')],
     rows: [
-      ...confidenceRows(share, confidence),
+      ...confidenceRows([share, confidence]),
       rate('of these images called unknown', unknown),
       ...(strangers === undefined ? [] : [rate('of unknown images called unknown', strangers)]),
     ],

@@ -31,16 +31,15 @@ const names: readonly [string, ConfidenceHeadline][] = [
   ['AUROC, right against wrong', 'auroc'],
 ];
 
-/** What two confidences of the same images are worth: rows of name, first and second, each with its 95 % interval. */
-export function confidenceRows(first: MeasuredConfidence, second: MeasuredConfidence): string[][] {
-  const both = [first, second];
+/** What confidences of the same images are worth: rows of a name and a figure of each, with its 95 % interval. */
+export function confidenceRows(confidences: readonly MeasuredConfidence[]): string[][] {
   const rows = names.map(([name, key]) => [
     name,
-    ...both.map((figures) =>
+    ...confidences.map((figures) =>
       withInterval(figures[key] ?? NaN, figures.intervals[key], key === 'accuracy' ? percent : decimal),
     ),
   ]);
-  const band = both.map(({ nullBand: { low, high } }) => `${decimal(low)} to ${decimal(high)}`);
+  const band = confidences.map(({ nullBand: { low, high } }) => `${decimal(low)} to ${decimal(high)}`);
   return [...rows.slice(0, 2), ['ECE of a perfect confidence', ...band], ...rows.slice(2)];
 }
 
