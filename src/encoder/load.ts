@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 import type { Encoder } from './encoder.js';
@@ -12,8 +14,12 @@ import { openTfjsEncoder } from './tfjs-runtime.js';
  * @throws NearvoteError `encoder_missing` without a folder or file, `encoder_invalid` naming the file and the field
  */
 export async function readEncoderManifest(dir: string): Promise<EncoderManifest> {
-  const bytes = await readEncoderFile(dir, 'encoder.json');
-  const path = join(dir, 'encoder.json');
+  const bytes = await readEncoderFile(dir, encoderFile).catch(async (error: unknown) => {
+    throw error instanceof NearvoteError && error.code === 'encoder_missing'
+      ? await sayWhatIsThere(dir, error)
+      : error;
+  });
+  const path = join(dir, encoderFile);
   let content: unknown;
   try {
     content = JSON.parse(new TextDecoder().decode(bytes));
@@ -25,6 +31,46 @@ export async function readEncoderManifest(dir: string): Promise<EncoderManifest>
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `${fieldOf(issue)}: ${issue.message}`);
   throw new NearvoteError('encoder_invalid', `Expected other fields in ${path}: ${faults.join('; ')}`);
+}
+
+const encoderFile = 'encoder.json';
+const shippedModels = fileURLToPath(new URL('../../models', import.meta.url));
+
+/** What was named may be the model file itself, or one letter away from an encoder that is there. */
+async function sayWhatIsThere(dir: string, cause: NearvoteError): Promise<NearvoteError> {
+  const found = await stat(dir).catch(() => undefined);
+  if (found?.isFile() === true) {
+    const own = await stat(join(dirname(dir), encoderFile)).catch(() => undefined);
+    const instead =
+      own === undefined
+        ? `npx nearvote encoder add ${dir} makes a folder of an ONNX file, and its --help says how`
+        : `name its folder, ${dirname(dir)}`;
+    return new NearvoteError(
+      'encoder_missing',
+      `Expected the folder of an encoder but ${dir} is a file; ${instead}`,
+      {
+        cause,
+      },
+    );
+  }
+  const places = [dirname(dir), 'models', shippedModels];
+  const names = new Set((await Promise.all(places.map(encodersIn))).flat());
+  if (names.size === 0) return cause;
+  return new NearvoteError(cause.code, `${cause.message}. There is ${[...names].sort().join(', ')}`, {
+    cause,
+  });
+}
+
+/** The encoders in a folder, as they may be named. */
+async function encodersIn(folder: string): Promise<string[]> {
+  const named = folder === shippedModels ? 'models' : relative('', folder);
+  const entries = await readdir(folder).catch(() => []);
+  const encoders: string[] = [];
+  for (const entry of entries) {
+    const isOne = await stat(join(folder, entry, encoderFile)).catch(() => undefined);
+    if (isOne !== undefined) encoders.push(join(named, entry));
+  }
+  return encoders;
 }
 
 function fieldOf(issue: z.core.$ZodIssue): string {

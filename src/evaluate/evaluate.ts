@@ -73,7 +73,9 @@ export async function evaluate(options: EvaluateOptions, progress: Progress): Pr
     openDataset(path, { split, maxFileBytes: options.maxImageBytes });
   // Whatever can be wrong with what was asked for is said before the long work.
   const dataset = await open(options.data, options.split);
-  const strangers = options.ood === undefined ? undefined : await open(options.ood, options.split);
+  const { ood, split, maxImageBytes: maxFileBytes } = options;
+  const strangers =
+    ood === undefined ? undefined : await openDataset(ood, { split, maxFileBytes, unlabelled: true });
   const examples =
     options.examples === undefined ? undefined : await open(options.examples, options.examplesSplit);
   await using pair = await openOffline(options);

@@ -123,6 +123,9 @@ describe('the commands, one after another, as a user has them', () => {
     expect(JSON.parse(stdout)).toMatchObject({
       unknown: { images: 3, k: 20, rules: [{ rule: 'similarity' }, { rule: 'vote' }] },
     });
+    // Without a folder for each class: these have none.
+    const flat = await nearvote(...evaluation, '--ood', join(strangers, 'grey'));
+    expect(JSON.parse(flat.stdout)).toMatchObject({ unknown: { images: 3 } });
     const overlapping = await nearvote(...evaluation, '--ood', join(base, 'train'));
     expect(overlapping.stderr).toMatch(/has the path of an example of the index \[dataset_invalid\]/);
     expect(overlapping.code).toBe(1);

@@ -8,6 +8,12 @@ import { type Dataset, fileDataset } from './dataset.js';
 /** What tools leave beside images; every other file is taken for an image and, where it is none, ends as a reject. */
 const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml))$/i;
 
+interface OpenFolderOptions {
+  readonly maxFileBytes: number;
+  /** Images directly in the folder are taken too, with an empty label. */
+  readonly unlabelled: boolean;
+}
+
 /**
  * A folder per class: the first level under `root` is the label, whatever lies below belongs to it. Hidden files,
  * sidecars (.txt, .json, .md, .csv, .xml ...) are left out; other files directly in `root` have no label and are named. A link to a file inside
@@ -16,7 +22,10 @@ const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml
  * The order is by code unit.
  * @throws NearvoteError `dataset_invalid` where no class folder holds an image, where the first level is that of train and test, or `root` cannot be listed
  */
-export async function openFolder(root: string, maxFileBytes: number): Promise<Dataset> {
+export async function openFolder(
+  root: string,
+  { maxFileBytes, unlabelled }: OpenFolderOptions,
+): Promise<Dataset> {
   const realRoot = await realpath(root);
   // Only the paths are held, and nothing is opened: a million images are a list of a million strings.
   const paths: string[] = [];
@@ -26,12 +35,12 @@ export async function openFolder(root: string, maxFileBytes: number): Promise<Da
     const name = textOf(entry.name);
     if (entry.isDirectory()) {
       await collect({ root, realRoot, folder: name, raw: entry.name, into: paths, unreadable });
-    } else if (!sidecars.test(name)) strays.push(name);
+    } else if (!sidecars.test(name)) (unlabelled ? paths : strays).push(name);
   }
   if (paths.length === 0) throw noClasses(root, strays);
   paths.sort();
   strays.sort();
-  checkSplits(root, paths);
+  if (!unlabelled) checkSplits(root, paths);
 
   const labels = paths.map(labelOf);
   const dataset = fileDataset({ name: 'folder', folder: root, ids: paths, labels, maxFileBytes, unreadable });
@@ -55,7 +64,8 @@ function checkSplits(root: string, paths: readonly string[]): void {
 }
 
 /** One spelling for one name: macOS writes its accents apart. */
-const labelOf = (id: string): string => id.slice(0, id.indexOf('/')).normalize('NFC');
+const labelOf = (id: string): string =>
+  id.includes('/') ? id.slice(0, id.indexOf('/')).normalize('NFC') : '';
 
 /** A name as it is or, where it is no UTF-8, with the bytes that are no ASCII in hexadecimal. */
 function textOf(name: Buffer): string {

@@ -13,6 +13,8 @@ export interface OpenDatasetOptions {
   readonly split: 'train' | 'test';
   /** Larger files are not read: 20 MB unless told. */
   readonly maxFileBytes?: number | undefined;
+  /** Labels do not matter: images may lie in the folder itself. */
+  readonly unlabelled?: boolean | undefined;
 }
 
 /**
@@ -21,10 +23,12 @@ export interface OpenDatasetOptions {
  * @throws NearvoteError `dataset_missing`, `dataset_invalid` naming the file and line
  */
 export async function openDataset(path: string, options: OpenDatasetOptions): Promise<Dataset> {
-  const { split, maxFileBytes = 20_000_000 } = options;
+  const { split, maxFileBytes = 20_000_000, unlabelled = false } = options;
   const stats = await statOf(path);
   if (stats.isDirectory()) {
-    return (await isCifarFolder(path)) ? openCifarFolder(path, split) : openFolder(path, maxFileBytes);
+    return (await isCifarFolder(path))
+      ? openCifarFolder(path, split)
+      : openFolder(path, { maxFileBytes, unlabelled });
   }
   const name = path.toLowerCase();
   if (stats.isFile() && ['.csv', '.jsonl', '.ndjson'].includes(extname(name)))
