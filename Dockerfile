@@ -15,7 +15,7 @@ RUN npm run build && npm prune --omit=dev --ignore-scripts && npm rebuild hnswli
 RUN cd node_modules/onnxruntime-node/bin/napi-v6 && rm -rf darwin win32
 
 FROM node:24-bookworm-slim
-ENV NODE_ENV=production NEARVOTE_HOST=0.0.0.0 NEARVOTE_PORT=8080
+ENV NODE_ENV=production NEARVOTE_HOST=0.0.0.0 NEARVOTE_PORT=8080 NEARVOTE_INDEX=index/cifar10
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules

@@ -36,7 +36,7 @@ async function npmStartMs(): Promise<number> {
   const started = performance.now();
   const npm = spawn('npm', ['start'], {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
-    env: { ...process.env, NEARVOTE_PORT: '0' },
+    env: { ...process.env, NEARVOTE_PORT: '0', NEARVOTE_INDEX: 'index/cifar10' },
     stdio: ['ignore', 'pipe', 'ignore'],
     detached: true,
   });

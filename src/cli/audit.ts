@@ -20,6 +20,7 @@ import {
 } from './options.js';
 import { createProgress, tableOf, writeOutput } from './output.js';
 import { print } from './printable.js';
+import { sayWhichIndex } from './which-index.js';
 
 interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly test?: string;
@@ -64,8 +65,12 @@ function auditOptions(): Option[] {
     splitOption('--examples-split <split>', 'which CIFAR files of --examples are read', 'train').env(
       'NEARVOTE_AUDIT_EXAMPLES_SPLIT',
     ),
-    new Option('--out <file>', 'write a JSON line a finding').env('NEARVOTE_AUDIT_OUT'),
-    new Option('--report <file>', 'write an HTML page').env('NEARVOTE_AUDIT_REPORT'),
+    new Option('--out <file>', 'write the findings to this file, a JSON line for each').env(
+      'NEARVOTE_AUDIT_OUT',
+    ),
+    new Option('--report <file>', 'write the report to this file, as one HTML page').env(
+      'NEARVOTE_AUDIT_REPORT',
+    ),
     new Option('--seed <n>', 'seed of the choice of examples that condensing starts from')
       .argParser(integerFrom(0))
       .default(0)
@@ -83,7 +88,10 @@ async function auditExamples(flags: AuditFlags, command: Command): Promise<void>
     clampK: !isSet(command, 'k'),
     page: flags.report !== undefined,
   };
-  const audited = await audit({ ...flags, ...choice }, createProgress());
+  const audited = await audit(
+    { ...flags, ...choice, index: await sayWhichIndex(flags.index) },
+    createProgress(),
+  );
   if (flags.out !== undefined) {
     const findings = findingsOf(audited.audit, audited.index.examples);
     await writeOutput(flags.out, findings.map((finding) => `${JSON.stringify(finding)}\n`).join(''));

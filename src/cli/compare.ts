@@ -46,7 +46,10 @@ export function compareCommand(): Command {
 
 function compareOptions(): Option[] {
   return [
-    new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
+    new Option(
+      '--data <path>',
+      'labelled images: a folder for each class, a .csv or .jsonl list, or the CIFAR binary files',
+    )
       .env('NEARVOTE_COMPARE_DATA')
       .makeOptionMandatory(),
     splitOption('--split <split>', 'which CIFAR files are read', 'test').env('NEARVOTE_COMPARE_SPLIT'),
@@ -59,7 +62,9 @@ function compareOptions(): Option[] {
     new Option('--models <dir>', 'folder of the encoders of two indexes')
       .default('models')
       .env('NEARVOTE_MODELS'),
-    new Option('--report <file>', 'also write the report as one HTML page').env('NEARVOTE_COMPARE_REPORT'),
+    new Option('--report <file>', 'also write the report to this file, as one HTML page').env(
+      'NEARVOTE_COMPARE_REPORT',
+    ),
     mapPointsOption('images on the maps of the page').env('NEARVOTE_COMPARE_MAP_POINTS'),
     new Option('--seed <n>', 'seed of intervals and maps')
       .argParser(integerFrom(0))

@@ -36,6 +36,10 @@ export function encoderCommand(): Command {
 }
 
 const addExample = `
+--size, --mean, --std and --layout are needed. They are in the model's preprocessor_config.json (size, image_mean, image_std) on
+Hugging Face, or in what timm.data.resolve_model_data_config(model) prints (input_size, mean, std). ImageNet's values are
+0.485,0.456,0.406 and 0.229,0.224,0.225. PyTorch's models are nchw, TensorFlow's nhwc.
+
 --output may also name a value inside the model, such as the features before a classifier.
 
 Example:
@@ -53,30 +57,41 @@ function addCommand(): Command {
     new Option('--size <n>', 'image size in pixels: 224, or 320x240 (width x height)')
       .argParser(parseSize)
       .makeOptionMandatory(),
-    new Option('--mean <r,g,b>', 'of the scaled values; one number or three')
+    new Option('--mean <r,g,b>', 'what is subtracted from the scaled values; one number or three')
       .argParser(parseMean)
       .makeOptionMandatory(),
-    new Option('--std <r,g,b>', 'of the scaled values; one number or three')
+    new Option('--std <r,g,b>', 'what they are divided by then; one number or three')
       .argParser(parseStd)
       .makeOptionMandatory(),
-    new Option('--layout <layout>', 'of its input').choices(['nchw', 'nhwc']).makeOptionMandatory(),
-    new Option('--output <name>', 'what to embed with; needed where it has several outputs'),
-    new Option('--token <token>', 'of an output [n,tokens,d]: the first, or the mean of all').choices([
-      'cls',
-      'mean',
-    ]),
+    new Option('--layout <layout>', "order of the axes of the model's input")
+      .choices(['nchw', 'nhwc'])
+      .makeOptionMandatory(),
+    new Option('--output <name>', 'the output that is the embedding; needed where the model has several'),
+    new Option(
+      '--token <token>',
+      'which of an output [n, tokens, d] is the embedding: the first token, or the mean of all',
+    ).choices(['cls', 'mean']),
     new Option('--scale <x>', 'what pixel values are divided by first')
       .argParser(numberAbove(0))
       .default(255),
-    new Option('--channels <order>', 'of its input').choices(['rgb', 'bgr']).default('rgb'),
+    new Option('--channels <order>', "order of the colours in the model's input")
+      .choices(['rgb', 'bgr'])
+      .default('rgb'),
     new Option('--fit <fit>', 'how an image is made to fit').choices(fits).default('cover'),
     new Option('--kernel <kernel>', 'how it is resized').choices(kernels).default('cubic'),
-    new Option('--name <name>', "name (default: --out's, or the file's)").argParser(parseName),
-    new Option('--encoder-version <version>', 'its version').default('1.0.0'),
-    new Option('--licence <name>', 'its licence').default('unknown'),
-    new Option('--trained-on <names>', 'datasets, with commas between').argParser(parseList).default([]),
-    new Option('--out <dir>', 'folder to write (default: models/NAME)'),
-    new Option('--force', 'replace an encoder that is there, the whole folder'),
+    new Option('--name <name>', 'name of the encoder (default: that of --out, or of the file)').argParser(
+      parseName,
+    ),
+    new Option('--encoder-version <version>', 'version of the encoder').default('1.0.0'),
+    new Option('--licence <name>', 'licence of the encoder, such as Apache-2.0').default(
+      'unknown',
+      'not said',
+    ),
+    new Option('--trained-on <names>', 'names of the datasets it was trained on, with commas between')
+      .argParser(parseList)
+      .default([]),
+    new Option('--out <dir>', 'folder to write the encoder to (default: models/NAME)'),
+    new Option('--force', 'replace the whole folder of an encoder that is there'),
     new Option('--json', 'print the manifest'),
   ];
   for (const option of options) command.addOption(option.env(variableOf(option)));
@@ -117,7 +132,8 @@ function printManifest(manifest: EncoderManifest, json = false): void {
   if (json) return print(JSON.stringify(manifest));
   const { name, version, format, file, sha256, input, output, trainedOn, metrics, licence } = manifest;
   const lines = {
-    encoder: `${name} ${version} (${licence})`,
+    encoder: `${name} ${version}`,
+    licence: licence === 'unknown' ? 'not said' : licence,
     file: `${file} (${format}), sha256 ${sha256}`,
     input: `${input.name}: ${input.width} x ${input.height}, ${describeGeometry(input.geometry)}`,
     output: `${output.name}: ${output.dimension} values, unit length`,

@@ -27,6 +27,7 @@ import {
 } from './options.js';
 import { checkWritable, createProgress, noRules, tableOf, writeOutput } from './output.js';
 import { print, printable } from './printable.js';
+import { sayWhichIndex } from './which-index.js';
 
 interface EvaluateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly data: string;
@@ -55,28 +56,35 @@ export function evaluateCommand(): Command {
 
 function evaluateOptions(): Option[] {
   return [
-    new Option('--data <path>', 'folder per class, .csv or .jsonl list, or the CIFAR binary files')
+    new Option(
+      '--data <path>',
+      'labelled images: a folder for each class, a .csv or .jsonl list, or the CIFAR binary files',
+    )
       .env('NEARVOTE_EVALUATE_DATA')
       .makeOptionMandatory(),
     splitOption('--split <split>', 'which CIFAR files are read', 'test').env('NEARVOTE_EVALUATE_SPLIT'),
-    new Option('--ood <path>', 'images of no label of the index: how well they are told from the data').env(
-      'NEARVOTE_EVALUATE_OOD',
+    new Option(
+      '--ood <path>',
+      'images of no label of the index, in a folder or in folders: how well they are told from the data',
+    ).env('NEARVOTE_EVALUATE_OOD'),
+    new Option('--report <file>', 'also write the report to this file, as one HTML page').env(
+      'NEARVOTE_EVALUATE_REPORT',
     ),
-    new Option('--report <file>', 'also write the report as one HTML page').env('NEARVOTE_EVALUATE_REPORT'),
     new Option('--examples <path>', 'the dataset the index was built from, to show its pictures').env(
       'NEARVOTE_EVALUATE_EXAMPLES',
     ),
-    splitOption('--examples-split <split>', 'of its CIFAR files', 'train').env(
+    splitOption('--examples-split <split>', 'which CIFAR files of --examples are read', 'train').env(
       'NEARVOTE_EVALUATE_EXAMPLES_SPLIT',
     ),
     mapPointsOption('images on the map of the page').env('NEARVOTE_EVALUATE_MAP_POINTS'),
-    new Option('--seed <n>', 'of intervals, clusters and the map')
+    new Option('--seed <n>', 'seed of intervals, clusters and the map')
       .argParser(integerFrom(0))
       .default(0)
       .env('NEARVOTE_EVALUATE_SEED'),
-    new Option('--predictions <file>', 'also write a JSON line an image: id, label, predicted').env(
-      'NEARVOTE_PREDICTIONS',
-    ),
+    new Option(
+      '--predictions <file>',
+      'also write a JSON line for each image to this file: id, label, predicted',
+    ).env('NEARVOTE_PREDICTIONS'),
     new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
     ...[...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()],
   ];
@@ -89,7 +97,10 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
     clampK: !isSet(command, 'k'),
     page: flags.report !== undefined,
   };
-  const evaluation = await evaluate({ ...flags, ...choice }, createProgress());
+  const evaluation = await evaluate(
+    { ...flags, ...choice, index: await sayWhichIndex(flags.index) },
+    createProgress(),
+  );
   if (flags.predictions !== undefined) await writeOutput(flags.predictions, predictions(evaluation));
   if (flags.report !== undefined && evaluation.page !== undefined) {
     await writeOutput(flags.report, renderPage(evaluation.page));

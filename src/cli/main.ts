@@ -40,10 +40,19 @@ async function createProgram(named: string | undefined): Promise<Command> {
 }
 
 /** One line, the error in it and where the options are told: a page of help would push it out of sight. */
-function usageError(text: string, command: Command): string {
+function usageError(said: string, command: Command): string {
   const names: string[] = [];
   for (let one: Command | null = command; one !== null; one = one.parent) names.unshift(one.name());
+  const text = said.startsWith('error: required option') ? missingOptions(command) : said;
   return `${printable(text.trim().replaceAll('\n', ' '))}; npx ${names.join(' ')} --help tells the options\n`;
+}
+
+/** Commander names the first that is missing, and after that the next. */
+function missingOptions(command: Command): string {
+  const missing = command.options.filter(
+    (option) => option.mandatory && command.getOptionValue(option.attributeName()) === undefined,
+  );
+  return `error: missing ${missing.map(({ flags }) => flags).join(', ')}`;
 }
 
 function descendants(command: Command): Command[] {
@@ -67,8 +76,10 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-// A reader that has read enough, such as head, is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+// A reader that has read enough, such as head, is no failure, nor is a terminal that was closed.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+  });
+}
 process.exitCode = await main(process.argv);

@@ -42,7 +42,8 @@ export function parseBoolean(value: string): boolean {
 }
 
 export interface PairOptions {
-  readonly index: string;
+  /** Absent, it is what `whichIndex` finds. */
+  readonly index?: string;
   readonly models: string;
   readonly search: 'auto' | 'exact';
 }
@@ -50,9 +51,14 @@ export interface PairOptions {
 /** Which index, and where its encoder is looked for. */
 export function pairOptions(): Option[] {
   return [
-    new Option('--index <dir>', 'index to serve').default('index/cifar10').env('NEARVOTE_INDEX'),
-    new Option('--models <dir>', 'folder of encoders').default('models').env('NEARVOTE_MODELS'),
-    new Option('--search <kind>', 'auto: HNSW where it could be built; exact: never HNSW')
+    new Option(
+      '--index <dir>',
+      'folder of the index (default: the only one of your own in ./index; the shipped index/cifar10 where you have none)',
+    ).env('NEARVOTE_INDEX'),
+    new Option('--models <dir>', 'folder in which the encoder is looked for by its name')
+      .default('models')
+      .env('NEARVOTE_MODELS'),
+    new Option('--search <kind>', 'auto uses the HNSW graph where there is one, exact never does')
       .choices(['auto', 'exact'])
       .default('auto')
       .env('NEARVOTE_SEARCH'),
@@ -77,11 +83,14 @@ export function inferenceOptions(): Option[] {
       .argParser(integerFrom(1, 256))
       .default(1)
       .env('NEARVOTE_THREADS'),
-    new Option('--max-batch <n>', 'most images a worker takes at once')
+    new Option('--max-batch <n>', 'most images that a worker encodes at once')
       .argParser(integerFrom(1, 1024))
       .default(16)
       .env('NEARVOTE_MAX_BATCH'),
-    new Option('--providers <list>', 'execution providers of ONNX Runtime by comma, the preferred one first')
+    new Option(
+      '--providers <list>',
+      'execution providers of ONNX Runtime, with commas between, the preferred one first',
+    )
       .argParser(parseList)
       .default(['cpu'], 'cpu')
       .env('NEARVOTE_PROVIDERS'),
@@ -97,11 +106,11 @@ export interface VoteOptions {
 
 export function voteOptions(): Option[] {
   return [
-    new Option('-k, --k <n>', 'neighbours that vote, clamped to the index')
+    new Option('-k, --k <n>', 'number of neighbours that vote, at most the size of the index')
       .argParser(integerFrom(1))
       .default(defaultVote.k)
       .env('NEARVOTE_K'),
-    new Option('--vote <rule>', 'how they vote')
+    new Option('--vote <rule>', 'how the neighbours vote')
       .choices(voteRules)
       .default(defaultVote.rule)
       .env('NEARVOTE_VOTE'),
@@ -133,7 +142,10 @@ export function imageLimitOptions(): Option[] {
       .argParser(integerFrom(1))
       .default(50_000_000)
       .env('NEARVOTE_MAX_PIXELS'),
-    new Option('--max-decode-bytes <n>', 'most memory that decoding takes, told from the header of an image')
+    new Option(
+      '--max-decode-bytes <n>',
+      'most memory that decoding one image may take, in bytes; its header tells',
+    )
       .argParser(integerFrom(1))
       .default(300_000_000)
       .env('NEARVOTE_MAX_DECODE_BYTES'),

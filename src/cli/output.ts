@@ -7,7 +7,7 @@ import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
 import type { TableSection } from '../report/section.js';
 import type { Narration } from '../train/describe-run.js';
-import { printable, printableLines } from './printable.js';
+import { printable, printableLines, printError } from './printable.js';
 
 /**
  * Whether a file could be written, before the long work that makes it.
@@ -19,11 +19,15 @@ export async function checkWritable(file: string): Promise<void> {
   });
 }
 
-/** @throws NearvoteError `output_unwritable` */
+/**
+ * Writes a file that was asked for, and says so on stderr.
+ * @throws NearvoteError `output_unwritable`
+ */
 export async function writeOutput(file: string, text: string): Promise<void> {
   await writeFile(file, text).catch((cause: unknown) => {
     throw unwritable(file, cause);
   });
+  printError(printable(`${file} is written`));
 }
 
 function unwritable(file: string, cause: unknown): NearvoteError {

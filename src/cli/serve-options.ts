@@ -47,27 +47,32 @@ export function serveOptions(): Option[] {
       .argParser(parseHost)
       .default('127.0.0.1')
       .env('NEARVOTE_HOST'),
-    new Option('--port <n>', 'port to listen on, 0 for any')
+    new Option('-p, --port <n>', 'port to listen on; 0 for any that is free')
       .argParser(parsePort)
       .default(8080)
       .env('NEARVOTE_PORT'),
     ...pairOptions(),
     ...inferenceOptions(),
-    whole('--max-queue <n>', 'images inside at once, read to answered; more are answered 429', 256).env(
-      'NEARVOTE_MAX_QUEUE',
-    ),
+    whole(
+      '--max-queue <n>',
+      'most images that are read, decoded or classified at once; more are answered 429',
+      256,
+    ).env('NEARVOTE_MAX_QUEUE'),
     whole(
       '--max-inflight-bytes <n>',
-      'bytes of request bodies and unread answers held at once; more are 429',
+      'most bytes of request bodies and unread answers held at once; more are answered 429',
       256_000_000,
     ).env('NEARVOTE_MAX_INFLIGHT_BYTES'),
-    new Option('--request-timeout <duration>', 'from the headers of an image request to its answer, else 503')
+    new Option(
+      '--request-timeout <duration>',
+      'longest time from the headers of an image request to its answer, which is 503 after that',
+    )
       .argParser(durationFrom(1))
       .default(10_000, '10s')
       .env('NEARVOTE_REQUEST_TIMEOUT'),
     new Option(
       '--write-timeout <duration>',
-      'a client that takes nothing of its answer for as long is cut off',
+      'a client that reads nothing of its answer for this long is cut off',
     )
       .argParser(durationFrom(1))
       .default(30_000, '30s')
@@ -77,7 +82,7 @@ export function serveOptions(): Option[] {
     whole('--max-neighbours <n>', 'most neighbours that an answer shows', 100).env('NEARVOTE_MAX_NEIGHBOURS'),
     new Option(
       '--allowed-hosts <hosts>',
-      'hosts that requests may name, by comma, * for any; on a loopback address without keys only its own unless told',
+      'hosts that requests may name, with commas between, or * for any (default: on a loopback address without keys its own, elsewhere any)',
     )
       .argParser((value) => value.split(',').map((host) => host.trim().toLowerCase()))
       .env('NEARVOTE_ALLOWED_HOSTS'),
@@ -91,16 +96,16 @@ export function serveOptions(): Option[] {
     ),
     new Option(
       '--api-keys-file <file>',
-      'keys that open /classify and /embed, one a line; or NEARVOTE_API_KEYS, by comma',
+      'file of the keys that open /classify and /embed, one on each line; or NEARVOTE_API_KEYS, with commas between',
     ).env('NEARVOTE_API_KEYS_FILE'),
     new Option(
       '--admin-key-file <file>',
-      'the key that opens /admin/reload; or NEARVOTE_ADMIN_KEY; without one it does not exist',
+      'file of the key that opens /admin/reload; or NEARVOTE_ADMIN_KEY; without a key the route does not exist',
     ).env('NEARVOTE_ADMIN_KEY_FILE'),
-    new Option('--rate-limit <n>', 'requests a minute of one key or address; more are answered 429')
+    new Option('--rate-limit <n>', 'most requests a minute from one key or address; more are answered 429')
       .argParser(integerFrom(1))
       .env('NEARVOTE_RATE_LIMIT'),
-    new Option('--trust-proxy <n>', 'proxies in front whose X-Forwarded-For is believed')
+    new Option('--trust-proxy <n>', 'number of proxies in front whose X-Forwarded-For is believed')
       .argParser(integerFrom(0))
       .default(0)
       .env('NEARVOTE_TRUST_PROXY'),
@@ -110,13 +115,15 @@ export function serveOptions(): Option[] {
       .preset('true')
       .default(false)
       .env('NEARVOTE_EXPOSE_SOURCES'),
-    new Option('--decision-log <file>', 'append a JSON line a decision; rotated at 64 MB, five kept').env(
-      'NEARVOTE_DECISION_LOG',
-    ),
-    new Option('--log-file <file>', 'where the log goes instead of stderr; SIGHUP opens it anew').env(
-      'NEARVOTE_LOG_FILE',
-    ),
-    new Option('--log-level <level>', 'what is logged; info has a line a request')
+    new Option(
+      '--decision-log <file>',
+      'append a JSON line for each decision to this file, which is rotated at 64 MB; five are kept',
+    ).env('NEARVOTE_DECISION_LOG'),
+    new Option(
+      '--log-file <file>',
+      'write the log to this file instead of stderr; SIGHUP opens it again',
+    ).env('NEARVOTE_LOG_FILE'),
+    new Option('--log-level <level>', 'what is logged; info has a line for each request')
       .choices([...Object.values(levels.labels), 'silent'])
       .default('info')
       .env('NEARVOTE_LOG_LEVEL'),
@@ -127,13 +134,16 @@ export function serveOptions(): Option[] {
       .argParser(durationFrom(1))
       .default(30_000, '30s')
       .env('NEARVOTE_WORKER_DEADLINE'),
-    new Option('--drain <duration>', 'how long after SIGTERM connections are still accepted, while not ready')
+    new Option(
+      '--drain <duration>',
+      'how long after SIGTERM new connections are still taken, while /readyz answers 503',
+    )
       .argParser(durationFrom(0))
       .default(250, '250ms')
       .env('NEARVOTE_DRAIN'),
     new Option(
       '--grace <duration>',
-      'how long after SIGTERM it exits at the latest, with 1 where it cut requests off',
+      'how long after SIGTERM it exits at the latest, with code 1 where it cut requests off',
     )
       .argParser(durationFrom(1))
       .default(10_000, '10s')

@@ -18,6 +18,7 @@ import { stopInOrder } from '../server/stop-in-order.js';
 import { voteChoice } from './options.js';
 import { print } from './printable.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
+import { whichIndex } from './which-index.js';
 
 export function serveCommand(): Command {
   const command = new Command('serve')
@@ -57,6 +58,11 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
       `Expected --max-inflight-bytes to be at least --max-body-bytes, ${flags.maxBodyBytes}, but received ${flags.maxInflightBytes}`,
     );
   }
+  const { index, published } = await whichIndex(flags.index);
+  const { encoder } = published.manifest;
+  print(
+    `nearvote is starting with index ${index}, version ${published.version}, encoder ${encoder.name} ${encoder.version}`,
+  );
   const metrics = createMetrics();
   const log = await openServerLog({
     file: flags.logFile,
@@ -77,6 +83,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     open: (former) =>
       openPair({
         ...flags,
+        index,
         former,
         besideOthers: former !== undefined,
         onUnprotected: (reason) => logger.warn({ reason }, 'a build may remove the version that is served'),

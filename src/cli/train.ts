@@ -94,23 +94,27 @@ function trainOptions(): Option[] {
     new Option('--backbone <dir>', 'train an adapter on this encoder, which stays as it is').env(
       'NEARVOTE_TRAIN_BACKBONE',
     ),
-    new Option('--out <dir>', 'where the encoder is written (default: models/NAME)').env(
+    new Option('--out <dir>', 'folder to write the encoder to (default: models/NAME)').env(
       'NEARVOTE_TRAIN_OUT',
     ),
-    new Option('--run <dir>', 'checkpoints and log of this training (default: runs/NAME)').env(
-      'NEARVOTE_TRAIN_RUN',
-    ),
-    new Option('--budget <duration>', "such as 2h: the schedule ends by then, whatever the config's epochs")
+    new Option(
+      '--run <dir>',
+      'folder of the checkpoints and the log of this training (default: runs/NAME)',
+    ).env('NEARVOTE_TRAIN_RUN'),
+    new Option(
+      '--budget <duration>',
+      'such as 2h: the schedule ends by then, whatever epochs the config says',
+    )
       .argParser(budget)
       .env('NEARVOTE_TRAIN_BUDGET'),
-    new Option('--threads <n>', "of the graph, in place of the config's")
+    new Option('--threads <n>', "threads of a training step, in place of the config's")
       .argParser(integerFrom(1))
       .env('NEARVOTE_TRAIN_THREADS'),
     new Option('--preview <file>', 'write a PNG of augmented views and train nothing').env(
       'NEARVOTE_TRAIN_PREVIEW',
     ),
-    new Option('--fresh', 'begin anew although there are checkpoints').env('NEARVOTE_TRAIN_FRESH'),
-    new Option('--force', 'replace an encoder that is there, the whole folder').env('NEARVOTE_TRAIN_FORCE'),
+    new Option('--fresh', 'begin anew even where there are checkpoints').env('NEARVOTE_TRAIN_FRESH'),
+    new Option('--force', 'replace the whole folder of an encoder that is there').env('NEARVOTE_TRAIN_FORCE'),
     new Option('--json', 'print the figures as JSON').env('NEARVOTE_JSON'),
   ];
 }

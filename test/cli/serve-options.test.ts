@@ -14,10 +14,11 @@ function parse(...argv: string[]): ServeFlags {
 
 describe('the options of serve', () => {
   it('have the defaults that the documentation states', () => {
+    // No index is told: which one is found, test/journeys/own-photos.test.ts tries.
+    expect(parse()).not.toHaveProperty('index');
     expect(parse()).toMatchObject({
       host: '127.0.0.1',
       port: 8080,
-      index: 'index/cifar10',
       models: 'models',
       maxBatch: 16,
       maxQueue: 256,

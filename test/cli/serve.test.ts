@@ -48,8 +48,9 @@ const arguments_ = (...more: string[]): string[] => [
 
 interface Served {
   readonly child: ChildProcess;
-  /** The one line on stdout. */
+  /** The line that it printed when it was ready, and the one at its start. */
   readonly line: string;
+  readonly first: string;
   readonly url: string;
   readonly stderr: () => string;
   /** Exit code or signal. */
@@ -64,12 +65,15 @@ async function serve(...more: string[]): Promise<Served> {
   child.stderr.on('data', (text: Buffer) => {
     stderr += text.toString();
   });
-  const lines = createInterface(child.stdout);
-  const [line] = (await Promise.race([
-    once(lines, 'line'),
-    exited.then(() => Promise.reject(new Error(stderr))),
-  ])) as [string];
-  return { child, line, url: /http:\S+/.exec(line)?.[0] ?? '', stderr: () => stderr, exited };
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const nextLine = async (): Promise<string> => {
+    const { value } = await lines.next();
+    if (value === undefined) throw new Error(stderr);
+    return value;
+  };
+  const first = await nextLine();
+  const line = await nextLine();
+  return { child, line, first, url: /http:\S+/.exec(line)?.[0] ?? '', stderr: () => stderr, exited };
 }
 
 /** Runs to its end, which it is expected to reach by itself. */
@@ -110,9 +114,13 @@ describe('nearvote serve', () => {
     expect(await Promise.all(hosts.map((host) => statusFor(url, host)))).toEqual(statuses);
   });
 
-  it('says in one line where it is ready and with what, and classifies with the shipped encoder', async () => {
+  it('says in a line each what it starts with, and where it is ready and with what, and classifies with the shipped encoder', async () => {
     const log = join(folder, 'decisions.jsonl');
-    const { child, line, url, stderr, exited } = await serve('--decision-log', log, '--expose-sources');
+    const served = await serve('--decision-log', log, '--expose-sources');
+    const { child, first, line, url, stderr, exited } = served;
+    expect(first).toMatch(
+      /^nearvote is starting with index \S+colours, version v1, encoder cifar10-compact \S+$/,
+    );
     expect(line).toMatch(
       /^nearvote is ready on http:\/\/127\.0\.0\.1:\d+ as process \d+ with index colours v1, encoder cifar10-compact \S+, 3 examples, exact search, after \d+\.\d\d s$/,
     );

@@ -33,7 +33,7 @@ describe('an encoder that does not lie in models/', () => {
     // Mean colours of one colour are all but the same.
     const calibrate = ['calibrate', '--data', 'calibration', ...out, '--force'];
     expect(await nearvote(...calibrate)).toMatchObject({ code: 0 });
-    const url = await serve(...out);
+    const { url } = await serve(...out);
     expect(await askFor(url, await drawSpeckled(colours.red, 301).jpeg().toBuffer())).toMatchObject({
       label: 'red',
     });

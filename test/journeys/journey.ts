@@ -13,8 +13,16 @@ export interface Journey {
   readonly folder: string;
   readonly path: (...parts: string[]) => string;
   readonly nearvote: (...args: string[]) => Promise<Ran>;
-  /** Runs `nearvote serve` until the test is over; resolves to its address once it is ready. */
-  readonly serve: (...args: string[]) => Promise<string>;
+  /** Runs `nearvote serve` until the test is over; resolves once it is ready. */
+  readonly serve: (...args: string[]) => Promise<JourneyServer>;
+}
+
+export interface JourneyServer {
+  readonly url: string;
+  /** The lines that it printed until it was ready. */
+  readonly said: readonly string[];
+  /** As `kill -HUP` does. */
+  readonly hangUp: () => void;
 }
 
 export async function beginJourney(): Promise<Journey> {
@@ -36,10 +44,12 @@ export async function beginJourney(): Promise<Journey> {
         child.kill('SIGTERM');
         await ended;
       });
-      const ready = new Promise<string>((resolve) => {
+      const said: string[] = [];
+      const ready = new Promise<JourneyServer>((resolve) => {
         createInterface(child.stdout).on('line', (line) => {
+          said.push(line);
           const [url] = /http:\S+/.exec(line) ?? [];
-          if (url !== undefined) resolve(url);
+          if (url !== undefined) resolve({ url, said, hangUp: () => void child.kill('SIGHUP') });
         });
       });
       return Promise.race([ready, ended.then(() => Promise.reject(new Error(stderr)))]);

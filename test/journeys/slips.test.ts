@@ -28,6 +28,29 @@ describe('what people get wrong at first', () => {
     expect(JSON.parse(stdout)).toMatchObject({ decision: { neighbours: [{}, {}, {}] } });
   });
 
+  it('in naming an encoder, or in the options it needs, is told all at once what there is and what is missing', async () => {
+    const { path, nearvote } = await beginJourney();
+    await writeDrawnEncoder({ dir: path('models/drawn'), name: 'drawn', weights });
+    const build = (encoder: string) =>
+      nearvote('build', '--data', '.', '--encoder', encoder, '--out', '../never');
+    const mistyped = await build('models/drawm');
+    expect(mistyped.stderr).toMatch(
+      /There is .*models\/cifar10-compact, .*models\/drawn \[encoder_missing\]/,
+    );
+    const within = await build('models/drawn/encoder.onnx');
+    expect(within.stderr).toContain('name its folder, ');
+    await rename(path('models/drawn/encoder.onnx'), path('bare.onnx'));
+    const bare = await build('bare.onnx');
+    expect(bare.stderr).toMatch(/is a file; npx nearvote encoder add \S*bare\.onnx/);
+
+    const incomplete = await nearvote('encoder', 'add', 'bare.onnx', '--size', '224');
+    expect(incomplete.code).toBe(2);
+    expect(incomplete.stderr).toContain('missing --mean <r,g,b>, --std <r,g,b>, --layout <layout>;');
+    const help = await nearvote('encoder', 'add', '--help');
+    expect(help.stdout).toContain('0.485,0.456,0.406 and 0.229,0.224,0.225');
+    expect(help.stdout).toContain('preprocessor_config.json');
+  });
+
   it('a folder to classify is its images, and a file that is not there is told before anything is loaded', async () => {
     const { path, nearvote } = await beginJourney();
     await drawFolders(path('new'), { count: 2, firstSeed: 0 });
@@ -36,6 +59,12 @@ describe('what people get wrong at first', () => {
     expect(files).toEqual(
       ['blue', 'green', 'red'].flatMap((label) => [0, 1].map((i) => `new/${label}/${i}.JPG`)),
     );
+    // In a terminal of the usual width, whatever the paths.
+    const deep = path('a/folder/of/which/the/name/is/long', 'new');
+    await mkdir(path('a/folder/of/which/the/name/is/long'), { recursive: true });
+    await rename(path('new'), deep);
+    const table = await nearvote('classify', deep);
+    expect(Math.max(...linesOf(table.stdout).map((line) => [...line].length))).toBeLessThanOrEqual(80);
     const missing = await nearvote('classify', 'no-such.jpg');
     expect(missing).toMatchObject({ code: 1, stdout: '' });
     expect(linesOf(missing.stderr)).toEqual([
