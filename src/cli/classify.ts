@@ -142,7 +142,7 @@ const usualWidth = 80;
 const frameWidth = 10;
 
 function renderTable(outcomes: readonly Outcome[]): string {
-  const width = Math.max(usualWidth, process.stdout.columns ?? 0) - frameWidth;
+  const width = Math.max(usualWidth, process.stdout.isTTY ? process.stdout.columns : 0) - frameWidth;
   const most = { file: Math.floor(width * 0.33), neighbours: Math.floor(width * 0.4) };
   const table = new Table({
     head: ['file', 'answer', 'nearest neighbours'],
@@ -182,6 +182,6 @@ function answerLines({ label, outcome, confidence, pValue, scores }: Decision): 
 
 /** The end of a path that is too long: files of one folder differ there. */
 function endOf(path: string, most: number): string {
-  const characters = [...path];
+  const characters = Array.from(path);
   return characters.length <= most ? path : `…${characters.slice(1 - most).join('')}`;
 }

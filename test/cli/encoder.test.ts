@@ -123,7 +123,7 @@ describe('nearvote encoder', () => {
 
   it('shows what an encoder is, as text and as JSON', async () => {
     expect(await run('show', shipped)).toMatch(
-      /cifar10-compact 1\.0\.0 \(Apache-2\.0\)[^]*32 x 32[^]*256 values/,
+      /cifar10-compact 1\.0\.0\n[^]*licence +Apache-2\.0\n[^]*32 x 32[^]*256 values/,
     );
     printed = [];
     expect(JSON.parse(await run('show', shipped, '--json'))).toMatchObject({ name: 'cifar10-compact' });

@@ -67,9 +67,9 @@ async function serve(...more: string[]): Promise<Served> {
   });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
   const nextLine = async (): Promise<string> => {
-    const { value } = await lines.next();
-    if (value === undefined) throw new Error(stderr);
-    return value;
+    const read = await lines.next();
+    if (read.done === true) throw new Error(stderr);
+    return read.value;
   };
   const first = await nextLine();
   const line = await nextLine();

@@ -64,7 +64,7 @@ describe('what people get wrong at first', () => {
     await mkdir(path('a/folder/of/which/the/name/is/long'), { recursive: true });
     await rename(path('new'), deep);
     const table = await nearvote('classify', deep);
-    expect(Math.max(...linesOf(table.stdout).map((line) => [...line].length))).toBeLessThanOrEqual(80);
+    expect(Math.max(...linesOf(table.stdout).map((line) => Array.from(line).length))).toBeLessThanOrEqual(80);
     const missing = await nearvote('classify', 'no-such.jpg');
     expect(missing).toMatchObject({ code: 1, stdout: '' });
     expect(linesOf(missing.stderr)).toEqual([
