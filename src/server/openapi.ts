@@ -128,8 +128,8 @@ function uploadContent({ maxImages, maxImageBytes }: UploadLimits): RequestConte
         description: 'Either image or images; each part has a filename',
         properties: {
           image: { ...whole, description: ofOne },
-          // Without a default Swagger UI sends an example of its own making; by the format it has a file picker for each.
-          images: { ...several, items: { ...file, format: 'binary' }, default: [] },
+          // Without a default Swagger UI sends an example of its own making.
+          images: { ...several, items: file, default: [] },
         },
         ...oneField,
       },
@@ -168,11 +168,18 @@ function problemResponses({
 /** What the page needs of swagger-ui-dist; the rest of that folder is not served. */
 const assets = new Set(['/swagger-ui.css', '/swagger-ui-bundle.js', '/favicon-32x32.png']);
 
-const initializer = `SwaggerUIBundle({
-  url: '${routes.openapi.path}',
-  dom_id: '#swagger-ui',
-  // The default asks a validator on the network.
-  validatorUrl: null,
+const initializer = `fetch('${routes.openapi.path}').then((answer) => answer.json()).then((spec) => {
+  // Swagger UI has a file picker for each item of a list by this format alone, which OpenAPI 3.1 does not know.
+  for (const { post } of Object.values(spec.paths)) {
+    const form = post?.requestBody?.content['multipart/form-data'];
+    if (form !== undefined) form.schema.properties.images.items.format = 'binary';
+  }
+  SwaggerUIBundle({
+    spec,
+    dom_id: '#swagger-ui',
+    // The default asks a validator on the network.
+    validatorUrl: null,
+  });
 });
 `;
 

@@ -54,9 +54,7 @@ describe('somebody with photos of their own', () => {
     const again = await nearvote(...build);
     expect(again.stdout).toContain('8 embedded, 16 from the cache');
     server.hangUp();
-    await expect
-      .poll(() => askFor(server.url, sky), { timeout: 60_000 })
-      .toMatchObject({ label: 'blue' });
+    await expect.poll(() => askFor(server.url, sky), { timeout: 60_000 }).toMatchObject({ label: 'blue' });
 
     // With a second one of their own nothing is guessed.
     const copy = ['build', '--data', 'validation', ...encoder, '--out', 'index/other'];
