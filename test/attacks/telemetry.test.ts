@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, drawFolders, root } from '../cli/nearvote.js';
+import { readyLine } from '../cli/served.js';
 
 // ONNX Runtime keeps a database of events in the home folder and uploads it, unless a variable is set before it loads.
 
@@ -44,7 +44,7 @@ const canTrace =
 
 /**
  * Runs node as a new user would, and returns every call of it and its children that connects or sends; none without
- * strace. `use` is given the first line of output, and then the process is stopped.
+ * strace. `use` is given the line that says it is ready, and then the process is stopped.
  */
 async function run(args: readonly string[], use?: (line: string) => Promise<void>): Promise<string[]> {
   const file = join(folder, 'calls');
@@ -57,10 +57,7 @@ async function run(args: readonly string[], use?: (line: string) => Promise<void
   const closed = once(child, 'close');
   if (use === undefined) child.stdout.resume();
   else {
-    const [line] = (await Promise.race([
-      once(createInterface(child.stdout), 'line'),
-      closed.then(() => Promise.reject(new Error(stderr))),
-    ])) as [string];
+    const line = await Promise.race([readyLine(child), closed.then(() => Promise.reject(new Error(stderr)))]);
     try {
       await use(line);
     } finally {

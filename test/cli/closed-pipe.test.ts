@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { cli } from './nearvote.js';
+import { cli, drawFolders } from './nearvote.js';
 
 describe('a reader that has read enough', () => {
   it.each([['--help'], ['serve', '--help'], ['build', '--help']])(
@@ -17,4 +20,25 @@ describe('a reader that has read enough', () => {
       expect(stderr).toBe('');
     },
   );
+
+  it('of the progress of a build lets it go on to its end', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'nearvote-closed-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await drawFolders(join(folder, 'photos'), { count: 2, firstSeed: 0 });
+    const build = [
+      'build',
+      '--data',
+      'photos',
+      '--encoder',
+      'models/cifar10-compact',
+      '--out',
+      'index/photos',
+    ];
+    const child = spawn(process.execPath, [cli, ...build], {
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr.destroy();
+    expect(await once(child, 'close')).toEqual([0, null]);
+  });
 });

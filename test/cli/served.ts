@@ -134,7 +134,8 @@ export async function spawnServed(
   };
 }
 
-function readyLine({ stdout }: ChildProcess): Promise<string> {
+/** The line that a server prints when it is ready; there is one before it. */
+export function readyLine({ stdout }: Pick<ChildProcess, 'stdout'>): Promise<string> {
   if (stdout === null) throw new Error('Expected to read stdout');
   // npm says first what it runs.
   return new Promise((resolve) => {

@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+
+import { readyLine } from '../cli/served.js';
 
 // The compiled program, as `npm test` has built it.
 const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -35,10 +36,10 @@ export async function serveChild(index: string): Promise<ServedChild> {
     stderr = (stderr + text.toString()).slice(-20_000);
   });
   const exited = once(child, 'exit');
-  const [line] = (await Promise.race([
-    once(createInterface(child.stdout), 'line'),
+  const line = await Promise.race([
+    readyLine(child),
     exited.then(() => Promise.reject(new Error(`the server did not start: ${stderr}`))),
-  ])) as [string];
+  ]);
   const port = Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1]);
   return {
     port,

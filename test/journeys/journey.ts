@@ -17,7 +17,7 @@ export interface Journey {
   readonly serve: (...args: string[]) => Promise<JourneyServer>;
 }
 
-export interface JourneyServer {
+interface JourneyServer {
   readonly url: string;
   /** The lines that it printed until it was ready. */
   readonly said: readonly string[];
