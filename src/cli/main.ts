@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { NearvoteError } from '../domain/errors.js';
 // First of all that is ours: threads and children take the environment from here.
 import '../onnx/no-telemetry.js';
@@ -31,9 +31,14 @@ async function createProgram(named: string | undefined): Promise<Command> {
   const load = named === undefined ? undefined : commands[named];
   const loads = load === undefined ? Object.values(commands) : [load];
   for (const command of await Promise.all(loads.map((one) => one()))) program.addCommand(command);
+  const help = new Help();
   for (const command of [program, ...descendants(program)]) {
     command
       .exitOverride()
+      .configureHelp({
+        optionDescription: (option) =>
+          `${option.mandatory ? 'needed: ' : ''}${help.optionDescription(option)}`,
+      })
       .configureOutput({ outputError: (text, write) => write(usageError(text, command)) });
   }
   return program;

@@ -49,6 +49,7 @@ describe('what people get wrong at first', () => {
     const help = await nearvote('encoder', 'add', '--help');
     expect(help.stdout).toContain('0.485,0.456,0.406 and 0.229,0.224,0.225');
     expect(help.stdout).toContain('preprocessor_config.json');
+    expect(help.stdout).toContain('needed: image size in pixels');
   });
 
   it('a folder to classify is its images, and a file that is not there is told before anything is loaded', async () => {
