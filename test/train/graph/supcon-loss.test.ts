@@ -84,23 +84,23 @@ describe('the SupCon loss', () => {
     expect(await lossOf(unitRows(3), oneHot([0, 1, 2, 3, 4, 5, 6], 7))).toBe(0);
   });
 
-  it('lies between those of the two labels that a mixed one is made of', async () => {
-    // View 6 is half a 0 and half a 1; views 0 to 2 are 0, views 3 to 5 are 1. Its target gives each of the six a sixth.
-    const labels = oneHot([0, 0, 0, 1, 1, 1, 0], 2);
-    labels.set([0.5, 0.5], 12);
+  it('is that of GenSCL for mixed labels: a view is as similar to another as the cosine of their label rows', async () => {
+    // Views 0 and 1 are the one label, 2 and 3 the other; 4 and 5 are half of each, 6 is a quarter and three.
+    const rows = [[1, 0], [1, 0], [0, 1], [0, 1], [0.5, 0.5], [0.5, 0.5], [0.25, 0.75]] as const; // prettier-ignore
     const z = unitRows(4);
     const similarity = (i: number, j: number): number =>
       [0, 1, 2, 3].reduce((sum, k) => sum + (z[i * 4 + k] ?? 0) * (z[j * 4 + k] ?? 0), 0) / temperature;
+    // An angle each: a cosine of their difference is that of the rows.
+    const angles = rows.map(([one, other]) => Math.atan2(other, one));
     let expected = 0;
-    for (let i = 0; i < views; i++) {
-      const others = [0, 1, 2, 3, 4, 5, 6].filter((j) => j !== i);
+    for (const [i, angle] of angles.entries()) {
+      const others = [...angles.keys()].filter((j) => j !== i);
       const logDenominator = Math.log(others.reduce((sum, j) => sum + Math.exp(similarity(i, j)), 0));
-      const share = (j: number): number =>
-        (labels[i * 2] ?? 0) * (labels[j * 2] ?? 0) + (labels[i * 2 + 1] ?? 0) * (labels[j * 2 + 1] ?? 0);
+      const share = (j: number): number => Math.cos(angle - (angles[j] ?? NaN));
       const all = others.reduce((sum, j) => sum + share(j), 0);
       for (const j of others) expected -= (share(j) / all) * (similarity(i, j) - logDenominator);
     }
-    expect(await lossOf(z, labels)).toBeCloseTo(expected / views, 5);
+    expect(await lossOf(z, Float32Array.from(rows.flat()))).toBeCloseTo(expected / views, 5);
   });
 
   it('has the gradient that central differences have', async () => {
