@@ -1,7 +1,9 @@
 export interface ScheduleOptions {
   /**
    * `cosine` rises in a straight line and falls along half a cosine to `final` (arXiv:1608.03983, without restarts);
-   * `one-cycle` rises along a cosine from a 25th (arXiv:1708.07120, as PyTorch's OneCycleLR has it).
+   * `one-cycle` rises along half a cosine from a 25th and falls along another (arXiv:1708.07120): PyTorch's OneCycleLR
+   * with `anneal_strategy='cos'`, `pct_start` the warm-up, `div_factor` 25 and `final` of `1 / (div_factor
+   * final_div_factor)`, of a fraction of the work where PyTorch counts steps.
    */
   readonly kind: 'cosine' | 'one-cycle';
   /** The share of the work in which the rate rises. */
@@ -11,6 +13,12 @@ export interface ScheduleOptions {
 }
 
 const firstOfCycle = 1 / 25;
+
+/** What a config that does not say it means; of the cycle, PyTorch's. */
+export const usualSchedule = {
+  cosine: { warmUp: 0.05, final: 0 },
+  'one-cycle': { warmUp: 0.3, final: firstOfCycle / 1e4 },
+} as const;
 
 /** What the highest learning rate is multiplied by when that fraction of the work, 0 to 1, is done. */
 export function rateFactor({ kind, warmUp, final }: ScheduleOptions, fraction: number): number {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parseTrainConfig } from '../../src/train/config/read-config.js';
 import { fractionDone, rateFactor, type ScheduleOptions } from '../../src/train/schedule.js';
 
 describe('the cosine schedule', () => {
@@ -32,6 +33,27 @@ describe('the one-cycle schedule', () => {
     const factors = [0, 0.2, 0.4, 0.7, 1].map((fraction) => rateFactor(cycle, fraction));
     for (const [i, expected] of [0.04, 0.52, 1, 0.5, 0].entries())
       expect(factors[i]).toBeCloseTo(expected, 12);
+  });
+
+  it('is, unless told otherwise, what PyTorch computes for every step of a hundred', () => {
+    const { schedule } = parseTrainConfig(
+      'name: x\ndata: { train: x }\nmodel: { architecture: compact, inputSize: 32 }\nepochs: 1\n' +
+        'optimizer: { kind: sgd, learningRate: 1 }\naugment: []\nschedule: { kind: one-cycle }\n',
+      'x.yml',
+    );
+    // torch.optim.lr_scheduler.OneCycleLR(max_lr=1, total_steps=100): _annealing_cos between the ends of its two phases.
+    const [total, pctStart, divFactor, finalDivFactor] = [100, 0.3, 25, 1e4];
+    const initial = 1 / divFactor;
+    const anneal = (start: number, end: number, pct: number): number =>
+      end + ((start - end) / 2) * (1 + Math.cos(Math.PI * pct));
+    const [peak, last] = [pctStart * total - 1, total - 1];
+    for (let step = 0; step < total; step++) {
+      const rises = step <= peak;
+      const pct = rises ? step / peak : (step - peak) / (last - peak);
+      const expected = rises ? anneal(initial, 1, pct) : anneal(1, initial / finalDivFactor, pct);
+      const fraction = rises ? pctStart * pct : pctStart + (1 - pctStart) * pct;
+      expect(rateFactor(schedule, fraction)).toBeCloseTo(expected, 12);
+    }
   });
 });
 

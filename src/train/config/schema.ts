@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseDuration } from '../../domain/duration.js';
 import type { Operation } from '../augment/compose.js';
 import type { MixOptions } from '../augment/mix.js';
+import { usualSchedule } from '../schedule.js';
 
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
@@ -96,11 +97,16 @@ const optimizerSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
-const scheduleSchema = z.strictObject({
-  kind: z.enum(['cosine', 'one-cycle']).default('cosine'),
-  warmUp: share.default(0.05),
-  final: share.default(0),
-});
+const scheduleSchema = z
+  .strictObject({
+    kind: z.enum(['cosine', 'one-cycle']).default('cosine'),
+    warmUp: share.optional(),
+    final: share.optional(),
+  })
+  .transform(({ kind, warmUp, final }) => {
+    const usual = usualSchedule[kind];
+    return { kind, warmUp: warmUp ?? usual.warmUp, final: final ?? usual.final };
+  });
 
 const validationSchema = z.strictObject({
   /** Epochs between two. */
