@@ -14,6 +14,15 @@ export interface Embeddings {
 const normTolerance = 1e-2;
 
 /**
+ * Cosines, and shares of a vote, that differ by no more than this are equal. A cosine is rounded differently, by up to about a
+ * millionth, in a batch of another size, by HNSW and by exact search, and on another processor, and SupCon makes
+ * images all but the same: whatever a comparison decides must not turn on that. Each search lists its neighbours by
+ * the cosines as they are, equal ones in the order of the index; where the k-th is nearly as near as the next, which of them
+ * votes is not settled by this.
+ */
+export const tieTolerance = 1e-5;
+
+/**
  * Checks that every row of `values: [n, dimension]` is finite and of unit length.
  * @throws NearvoteError `encoder_invalid` naming the first row that is not
  */

@@ -1,6 +1,6 @@
 import { ballotsOf, vote, type VoteOptions } from '../vote/vote.js';
 import type { Example } from '../domain/decision.js';
-import type { Embeddings } from '../domain/embeddings.js';
+import { tieTolerance, type Embeddings } from '../domain/embeddings.js';
 import type { NearestRows, Searcher } from '../neighbours/searcher.js';
 import { voteRules, type VoteRule } from '../vote/rules.js';
 import {
@@ -93,9 +93,7 @@ interface Timed {
 }
 
 /** Cosine from which two images are taken for the same one. */
-export const sameImage = 0.99999;
-/** SupCon makes ties: a neighbour this near to the k-th similarity is as good as the k-th. */
-const tieTolerance = 1e-5;
+export const sameImage = 1 - tieTolerance;
 
 /** Finds the neighbours of every query, by HNSW and exactly, and lets them vote at each k. */
 export async function measureAccuracy(options: AccuracyOptions): Promise<AccuracyReport> {

@@ -1,4 +1,4 @@
-import { dot, type Embeddings } from '../domain/embeddings.js';
+import { dot, tieTolerance, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import { encodeModel, model, node, tensorInfo } from '../onnx/model.js';
 import { openSession, Tensor } from '../onnx/session.js';
@@ -19,9 +19,8 @@ const defaultChunkQueries = 256;
 
 /**
  * A product of matrices rounds a similarity differently in different company. The nearest, and all that it ranks within
- * this of the k-th, are compared once again alone, so that no answer depends on what was asked beside it.
+ * `tieTolerance` of the k-th and some more, are compared once again alone, so that no answer depends on what was asked beside it.
  */
-const roundingTolerance = 1e-5;
 const refinedMargin = 16;
 /** More near-equals than this at the border are not told apart: they bound the memory of a search. */
 const mostRefinedMargin = 4_096;
@@ -119,7 +118,7 @@ function isClearBeyond({ k: ranked, similarities }: Ranking, count: number, k: n
   for (let query = 0; query < count; query++) {
     const kth = similarities[query * ranked + k - 1] ?? NaN;
     const last = similarities[(query + 1) * ranked - 1] ?? NaN;
-    if (kth - last <= roundingTolerance) return false;
+    if (kth - last <= tieTolerance) return false;
   }
   return true;
 }

@@ -1,9 +1,6 @@
-import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
+import { asEmbeddings, tieTolerance, type Embeddings } from '../domain/embeddings.js';
 import { seededRandom, type Random } from '../domain/seeded-random.js';
 import type { NearestRows, Searcher } from './searcher.js';
-
-/** SupCon makes near-duplicates: any neighbour this near to the exact k-th similarity is as good. */
-const tieTolerance = 1e-5;
 
 export interface IndexRecall {
   readonly k: number;

@@ -1,3 +1,4 @@
+import { tieTolerance } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 
 /**
@@ -37,6 +38,11 @@ export function weightsOf(similarities: readonly number[], options: WeightOption
   }
 }
 
+/** By what factor weights may differ of similarities that are equal within `tieTolerance`. */
+export function weightSlack({ rule, temperature }: WeightOptions): number {
+  return rule === 'softmax' ? Math.exp(tieTolerance / temperature) : 1 + tieTolerance;
+}
+
 /** exp(s / T), as DINO's eval_knn weighs (arXiv:2104.14294). */
 function softmaxWeights(similarities: readonly number[], temperature: number): number[] {
   if (!Number.isFinite(temperature) || temperature <= 0) {
@@ -50,8 +56,8 @@ function softmaxWeights(similarities: readonly number[], temperature: number): n
 /**
  * 1 / rank, the nearest having rank 1: weights by rank go back to Dudani 1976 (IEEE SMC 6, 325-327), who takes
  * k - rank + 1; the reciprocal is a factor of the dual weights of Gou, Xiong & Kuang 2011 (Journal of Computers 6,
- * 833-840). It needs no scale of similarity. Equal similarities share their ranks: each weighs the mean of the
- * weights of the places they take, so that their order among themselves is without effect.
+ * 833-840). It needs no scale of similarity. Similarities equal within `tieTolerance` share their ranks: each weighs the
+ * mean of the weights of the places they take, so that their order among themselves is without effect.
  */
 function rankWeights(similarities: readonly number[]): number[] {
   const nearestFirst = [...similarities.entries()].sort(([, a], [, b]) => b - a);
@@ -60,7 +66,12 @@ function rankWeights(similarities: readonly number[]): number[] {
     const similarity = nearestFirst[start]?.[1];
     let end = start;
     let sum = 0;
-    while (end < nearestFirst.length && nearestFirst[end]?.[1] === similarity) sum += 1 / ++end;
+    while (
+      end < nearestFirst.length &&
+      (similarity ?? NaN) - (nearestFirst[end]?.[1] ?? NaN) <= tieTolerance
+    ) {
+      sum += 1 / ++end;
+    }
     for (const [i] of nearestFirst.slice(start, end)) weights[i] = sum / (end - start);
     // A similarity that is NaN equals nothing, itself included.
     start = Math.max(end, start + 1);

@@ -1,5 +1,6 @@
 import type { LabelScore } from '../domain/decision.js';
-import { type WeightOptions, weightsOf } from './rules.js';
+import { tieTolerance } from '../domain/embeddings.js';
+import { type WeightOptions, weightSlack, weightsOf } from './rules.js';
 
 /** What a vote needs to know of a neighbour. */
 export interface Ballot {
@@ -61,7 +62,9 @@ interface Tally {
 
 /**
  * Lets neighbours vote: the labels that got votes, best first, with scores that sum to 1.
- * Equal scores are ordered by summed similarity, then by the nearest neighbour, then by label (code units).
+ * Equal scores are ordered by summed similarity, then by the nearest neighbour, then by label (code units). Similarities
+ * are equal within `tieTolerance`, and scores where similarities that are equal could have made them so; labels whose
+ * scores are equal get the mean of them.
  * No neighbours, no labels.
  * @throws NearvoteError `usage` when the softmax rule has a temperature that is not a number above 0
  */
@@ -85,16 +88,39 @@ export function vote(ballots: readonly Ballot[], options: VoteOptions): LabelSco
       tally.nearest = Math.max(tally.nearest, similarity);
     }
   }
-  return [...tallies.values()]
-    .sort(byScoreThenTies)
-    .map(({ label, weight }) => ({ label, score: weight / total }));
+  const slack = weightSlack(options);
+  const byLabel = [...tallies.values()].sort((a, b) => (a.label < b.label ? -1 : 1));
+  return tiesOf(byLabel, {
+    of: ({ weight }) => weight,
+    equal: (most, weight) => most <= weight * slack,
+  }).flatMap((tied) => {
+    const score = tied.reduce((sum, { weight }) => sum + weight, 0) / (total * tied.length);
+    return tiesOf(tied, { of: ({ similaritySum }) => similaritySum / ballots.length, equal: areNear })
+      .flatMap((near) => tiesOf(near, { of: ({ nearest }) => nearest, equal: areNear }))
+      .flat()
+      .map(({ label }) => ({ label, score }));
+  });
 }
 
-function byScoreThenTies(a: Tally, b: Tally): number {
-  return (
-    b.weight - a.weight ||
-    b.similaritySum - a.similaritySum ||
-    b.nearest - a.nearest ||
-    (a.label < b.label ? -1 : a.label > b.label ? 1 : 0)
-  );
+const areNear = (most: number, similarity: number): boolean => most - similarity <= tieTolerance;
+
+interface TieOptions {
+  readonly of: (tally: Tally) => number;
+  /** Whether a value is as good as the greatest of its group. */
+  readonly equal: (most: number, value: number) => boolean;
+}
+
+/** Groups of equals, the greatest first; those of a group in the order they came in. */
+function tiesOf(tallies: readonly Tally[], { of, equal }: TieOptions): Tally[][] {
+  const groups: Tally[][] = [];
+  let rest = [...tallies];
+  while (rest.length > 1) {
+    const most = rest.reduce((greatest, tally) => Math.max(greatest, of(tally)), -Infinity);
+    const group = rest.filter((tally) => of(tally) === most || equal(most, of(tally)));
+    // What is no number is as good as anything.
+    if (group.length === 0) break;
+    groups.push(group);
+    rest = rest.filter((tally) => !group.includes(tally));
+  }
+  return rest.length === 0 ? groups : [...groups, rest];
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { LabelScore } from '../../src/domain/decision.js';
 import { type Ballot, labelSharesOf, vote } from '../../src/vote/vote.js';
 import { voteRules } from '../../src/vote/rules.js';
 
@@ -83,6 +84,45 @@ describe('vote', () => {
     const ballots = [at('zebra', 30), at('ant', 30)];
     expect(vote(ballots, { rule: 'softmax', temperature: 0.07 })[0]?.label).toBe('ant');
     expect(vote(ballots.toReversed(), { rule: 'softmax', temperature: 0.07 })[0]?.label).toBe('ant');
+  });
+
+  it.each(voteRules)('does not turn on the rounding of similarities under %s', (rule) => {
+    // The same picture under two labels, and another pair behind it: a millionth more or less, as batches round.
+    const rounded = (noise: readonly number[]): LabelScore[] =>
+      vote(
+        [
+          { label: 'wolf', similarity: 0.9 + (noise[0] ?? 0) },
+          { label: 'dog', similarity: 0.9 + (noise[1] ?? 0) },
+          { label: 'dog', similarity: 0.4 + (noise[2] ?? 0) },
+          { label: 'wolf', similarity: 0.4 + (noise[3] ?? 0) },
+          { label: 'cat', similarity: 0.1 },
+        ],
+        { rule, temperature: 0.07 },
+      );
+    const exact = rounded([]);
+    expect(exact.map(({ label }) => label)).toEqual(['dog', 'wolf', 'cat']);
+    expect(exact[0]?.score).toBe(exact[1]?.score);
+    for (const noise of [[1e-6], [0, 1e-6], [0, 0, 1e-6, -1e-6], [1e-6, -1e-6, -1e-6, 1e-6]]) {
+      const scores = rounded(noise);
+      expect(scores.map(({ label }) => label)).toEqual(['dog', 'wolf', 'cat']);
+      for (const [i, { score }] of scores.entries()) expect(score).toBeCloseTo(exact[i]?.score ?? NaN, 4);
+    }
+  });
+
+  it('tells labels apart by a similarity that differs by more than rounding', () => {
+    const ballots = [
+      { label: 'dog', similarity: 0.9 },
+      { label: 'wolf', similarity: 0.9001 },
+    ];
+    for (const rule of voteRules) expect(vote(ballots, { rule, temperature: 0.07 })[0]?.label).toBe('wolf');
+  });
+
+  it('keeps small scores as they are, and shares none of them out', () => {
+    const scores = vote([at('a', 0), at('b', 70), at('c', 90)], { rule: 'softmax', temperature: 0.05 });
+    const weights = [1, Math.cos((70 * Math.PI) / 180), 0].map((s) => Math.exp(s / 0.05));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    for (const [i, { score }] of scores.entries())
+      expect(score / ((weights[i] ?? NaN) / total)).toBeCloseTo(1, 9);
   });
 
   it('keeps labels that are names of object properties apart', () => {
