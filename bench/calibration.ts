@@ -14,7 +14,7 @@ import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
 import { eceNullBand } from '../src/evaluate/measure-confidence.js';
-import { bootstrapMean } from '../src/evaluate/metrics/bootstrap.js';
+import { bootstrapMean } from '../src/evaluate/metrics/intervals.js';
 import { figuresOf, type ConfidenceFigures, type Confident } from '../src/evaluate/metrics/confidence.js';
 import { auroc } from '../src/evaluate/metrics/detection.js';
 import { openIndex } from '../src/examples/index-store.js';

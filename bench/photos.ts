@@ -13,7 +13,7 @@ import { promisify } from 'node:util';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
 import { answersOf } from '../src/evaluate/measure-accuracy.js';
-import { bootstrap, drawAgain, type Interval } from '../src/evaluate/metrics/bootstrap.js';
+import { bootstrap, drawAgain, type Interval } from '../src/evaluate/metrics/intervals.js';
 import { disagreement, mcnemar } from '../src/evaluate/metrics/mcnemar.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import { embedAll } from './embed-all.js';

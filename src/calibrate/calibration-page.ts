@@ -1,5 +1,5 @@
 import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
-import { confidenceRows, decimal, withInterval } from '../evaluate/page/words.js';
+import { bandWords, confidenceRows, decimal, perfectEce, withInterval } from '../evaluate/page/words.js';
 import type { CurveSection, ReportPage, Section } from '../report/section.js';
 import { confidenceOf } from '../vote/confidence.js';
 import type { CalibrationFile } from '../examples/calibration-file.js';
@@ -43,10 +43,10 @@ export function calibrationPage({ calibration, figures }: CalibrationPageParts):
     facts: [
       { name: 'vote', value: vote.rule === 'softmax' ? `softmax, T = ${vote.temperature}` : vote.rule },
       { name: 'k', value: `${vote.k}` },
-      ...shown.map(({ name, of }) => ({
-        name: `ECE ${name}`,
-        value: withInterval(of.ece, of.intervals.ece, decimal),
-      })),
+      ...shown.flatMap(({ name, of }) => [
+        { name: `ECE ${name}`, value: withInterval(of.ece, of.intervals.ece, decimal) },
+        { name: `${perfectEce}, ${name}`, value: bandWords(of.nullBand) },
+      ]),
       { name: 'unknown where p is below', value: `${unknown.epsilon}` },
     ],
     sections,

@@ -8,7 +8,7 @@ import { checkSameLabels } from './compare-sides.js';
 import { answersOf, sameImage, type Answer } from './measure-accuracy.js';
 import { measureRetrieval } from './measure-embeddings.js';
 import { classScores, macroScores } from './metrics/accuracy.js';
-import { bootstrap, bootstrapDifference, drawAgain, type Interval } from './metrics/bootstrap.js';
+import { bootstrap, bootstrapDifference, drawAgain, type Interval } from './metrics/intervals.js';
 import { disagreement, mcnemar, type McNemar } from './metrics/mcnemar.js';
 import type { QueryRetrieval } from './metrics/retrieval.js';
 

@@ -9,7 +9,7 @@ import {
   type AccuracyReport,
   type RuleAccuracy,
 } from './measure-accuracy.js';
-import { eceInterval } from './measure-confidence.js';
+import { eceInterval, eceNullBand } from './measure-confidence.js';
 import { measureClusters, measureRetrieval, type MeasuredClusters } from './measure-embeddings.js';
 import {
   classScores,
@@ -21,7 +21,13 @@ import {
   type Judged,
   type PrecisionRecall,
 } from './metrics/accuracy.js';
-import { bootstrapEach, bootstrapMean, drawAgain, type Interval } from './metrics/bootstrap.js';
+import {
+  bootstrapEach,
+  bootstrapMean,
+  drawAgain,
+  shareInterval,
+  type Interval,
+} from './metrics/intervals.js';
 import {
   brierOf,
   brierScore,
@@ -54,6 +60,8 @@ interface RetrievalReport extends Retrieval {
 
 interface ProbabilityReport {
   readonly ece: number;
+  /** Where the ECE would lie, 95 %, if each confidence were the probability of being right. */
+  readonly nullBand: Interval;
   readonly brier: number;
   readonly nll: number;
   readonly bins: readonly ReliabilityBin[];
@@ -72,7 +80,7 @@ export interface FullReport extends AccuracyReport {
   readonly clusters: MeasuredClusters;
   /** Of the label's share of the vote, as it is served. */
   readonly probability: ProbabilityReport;
-  /** 95 %, by bootstrap over the images. */
+  /** 95 %: Wilson's for shares of the images, by bootstrap over them for the others. */
   readonly intervals: Readonly<Record<Headline, Interval>>;
   readonly indexRecallInterval: Interval | undefined;
 }
@@ -114,21 +122,26 @@ export async function fullReport(options: FullReportOptions): Promise<FullReport
       recall: recallKs.map((k) => ({
         k,
         value: retrievalRecall(retrieved, k),
-        interval: ofMean(retrieved.map(({ firstHit }) => (firstHit <= k ? 1 : 0))),
+        interval: shareInterval(retrieved.map(({ firstHit }) => firstHit <= k)),
       })),
     },
     clusters: measureClusters({ embeddings: queries, labels: truths, seed }),
-    probability: probabilityOf(confident, scored),
+    probability: probabilityOf({ confident, scored, seed }),
     intervals: intervalsOf({ judged, scored, confident, retrieved, seed }),
     indexRecallInterval:
       core.indexRecall && ofMean(indexRecalls(found.served, found.exact, core.indexRecall.k)),
   };
 }
 
-function probabilityOf(confident: readonly Confident[], scored: readonly Scored[]): ProbabilityReport {
+function probabilityOf({
+  confident,
+  scored,
+  seed,
+}: Pick<IntervalsOptions, 'confident' | 'scored' | 'seed'>): ProbabilityReport {
   const bins = reliabilityBins(confident);
   return {
     ece: expectedCalibrationError(bins),
+    nullBand: eceNullBand(confident, seed),
     brier: brierScore(scored),
     nll: negativeLogLikelihood(scored),
     bins,
@@ -157,7 +170,7 @@ interface IntervalsOptions {
   readonly seed: number;
 }
 
-/** 95 % intervals over the images, each from the same seed: adding one changes no other. */
+/** 95 % intervals; those by bootstrap each from the same seed: adding one changes no other. */
 function intervalsOf(options: IntervalsOptions): Record<Headline, Interval> {
   const { judged, scored, confident, retrieved, seed } = options;
   const ofMean = (values: readonly number[]): Interval =>
@@ -169,14 +182,14 @@ function intervalsOf(options: IntervalsOptions): Record<Headline, Interval> {
     {},
   );
   return {
-    accuracy: ofMean(judged.map(({ truth, predicted }) => (truth === predicted ? 1 : 0))),
-    top5: ofMean(
-      scored.map(({ truth, scores }) => (scores.slice(0, 5).some(({ label }) => label === truth) ? 1 : 0)),
+    accuracy: shareInterval(judged.map(({ truth, predicted }) => truth === predicted)),
+    top5: shareInterval(
+      scored.map(({ truth, scores }) => scores.slice(0, 5).some(({ label }) => label === truth)),
     ),
     macroPrecision: macro.precision,
     macroRecall: macro.recall,
     macroF1: macro.f1,
-    precisionAt1: ofMean(retrieved.map(({ precisionAt1 }) => precisionAt1)),
+    precisionAt1: shareInterval(retrieved.map(({ precisionAt1 }) => precisionAt1 === 1)),
     rPrecision: ofMean(retrieved.map(({ rPrecision }) => rPrecision)),
     mapAtR: ofMean(retrieved.map(({ averagePrecisionAtR }) => averagePrecisionAtR)),
     ece: eceInterval(confident, seed),

@@ -2,7 +2,14 @@ import type { Embeddings } from '../domain/embeddings.js';
 import { seededRandom } from '../domain/seeded-random.js';
 import { judge, type Calibration, type Judgement } from '../vote/calibration.js';
 import { confidentOf, type Answer } from './measure-accuracy.js';
-import { basicInterval, bootstrap, bootstrapMean, type Interval } from './metrics/bootstrap.js';
+import {
+  basicInterval,
+  bootstrap,
+  bootstrapMean,
+  shareInterval,
+  wilsonInterval,
+  type Interval,
+} from './metrics/intervals.js';
 import {
   byCorrectness,
   expectedCalibrationError,
@@ -20,7 +27,7 @@ import { detectionDraws } from './metrics/detection.js';
 export type ConfidenceHeadline = 'accuracy' | 'ece' | 'brier' | 'nll' | 'auroc';
 
 export interface MeasuredConfidence extends ConfidenceFigures {
-  /** 95 %, by bootstrap over the answers; NaN for an AUROC that is null. */
+  /** 95 %, Wilson's for the accuracy and by bootstrap over the answers for the others; NaN for an AUROC that is null. */
   readonly intervals: Readonly<Record<ConfidenceHeadline, Interval>>;
   /** Where the calibration error would lie, 95 %, if each confidence were the probability of being right. */
   readonly nullBand: Interval;
@@ -34,7 +41,7 @@ export function measureConfidence(answers: readonly Confident[], seed: number): 
   return {
     ...figures,
     intervals: {
-      accuracy: ofMean(({ correct }) => (correct ? 1 : 0)),
+      accuracy: shareInterval(answers.map(({ correct }) => correct)),
       ece: eceInterval(answers, seed),
       brier: ofMean(squaredErrorOf),
       nll: ofMean(lossOf),
@@ -134,11 +141,8 @@ export function calibratedReport(options: CalibratedReportOptions): CalibratedRe
     return judged === undefined || one === undefined ? [] : [{ ...one, judged }];
   });
   const rateOf = (outcomes: readonly Judgement[]): Rate => {
-    const called = outcomes.map(({ outcome }): number => (outcome === 'unknown' ? 1 : 0));
-    return {
-      value: called.reduce((sum, one) => sum + one, 0) / called.length,
-      interval: bootstrapMean(called, { random: seededRandom(seed) }),
-    };
+    const called = outcomes.filter(({ outcome }) => outcome === 'unknown').length;
+    return { value: called / outcomes.length, interval: wilsonInterval(called, outcomes.length) };
   };
   return {
     of: answers.length,

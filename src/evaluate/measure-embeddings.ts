@@ -5,9 +5,9 @@ import type { Embeddings } from '../domain/embeddings.js';
 import { seededRandom } from '../domain/seeded-random.js';
 import { queriesOf } from '../neighbours/recall.js';
 import type { Searcher } from '../neighbours/searcher.js';
-import { basicInterval, bootstrapEach, drawAgain, type Interval } from './metrics/bootstrap.js';
+import { basicInterval, bootstrapEach, drawAgain, type Interval } from './metrics/intervals.js';
 import { clusterAgreement, type ClusterAgreement } from './metrics/clustering.js';
-import { kmeans, type Clusters } from './metrics/kmeans.js';
+import { kmeans } from './metrics/kmeans.js';
 import { scoreRetrieval, type QueryRetrieval } from './metrics/retrieval.js';
 
 export interface MeasureRetrievalOptions {
@@ -83,8 +83,6 @@ export interface MeasureClustersOptions {
 }
 
 const mostImages = 10_000;
-/** k-means finds a different optimum from each start: the tightest of these counts. */
-const starts = 3;
 /** What chance would give is a sum over all pairs of sizes: a thousand of them would take minutes where labels are many. */
 const resamples = 200;
 
@@ -94,13 +92,11 @@ export function measureClusters({ embeddings, labels, seed }: MeasureClustersOpt
   const points = queriesOf(embeddings, rows);
   const truths = Array.from(rows, (row) => labels[row] ?? '');
   const clusters = new Set(truths).size;
-  const random = seededRandom(seed);
-  const found = Array.from({ length: starts }, () => kmeans(points, { clusters, random }));
-  const tightest = found.reduce((best: Clusters, next) => (next.inertia < best.inertia ? next : best));
+  const { assignments } = kmeans(points, { clusters, random: seededRandom(seed) });
   const agreement = (drawn: readonly number[]): ClusterAgreement =>
     clusterAgreement(
       drawn.map((i) => truths[i] ?? ''),
-      drawn.map((i) => tightest.assignments[i] ?? NaN),
+      drawn.map((i) => assignments[i] ?? NaN),
     );
   const all = [...truths.keys()];
   const again = seededRandom(seed);

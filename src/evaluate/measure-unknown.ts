@@ -7,7 +7,7 @@ import type { Searcher } from '../neighbours/searcher.js';
 import type { VoteOptions } from '../vote/vote.js';
 import type { EmbeddedDataset } from '../embed/embed-dataset.js';
 import { answersOf, sameImage, type Answer } from './measure-accuracy.js';
-import { bootstrapEach, type Interval } from './metrics/bootstrap.js';
+import { bootstrapEach, type Interval } from './metrics/intervals.js';
 import {
   auprc,
   auroc,

@@ -18,7 +18,7 @@ import {
   unknownRuleNames,
   unknownTable,
 } from './tables.js';
-import { decimal, warningsSections, withInterval } from './words.js';
+import { bandWords, decimal, perfectEce, warningsSections, withInterval } from './words.js';
 
 export interface EvaluatePageParts {
   readonly title: string;
@@ -70,7 +70,10 @@ function reliabilitySection(
           { name: 'share of the vote', ...calibrated.share },
           { name: 'calibrated confidence', ...calibrated.confidence },
         ]
-    ).map(({ name, ece, bins }) => ({ name: `${name}: ECE ${decimal(ece)}`, bins })),
+    ).map(({ name, ece, nullBand, bins }) => ({
+      name: `${name}: ECE ${decimal(ece)}, of a perfect one ${bandWords(nullBand)}`,
+      bins,
+    })),
   };
 }
 
@@ -87,6 +90,7 @@ function factsOf({
     { name: 'MAP@R', value: withInterval(retrieval.mapAtR, intervals.mapAtR) },
     { name: 'AMI', value: withInterval(clusters.ami, clusters.intervals.ami, decimal) },
     { name: 'ECE of the vote', value: withInterval(probability.ece, intervals.ece, decimal) },
+    { name: perfectEce, value: bandWords(probability.nullBand) },
     ...(calibrated === undefined
       ? []
       : [
@@ -94,6 +98,7 @@ function factsOf({
             name: 'ECE, calibrated',
             value: withInterval(calibrated.confidence.ece, calibrated.confidence.intervals.ece, decimal),
           },
+          { name: `${perfectEce}, calibrated`, value: bandWords(calibrated.confidence.nullBand) },
           {
             name: 'called unknown',
             value: withInterval(calibrated.unknown.value, calibrated.unknown.interval),

@@ -4,8 +4,8 @@ import type { FullReport } from '../full-report.js';
 import type { CalibratedReport, Rate } from '../measure-confidence.js';
 import type { UnknownReport } from '../measure-unknown.js';
 import type { ClassScores, ConfusionMatrix } from '../metrics/accuracy.js';
-import type { Interval } from '../metrics/bootstrap.js';
-import { confidenceRows, decimal, percent, withInterval } from './words.js';
+import type { Interval } from '../metrics/intervals.js';
+import { bandWords, confidenceRows, decimal, percent, perfectEce, withInterval } from './words.js';
 
 const right = (name: string): { name: string; align: 'right' } => ({ name, align: 'right' });
 
@@ -40,7 +40,7 @@ export function figuresTable(report: FullReport): TableSection {
   return {
     kind: 'table',
     title: 'Figures',
-    note: `At the served k = ${served.k}; retrieval by exact search over ${retrieval.queries} images. Intervals are 95 %, by bootstrap over the images. Brier score and likelihood are of the shares of all labels.`,
+    note: `At the served k = ${served.k}; retrieval by exact search over ${retrieval.queries} images. Intervals are 95 %: Wilson's for shares of the images, by bootstrap over them for the others. Brier score and likelihood are of the shares of all labels.`,
     columns: [{ name: 'figure' }, right('value'), right('95 % interval')],
     rows: [
       share('accuracy', served.accuracy, intervals.accuracy),
@@ -55,6 +55,7 @@ export function figuresTable(report: FullReport): TableSection {
       plain(`AMI of ${clusters.clusters} clusters`, clusters.ami, clusters.intervals.ami),
       plain(`NMI of ${clusters.clusters} clusters`, clusters.nmi, clusters.intervals.nmi),
       plain('ECE of the vote, 15 bins', probability.ece, intervals.ece),
+      [perfectEce, '', bandWords(probability.nullBand)],
       plain('Brier score of the vote', probability.brier, intervals.brier),
       plain('negative log-likelihood of the vote', probability.nll, intervals.nll),
       ...(report.indexRecall === undefined || report.indexRecallInterval === undefined

@@ -1,7 +1,7 @@
 import type { VoteSettings } from '../../vote/calibration.js';
 import type { TableSection } from '../../report/section.js';
 import type { ConfidenceHeadline, MeasuredConfidence } from '../measure-confidence.js';
-import type { Interval } from '../metrics/bootstrap.js';
+import type { Interval } from '../metrics/intervals.js';
 
 /** `92.24 %`; a dash where there is no figure. */
 export function percent(share: number | undefined): string {
@@ -23,6 +23,14 @@ export function withInterval(
   return Number.isNaN(value) ? form(value) : `${form(value)} (${bare(low)} to ${bare(high)})`;
 }
 
+/** `0.0045 to 0.0121`. */
+export function bandWords({ low, high }: Interval): string {
+  return `${decimal(low)} to ${decimal(high)}`;
+}
+
+/** An ECE is never 0: it says something beside where that of a perfect confidence lies, 95 % of the time, on as many images. */
+export const perfectEce = 'ECE of a perfect confidence';
+
 const names: readonly [string, ConfidenceHeadline][] = [
   ['accuracy', 'accuracy'],
   ['ECE (15 bins)', 'ece'],
@@ -39,8 +47,8 @@ export function confidenceRows(confidences: readonly MeasuredConfidence[]): stri
       withInterval(figures[key] ?? NaN, figures.intervals[key], key === 'accuracy' ? percent : decimal),
     ),
   ]);
-  const band = confidences.map(({ nullBand: { low, high } }) => `${decimal(low)} to ${decimal(high)}`);
-  return [...rows.slice(0, 2), ['ECE of a perfect confidence', ...band], ...rows.slice(2)];
+  const bands = confidences.map(({ nullBand }) => bandWords(nullBand));
+  return [...rows.slice(0, 2), [perfectEce, ...bands], ...rows.slice(2)];
 }
 
 /** What makes the figures other than they look, before all of them; nothing where nothing does. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../src/domain/seeded-random.js';
-import { drawAgain } from '../../../src/evaluate/metrics/bootstrap.js';
+import { drawAgain } from '../../../src/evaluate/metrics/intervals.js';
 import { auprc, auroc, detectionDraws, falsePositivesAt } from '../../../src/evaluate/metrics/detection.js';
 
 describe('draws of known and unknown scores', () => {

@@ -94,12 +94,17 @@ describe('the page of an evaluation', () => {
       expect.stringMatching(/^0\.2500 \(/),
       expect.stringMatching(/^0\.1500 \(/),
     ]);
-    expect(rows.at(-1)).toEqual(['of unknown images called unknown', '', '100.00 % (100.00 to 100.00)']);
+    // One of one: Wilson's interval is from 1 / (1 + 1.96^2).
+    expect(rows.at(-1)).toEqual(['of unknown images called unknown', '', '100.00 % (20.65 to 100.00)']);
     const reliability = sections.find(({ kind }) => kind === 'reliability');
     expect(reliability).toMatchObject({
-      series: [{ name: 'share of the vote: ECE 0.2500' }, { name: 'calibrated confidence: ECE 0.1500' }],
+      // Four that are right nine times in ten: all right are off by 0.1, two of four, a chance of 1 in 20, by 0.4.
+      series: [
+        { name: 'share of the vote: ECE 0.2500, of a perfect one 0.0000 to 0.0000' },
+        { name: 'calibrated confidence: ECE 0.1500, of a perfect one 0.1000 to 0.4000' },
+      ],
     });
-    expect(facts).toContainEqual({ name: 'called unknown', value: '0.00 % (0.00 to 0.00)' });
+    expect(facts).toContainEqual({ name: 'called unknown', value: '0.00 % (0.00 to 48.99)' });
   });
 
   it('maps a seeded sample, each point with the label of its image', async () => {

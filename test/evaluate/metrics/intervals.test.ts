@@ -7,7 +7,23 @@ import {
   bootstrapEach,
   bootstrapMean,
   drawAgain,
-} from '../../../src/evaluate/metrics/bootstrap.js';
+  shareInterval,
+  wilsonInterval,
+} from '../../../src/evaluate/metrics/intervals.js';
+
+describe("Wilson's interval of a share", () => {
+  it('is where the share is as far off as its own standard error allows: the roots of the test that it inverts', () => {
+    const { low, high } = wilsonInterval(7, 30);
+    for (const root of [low, high]) {
+      expect(Math.abs(7 / 30 - root) / Math.sqrt((root * (1 - root)) / 30)).toBeCloseTo(1.959963984540054, 9);
+    }
+  });
+
+  it('is none for no images, and that of the true ones of a list', () => {
+    expect(wilsonInterval(0, 0)).toEqual({ low: NaN, high: NaN });
+    expect(shareInterval([true, false, true])).toEqual(wilsonInterval(2, 3));
+  });
+});
 
 describe('bootstrap', () => {
   it('has the middle of the means as its interval', () => {

@@ -14,6 +14,29 @@ export interface BootstrapOptions {
   readonly level?: number | undefined;
 }
 
+/** Of the normal distribution, so that 95 % lie within. */
+const z95 = 1.959963984540054;
+
+/**
+ * Wilson's 95 % interval of a share (1927): of all true shares those that would not be rejected by what was seen. Unlike
+ * the bootstrap's it is right for shares near 0 and 1, where drawing anew from images that all agree knows no doubt. NaN for none.
+ */
+export function wilsonInterval(found: number, of: number): Interval {
+  const square = z95 ** 2;
+  const centre = found + square / 2;
+  const reach = z95 * Math.sqrt((found * (of - found)) / of + square / 4);
+  if (of === 0) return { low: NaN, high: NaN };
+  return {
+    low: found === 0 ? 0 : (centre - reach) / (of + square),
+    high: found === of ? 1 : (centre + reach) / (of + square),
+  };
+}
+
+/** Wilson's interval of the share of these that are true. */
+export function shareInterval(values: readonly boolean[]): Interval {
+  return wilsonInterval(values.filter(Boolean).length, values.length);
+}
+
 /**
  * The percentile interval of a mean (Efron & Tibshirani 1993, chapter 13): means of as many values drawn with
  * replacement, again and again, and the middle `level` of them. NaN for no values.
