@@ -58,7 +58,7 @@ async function figuresOf(parameters: { m: number; efConstruction: number; ef: nu
   const own = queriesOf(embeddings, rows);
   const [found, truth] = [await searchBeside(searcher, own, k), await searchBeside(exact, own, k)];
   const { recall } = await measureIndex({
-    ...{ embeddings, labels: examples.map(({ label }) => label), searcher, exact, seed, optimistic: false },
+    ...{ embeddings, labels: examples.map(({ label }) => label), searcher, exact, seed },
     progress: { start: () => undefined, advance: () => undefined, finish: () => undefined },
   });
   return {

@@ -5,6 +5,7 @@ import type { Progress } from '../domain/progress.js';
 import { NearvoteError } from '../domain/errors.js';
 import { readEncoderManifest } from '../encoder/load.js';
 import { withEncoder, type EmbeddingOptions } from '../embed/embed-dataset.js';
+import { namesItsImages } from '../image/dataset/cifar.js';
 import { everyImageById, type LabelledImage } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { createDecoder, type DecodeLimits } from '../image/decode.js';
@@ -56,8 +57,11 @@ export interface AuditedIndex {
   readonly test: HeldOut | undefined;
   /** Whether duplicates were confirmed by pixels. */
   readonly pixels: boolean;
-  /** The encoder was trained on these images and labels: it has bent to the wrong ones. Null where it is not at hand. */
-  readonly trainedOnThem: boolean | null;
+  /**
+   * Examples that the encoder was trained on, with their labels: it has bent to the wrong ones. Null where nothing was
+   * kept that says so.
+   */
+  readonly trainedOn: number | null;
   readonly page: ReportPage | undefined;
 }
 
@@ -93,7 +97,7 @@ export async function audit(options: AuditOptions, progress: Progress): Promise<
   return {
     audit: found,
     ...{ index, test, pixels: images !== undefined },
-    trainedOnThem: await wasTrainedOn(options, index),
+    trainedOn: index.manifest.trainedOn ?? (await trainedOnByName(options, index)),
     page: options.page ? await pageOf({ found, index, images, test, options }) : undefined,
   };
 }
@@ -125,10 +129,13 @@ async function embedTest(
   return { name: dataset.name, images, embeddings };
 }
 
-async function wasTrainedOn({ models }: AuditOptions, { manifest }: OpenIndex): Promise<boolean | null> {
+/** For an index that was built before this was asked: by the name of its images, where that says which they are. */
+async function trainedOnByName({ models }: AuditOptions, { manifest }: OpenIndex): Promise<number | null> {
+  if (!namesItsImages(manifest.dataset)) return null;
   try {
     const encoder = await readEncoderManifest(resolveShipped(join(models, manifest.encoder.name)));
-    return encoder.sha256 === manifest.encoder.sha256 ? encoder.trainedOn.includes(manifest.dataset) : null;
+    if (encoder.sha256 !== manifest.encoder.sha256) return null;
+    return encoder.trainedOn.includes(manifest.dataset) ? manifest.examples : 0;
   } catch (error) {
     if (error instanceof NearvoteError && error.code === 'encoder_missing') return null;
     throw error;

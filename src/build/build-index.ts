@@ -21,6 +21,7 @@ import { contentDigest, type IndexManifest } from '../examples/index-store.js';
 import { stageVersion, type StagedVersion } from '../examples/publish.js';
 import { writing } from '../files/durable.js';
 import type { BuildReport } from './build-report.js';
+import type { RunningEncoder } from '../embed/embed-dataset.js';
 import { embedImages } from '../embed/embed-images.js';
 import { openEmbeddingCache } from './embedding-cache.js';
 import { insertImages, type Inserted } from './insert-images.js';
@@ -38,6 +39,8 @@ export interface BuildIndexOptions {
   readonly pool: Pick<EncoderPool, 'embed'>;
   /** Images on their way at once. */
   readonly inFlight: number;
+  /** Of a dataset, whether the encoder was trained on an image; on none unless told. */
+  readonly wasTrainedOn?: RunningEncoder['wasTrainedOn'] | undefined;
   /** `index/<name>`. */
   readonly out: string;
   /** Its seed also chooses the rows that are measured. */
@@ -113,7 +116,6 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     searcher,
     exact,
     seed: hnsw.seed,
-    optimistic: encoder.trainedOn.includes(dataset.name),
     progress,
   }).finally(() => exact.close());
   const refused = requireRecall(measured, options.minRecall);
@@ -138,6 +140,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     seed: hnsw.seed,
     examples: size,
     labels: [...inserted.labelCounts].map(([label, examples]) => ({ label, examples })),
+    trainedOn: inserted.trainedOn,
     createdAt: options.now().toISOString(),
     recall: kept === undefined ? null : measured.recall,
     files: {
@@ -146,7 +149,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     },
   };
   const { version, dir, changed, unremoved } = await staged.publish({ manifest, keep: options.keep });
-  const { embedded, fromCache, rejected, firstRejects } = inserted;
+  const { embedded, fromCache, rejected, firstRejects, trainedOn } = inserted;
   const pair = { version, digest: contentDigest(manifest), encoder: encoderIdentity(encoder) };
   const calibration = await servedCalibration(out, pair);
   return {
@@ -159,6 +162,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     examples: size,
     rejected,
     firstRejects,
+    trainedOn,
     embedded,
     fromCache,
     searchKind: kept === undefined ? 'exact' : 'hnsw',
@@ -183,7 +187,7 @@ async function pathFrom(out: string, encoderDir: string | undefined): Promise<{ 
 type Sinks = Pick<Parameters<typeof insertImages>[0], 'files' | 'graph'>;
 
 async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise<Inserted> {
-  const { dataset, decoder, encoder, pool, inFlight, out, strict, progress } = options;
+  const { dataset, decoder, encoder, pool, inFlight, wasTrainedOn, out, strict, progress } = options;
   const cache = openEmbeddingCache({
     dir: join(out, '.cache'),
     encoderSha256: encoder.sha256,
@@ -193,7 +197,7 @@ async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise
     const images = embedImages(dataset.images(), {
       decoder,
       geometry: encoder.input.geometry,
-      ...{ pool, known: cache, inFlight },
+      ...{ pool, known: cache, trainedOn: wasTrainedOn?.(dataset), inFlight },
     });
     return await insertImages({ ...sinks, images, strict, progress });
   } finally {

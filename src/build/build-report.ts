@@ -13,6 +13,8 @@ export interface BuildReport extends IndexMeasurement {
   readonly rejected: number;
   /** Of the first few that were rejected: what it was and why. */
   readonly firstRejects: readonly string[];
+  /** Examples that the encoder was trained on, as far as it can tell: new images will do worse than leave-one-out. */
+  readonly trainedOn: number;
   /** Images that went through the encoder, and those whose embedding was in the cache. */
   readonly embedded: number;
   readonly fromCache: number;

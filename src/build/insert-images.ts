@@ -22,6 +22,8 @@ export interface Inserted {
   readonly embedded: number;
   readonly fromCache: number;
   readonly rejected: number;
+  /** Images that the encoder was trained on, as far as it can tell. */
+  readonly trainedOn: number;
   /** Of the first few: what it was and why. */
   readonly firstRejects: readonly string[];
 }
@@ -42,6 +44,7 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
   const nameExample = createExampleIds();
   const counts = { embedded: 0, cached: 0, rejected: 0 };
   const firstRejects: string[] = [];
+  let trainedOn = 0;
   for await (const one of images) {
     const { id, label, source } = one.image;
     if (names.has(id)) {
@@ -61,6 +64,7 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
     files.addExample(example, one.embedding);
     graph?.add(one.embedding);
     labels.push(label);
+    if (one.trainedOn) trainedOn++;
     // A batch comes back whole; inserting all of it at once would keep the next from the worker that is free.
     if (labels.length % insertsPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
     labelCounts.set(label, (labelCounts.get(label) ?? 0) + 1);
@@ -78,6 +82,7 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
     embedded: counts.embedded,
     fromCache: counts.cached,
     rejected: counts.rejected,
+    trainedOn,
     firstRejects,
   };
 }

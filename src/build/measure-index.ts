@@ -16,15 +16,13 @@ import type { Progress } from '../domain/progress.js';
 import { sampleRows, seedOf } from '../domain/seeded-random.js';
 
 /** Each sampled example classified by all the others, at the default vote. */
-export interface LeaveOneOut {
+interface LeaveOneOut {
   readonly k: number;
   readonly queries: number;
   readonly accuracy: number;
   readonly perClass: readonly ClassAccuracy[];
   /** The pairs most often taken for one another. */
   readonly confusions: readonly Confusion[];
-  /** The encoder was trained on these very images: new ones will do worse. */
-  readonly optimistic: boolean;
 }
 
 export interface IndexMeasurement {
@@ -41,7 +39,6 @@ export interface MeasureIndexOptions {
   readonly searcher: Searcher;
   readonly exact: Searcher;
   readonly seed: number;
-  readonly optimistic: boolean;
   readonly progress: Progress;
 }
 
@@ -89,7 +86,6 @@ export async function measureIndex(options: MeasureIndexOptions): Promise<IndexM
       accuracy: accuracyOf(judged),
       perClass: accuracyPerClass(judged),
       confusions: mostConfused(judged, confusionsShown),
-      optimistic: options.optimistic,
     },
   };
 }

@@ -60,6 +60,8 @@ export interface CalibrateReport extends Pick<FittedCalibration, 'losses'> {
   readonly rejected: EmbeddedDataset['rejected'];
   /** Labels of the index of which there was no image. */
   readonly unseen: readonly string[];
+  /** Images that the encoder was trained on, as far as it can tell: what is fitted on them promises too much. */
+  readonly trainedOn: number;
   /** Where it was written. */
   readonly file: string;
 }
@@ -105,7 +107,8 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   const file = join(root, 'calibration.json');
   const seen = new Set(embedded.images.map(({ label }) => label));
   const unseen = index.manifest.labels.map(({ label }) => label).filter((label) => !seen.has(label));
-  return { calibration, figures, losses, rejected: embedded.rejected, unseen, file };
+  const { rejected, trainedOn } = embedded;
+  return { calibration, figures, losses, rejected, unseen, trainedOn, file };
 }
 
 interface FitParts {

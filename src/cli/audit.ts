@@ -114,8 +114,8 @@ interface AuditSummary {
   readonly test: { readonly name: string; readonly images: number } | null;
   /** Whether duplicates were confirmed by pixels. */
   readonly pixels: boolean;
-  /** The encoder was trained on these images and labels: it has bent to the wrong ones. Null where it is not at hand. */
-  readonly trainedOnThem: boolean | null;
+  /** Examples that the encoder was trained on, with their labels; null where nothing was kept that says so. */
+  readonly trainedOn: number | null;
   readonly findings: FindingCounts;
   readonly overlaps: readonly Overlap[];
   readonly condensing: {
@@ -128,7 +128,7 @@ interface AuditSummary {
 }
 
 function summaryOf(audited: AuditedIndex, vote: string): AuditSummary {
-  const { audit: found, index, test, pixels, trainedOnThem } = audited;
+  const { audit: found, index, test, pixels, trainedOn } = audited;
   const { name, version, examples, manifest } = index;
   const { condensed } = found;
   return {
@@ -136,7 +136,7 @@ function summaryOf(audited: AuditedIndex, vote: string): AuditSummary {
     labels: manifest.labels.length,
     vote,
     test: test === undefined ? null : { name: test.name, images: test.images.length },
-    ...{ pixels, trainedOnThem },
+    ...{ pixels, trainedOn },
     examples: examples.length,
     k: found.k,
     findings: countFindings(findingsOf(found, examples)),
@@ -161,9 +161,11 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
   const of = test === null ? 'of each example by the others' : `of ${condensing.votes} test images`;
   return [
     `Audit of ${index.name} ${index.version}: ${summary.examples} examples of ${summary.labels} labels, k = ${summary.k}, ${summary.vote} vote`,
-    ...(summary.trainedOnThem === true
-      ? ['Warning: the encoder was trained on these images and labels, so it hides what is wrong with them']
-      : []),
+    ...(summary.trainedOn === null || summary.trainedOn === 0
+      ? []
+      : [
+          `Warning: the encoder was trained on ${summary.trainedOn} of ${summary.examples} examples and their labels, so it hides what is wrong with them`,
+        ]),
     ...(mislabelled.length === 0
       ? ['No example looks mislabelled']
       : [

@@ -2,7 +2,6 @@ import Table from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { build } from '../build/build.js';
 import type { BuildReport } from '../build/build-report.js';
-import type { LeaveOneOut } from '../build/measure-index.js';
 import { percent } from '../evaluate/page/words.js';
 import {
   imageLimitOptions,
@@ -143,14 +142,17 @@ function buildSummary(report: BuildReport): string {
     recall === null
       ? 'Search is exact'
       : `Index recall@${recall.k} ${recall.value.toFixed(4)} over ${recall.queries} queries`,
-    ...accuracyLines(report.leaveOneOut),
+    ...accuracyLines(report),
     ...report.warnings.map((warning) => `Warning: ${warning}`),
   ].join('\n');
 }
 
-function accuracyLines(leaveOneOut: LeaveOneOut): string[] {
-  const { accuracy, k, queries, optimistic, perClass, confusions } = leaveOneOut;
-  const caution = optimistic ? ' (optimistic: the encoder was trained on these images)' : '';
+function accuracyLines({ leaveOneOut, trainedOn, examples }: BuildReport): string[] {
+  const { accuracy, k, queries, perClass, confusions } = leaveOneOut;
+  const caution =
+    trainedOn === 0
+      ? ''
+      : ` (optimistic: the encoder was trained on ${trainedOn} of the ${examples} examples)`;
   const classes = new Table({
     head: ['label', 'examples', 'accuracy'],
     style: { head: [], border: [] },

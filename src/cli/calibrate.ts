@@ -127,7 +127,7 @@ const style = { head: [], border: [] };
 
 /** What `nearvote calibrate` did, for people. */
 export function renderCalibration(report: CalibrateReport): string {
-  const { calibration, figures, rejected, unseen } = report;
+  const { calibration, figures, rejected, unseen, trainedOn } = report;
   const { vote, images, overlap, dataset, index } = calibration;
   return [
     `${images} images of ${dataset} against index ${index.name} ${index.version}`,
@@ -136,6 +136,9 @@ export function renderCalibration(report: CalibrateReport): string {
     unknownLine(calibration),
     ...(unseen.length > 0
       ? [`Warning: no image has the label ${unseen.join(', ')}: how sure such answers are was not measured`]
+      : []),
+    ...(trainedOn > 0
+      ? [`Warning: the encoder was trained on ${trainedOn} of ${images} images: all of this is optimistic`]
       : []),
     ...(overlap > 0 ? [`${overlap} images are in the index: all of this is optimistic`] : []),
     ...(rejected.length > 0

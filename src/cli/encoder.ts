@@ -130,14 +130,17 @@ async function add(path: string, flags: AddFlags): Promise<void> {
 
 function printManifest(manifest: EncoderManifest, json = false): void {
   if (json) return print(JSON.stringify(manifest));
-  const { name, version, format, file, sha256, input, output, trainedOn, metrics, licence } = manifest;
+  const { name, version, format, file, sha256, input, output, trainedOn, trainedImages, metrics, licence } =
+    manifest;
   const lines = {
     encoder: `${name} ${version}`,
     licence: licence === 'unknown' ? 'not said' : licence,
     file: `${file} (${format}), sha256 ${sha256}`,
     input: `${input.name}: ${input.width} x ${input.height}, ${describeGeometry(input.geometry)}`,
     output: `${output.name}: ${output.dimension} values, unit length`,
-    'trained on': trainedOn.length === 0 ? 'not said' : trainedOn.join(', '),
+    'trained on':
+      (trainedOn.length === 0 ? 'not said' : trainedOn.join(', ')) +
+      (trainedImages === undefined ? '' : `; ${trainedImages.count} images it knows again`),
     ...Object.fromEntries(Object.entries(metrics).map(([key, value]) => [key, String(value)])),
   };
   const width = Math.max(...Object.keys(lines).map((key) => key.length));

@@ -117,11 +117,11 @@ function predictions({ embedded, report }: Evaluation): string {
 
 function asJson(evaluation: Evaluation, seed: number): string {
   const { dataset, embedded, vote, report, unknown, calibrated, warnings } = evaluation;
-  const { imagesPerSecond, rejected } = embedded;
+  const { imagesPerSecond, rejected, trainedOn } = embedded;
   // A label an image is a file of its own: --predictions.
   const figures = { ...report, answers: undefined, found: undefined };
   const others = { unknown: unknown && { ...unknown, answers: undefined }, calibrated };
-  const all = { dataset, imagesPerSecond, rejected, vote, ...figures, ...others, seed, warnings };
+  const all = { dataset, imagesPerSecond, rejected, trainedOn, vote, ...figures, ...others, seed, warnings };
   return JSON.stringify(all, null, 2);
 }
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import pLimit from 'p-limit';
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
-import type { LabelledImage } from '../image/dataset/dataset.js';
+import type { ImageContent, LabelledImage } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
 import type { EncoderPool } from '../encoder/pool/pool.js';
 import type { Geometry } from '../image/geometry.js';
@@ -16,6 +16,8 @@ export type EmbeddedImage =
       readonly key: Buffer;
       /** Of the image's content: the same whatever encoder it is for. */
       readonly digest: Buffer;
+      /** Whether the encoder was trained on it, as far as it can tell. */
+      readonly trainedOn: boolean;
       readonly embedding: Float32Array;
     }
   | {
@@ -37,6 +39,8 @@ export interface EmbedImagesOptions {
   readonly pool: Pick<EncoderPool, 'embed'>;
   /** None unless told. */
   readonly known?: KnownEmbeddings | undefined;
+  /** Whether the encoder was trained on an image; on none unless told. */
+  readonly trainedOn?: ((content: ImageContent) => boolean) | undefined;
   /** Images on their way at once: see `imagesInFlight`. */
   readonly inFlight: number;
 }
@@ -61,7 +65,7 @@ export function imagesInFlight({
  */
 const readAtOnce = 2 * Math.max(4, availableParallelism());
 
-type ReadImage = { readonly key: Buffer; readonly digest: Buffer } & (
+type ReadImage = { readonly key: Buffer; readonly digest: Buffer; readonly trainedOn: boolean } & (
   { readonly embedding: Float32Array } | { readonly pixels: Uint8Array }
 );
 
@@ -75,17 +79,17 @@ export async function* embedImages(
   images: AsyncIterable<LabelledImage>,
   options: EmbedImagesOptions,
 ): AsyncGenerator<EmbeddedImage> {
-  const { decoder, geometry, pool, known, inFlight } = options;
+  const { decoder, geometry, pool, known, trainedOn = () => false, inFlight } = options;
   const reading = pLimit(readAtOnce);
 
   async function embed(image: LabelledImage): Promise<Outcome> {
     try {
       const read = await reading(() => readPixels(image));
-      const { key, digest } = read;
-      if ('embedding' in read) return { kind: 'cached', image, key, digest, embedding: read.embedding };
-      const { embedding } = await pool.embed(read.pixels);
-      known?.set(key, embedding);
-      return { kind: 'embedded', image, key, digest, embedding };
+      if ('embedding' in read) return { kind: 'cached', image, ...read };
+      const { pixels, ...found } = read;
+      const { embedding } = await pool.embed(pixels);
+      known?.set(found.key, embedding);
+      return { kind: 'embedded', image, ...found, embedding };
     } catch (error) {
       // Never rejects: while an earlier image is awaited, nobody listens to this one.
       return rejectionOf(image, error) ?? { kind: 'failed', error };
@@ -94,10 +98,14 @@ export async function* embedImages(
 
   async function readPixels(image: LabelledImage): Promise<ReadImage> {
     const content = await image.read();
-    const hashes = { key: imageKey(content, geometry), digest: contentDigest(content) };
-    const embedding = known?.get(hashes.key);
-    if (embedding !== undefined) return { ...hashes, embedding };
-    return { ...hashes, pixels: await decoder.decode(content) };
+    const found = {
+      key: imageKey(content, geometry),
+      digest: contentDigest(content),
+      trainedOn: trainedOn(content),
+    };
+    const embedding = known?.get(found.key);
+    if (embedding !== undefined) return { ...found, embedding };
+    return { ...found, pixels: await decoder.decode(content) };
   }
 
   const waiting: Promise<Outcome>[] = [];

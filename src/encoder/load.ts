@@ -3,6 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { messageOf, NearvoteError } from '../domain/errors.js';
+import { arePacked, fingerprintBytes } from '../domain/fingerprints.js';
 import type { Encoder } from './encoder.js';
 import { type EncoderManifest, encoderManifestSchema, readEncoderFile, sha256Of } from './manifest.js';
 import { openOnnxEncoder } from './onnx-runtime.js';
@@ -71,6 +72,31 @@ async function encodersIn(folder: string): Promise<string[]> {
     if (isOne !== undefined) encoders.push(join(named, entry));
   }
   return encoders;
+}
+
+/**
+ * The fingerprints of the images that the encoder in a folder was trained on, packed; undefined where it keeps none.
+ * @throws NearvoteError `encoder_invalid` for a file that is not the one of encoder.json
+ */
+export async function readTrainedImages(
+  dir: string,
+  { trainedImages }: Pick<EncoderManifest, 'trainedImages'>,
+): Promise<Uint8Array | undefined> {
+  if (trainedImages === undefined) return undefined;
+  const { file, sha256, count } = trainedImages;
+  const path = join(dir, file);
+  const bytes = (await stat(path).catch(() => undefined))?.size;
+  // Whoever copied the model and its manifest alone has a whole encoder, which only cannot tell these images.
+  if (bytes === undefined) return undefined;
+  const expected = count * fingerprintBytes;
+  // Its size first: what lies in its place may be of any size.
+  const packed = bytes === expected ? await readEncoderFile(dir, file) : undefined;
+  if (packed !== undefined && sha256Of([packed]) === sha256 && arePacked(packed)) return packed;
+  throw new NearvoteError(
+    'encoder_invalid',
+    `Expected ${path} to be the fingerprints of ${count} images that encoder.json names, ${expected} bytes, but it has ` +
+      `${bytes === expected ? 'other content' : `${bytes}`}: without the file the encoder works too, and cannot tell what it was trained on`,
+  );
 }
 
 function fieldOf(issue: z.core.$ZodIssue): string {

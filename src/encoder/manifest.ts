@@ -42,6 +42,19 @@ function refuse(context: z.RefinementCtx, path: string, message: string): never 
   return z.NEVER;
 }
 
+/** 100 MB of fingerprints: more is no file of ours. */
+const mostTrainedImages = 2 ** 24;
+
+const trainedImagesSchema = z.strictObject({
+  /** Relative to the manifest: six bytes an image, ascending. */
+  file: z.string().min(1),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Images in it, equal ones counted once. */
+  count: z.int().min(1).max(mostTrainedImages),
+  /** Those of `trainedOn` whose images are all in it. */
+  datasets: z.array(z.string()),
+});
+
 /** `models/<name>/encoder.json`: what is needed to serve the model file beside it. */
 export const encoderManifestSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i),
@@ -55,6 +68,8 @@ export const encoderManifestSchema = z.strictObject({
   output: z.strictObject({ name: z.string().min(1), dimension: z.int().min(1).max(65536) }),
   /** Names of the datasets it was trained on, in words. */
   trainedOn: z.array(z.string()),
+  /** Fingerprints of the images it was trained on; absent where whoever made it kept none. */
+  trainedImages: trainedImagesSchema.optional(),
   metrics: z.record(z.string(), z.number()),
   licence: z.string().min(1),
   /** Of the config that `nearvote train` made it by. */

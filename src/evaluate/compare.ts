@@ -15,7 +15,7 @@ import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from '../emb
 import { comparePage } from './page/compare-page.js';
 import { mapSection } from './page/map.js';
 import { oneSidedSection, pickOneSided } from './page/pictures.js';
-import { evaluateWarnings } from './warnings.js';
+import { evaluateWarnings, trainedOnWarning } from './warnings.js';
 
 export interface CompareOptions extends EmbeddingOptions {
   /** Two indexes, or two encoders. */
@@ -105,6 +105,8 @@ interface EmbeddedSides {
 }
 
 interface SearchedExamples {
+  /** Of the data, how many images this side could decode, and how many of them its encoder was trained on. */
+  readonly data: Pick<EmbeddedDataset, 'images' | 'trainedOn'>;
   readonly examples: readonly Example[];
   readonly exact: Searcher;
 }
@@ -139,15 +141,20 @@ async function embedSides(parts: EmbedSidesOptions): Promise<EmbeddedSides> {
     rejected: ofA.data.rejected.filter(({ id }) => rejectedByB.has(id)),
   };
   if (ofA.examples === undefined || ofB.examples === undefined) {
-    return { ...embedded, a: await ofIndex(a, threads), b: await ofIndex(b, threads) };
+    return {
+      ...embedded,
+      a: { data: ofA.data, ...(await ofIndex(a, threads)) },
+      b: { data: ofB.data, ...(await ofIndex(b, threads)) },
+    };
   }
   const shared = commonImages(ofA.examples, ofB.examples);
   const labelled = shared.images.map(({ id, label, source }) => ({ id, label, source }));
-  const among = async (embeddings: Embeddings): Promise<SearchedExamples> => ({
+  const among = async ({ data }: EmbeddedSide, embeddings: Embeddings): Promise<SearchedExamples> => ({
+    data,
     examples: labelled,
     exact: await createExactSearcher({ embeddings, threads }),
   });
-  return { ...embedded, a: await among(shared.a), b: await among(shared.b) };
+  return { ...embedded, a: await among(ofA, shared.a), b: await among(ofB, shared.b) };
 }
 
 /** What one encoder made of the images. */
@@ -156,7 +163,7 @@ interface EmbeddedSide {
   readonly examples: EmbeddedDataset | undefined;
 }
 
-async function ofIndex({ index }: CompareSide, threads: number): Promise<SearchedExamples> {
+async function ofIndex({ index }: CompareSide, threads: number): Promise<Omit<SearchedExamples, 'data'>> {
   if (index === undefined) throw new TypeError('Expected an index');
   return { examples: index.examples, exact: await openSearcher({ ...index, mode: 'exact', threads }) };
 }
@@ -211,10 +218,13 @@ function joinMaps(maps: readonly MapSection[]): MapSection {
   };
 }
 
-function warningsOf({ common, rejected, a, b }: EmbeddedSides, { duplicates }: CompareReport): string[] {
+function warningsOf(sides: EmbeddedSides, { duplicates }: CompareReport): string[] {
+  const { common, rejected, oneEncoder, a, b } = sides;
   return [
+    ...trainedOnWarning(oneEncoder ? 'the encoder' : 'the encoder of A', a.data),
+    ...(oneEncoder ? [] : trainedOnWarning('the encoder of B', b.data)),
     ...evaluateWarnings({
-      known: { images: common.images, rejected },
+      known: { images: common.images, rejected, trainedOn: 0 },
       unknown: undefined,
       examples: a.examples,
       duplicates: Math.max(duplicates.a, duplicates.b),

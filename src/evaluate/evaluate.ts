@@ -1,6 +1,6 @@
 import {
   applyCalibration,
-  recognise,
+  recogniseIn,
   type CalibrationFile,
   type VoteChoice,
 } from '../examples/calibration-file.js';
@@ -147,7 +147,7 @@ async function measure(
       calibratedReport({
         ...{ calibration, answers, embeddings: embedded.embeddings, truths, seed },
         strangers: strangers && { answers: strangers.answers, embeddings: unknown.embeddings },
-        fitted: embedded.keys.map(recognise(calibration.fingerprints)),
+        fitted: embedded.keys.map(recogniseIn(calibration.fingerprints)),
       });
     return { report, unknown: strangers, calibrated };
   } finally {

@@ -2,9 +2,11 @@ import type { Example } from '../domain/decision.js';
 import type { EmbeddedDataset } from '../embed/embed-dataset.js';
 import type { CalibratedReport } from './measure-confidence.js';
 
+type Measured = Pick<EmbeddedDataset, 'images' | 'rejected' | 'trainedOn'>;
+
 export interface EvaluateWarningsOptions {
-  readonly known: Pick<EmbeddedDataset, 'images' | 'rejected'>;
-  readonly unknown: Pick<EmbeddedDataset, 'images' | 'rejected'> | undefined;
+  readonly known: Measured;
+  readonly unknown: Measured | undefined;
   readonly examples: readonly Example[];
   /** Images that are all but identical to an example. */
   readonly duplicates: number;
@@ -34,6 +36,8 @@ export function evaluateWarnings({
       : [
           `the index has no example of ${list(missing)}: all ${wrong} images of ${missing.length} labels count as mistakes, and retrieval leaves them out`,
         ]),
+    ...trainedOnWarning('the encoder', known),
+    ...(unknown === undefined ? [] : trainedOnWarning('the encoder', unknown, 'unknown images')),
     ...(duplicates === 0
       ? []
       : [`${duplicates} images are all but identical to an example: these figures are optimistic`]),
@@ -50,6 +54,16 @@ export function evaluateWarnings({
     ...undecoded(known, 'images'),
     ...(unknown === undefined ? [] : undecoded(unknown, 'unknown images')),
   ];
+}
+
+/** That an encoder has seen what it is measured on, where it has. */
+export function trainedOnWarning(
+  encoder: string,
+  { images, trainedOn }: Pick<EmbeddedDataset, 'images' | 'trainedOn'>,
+  what = 'images',
+): string[] {
+  if (trainedOn === 0) return [];
+  return [`${encoder} was trained on ${trainedOn} of ${images.length} ${what}: the figures are optimistic`];
 }
 
 function list(labels: readonly string[]): string {

@@ -3,6 +3,7 @@ import { readFile, rename, rm } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { NearvoteError, systemCodeOf } from '../domain/errors.js';
+import { packFingerprints, recognise } from '../domain/fingerprints.js';
 import { syncPath, writeDurably, writing } from '../files/durable.js';
 import { lockFolder } from '../files/lock.js';
 import { parseJson, readCurrent, type EncoderIdentity } from './index-store.js';
@@ -262,20 +263,12 @@ export function applyCalibration(
   return { calibration: served.calibration };
 }
 
-/** Of an image's sha256: enough that a million images and a million others share none by chance. */
-const bytes = 6;
-
-/** Images as a text in which each can be found again, and from which none can be made: base64 of six bytes each. */
+/** Images as a text in which each can be found again, and from which none can be made. */
 export function fingerprintsOf(keys: Iterable<Uint8Array>): string {
-  const hex = [...keys].map((key) => Buffer.from(key.subarray(0, bytes)).toString('hex'));
-  // In an order that says nothing.
-  return Buffer.from(hex.sort().join(''), 'hex').toString('base64');
+  return Buffer.from(packFingerprints(keys)).toString('base64');
 }
 
-/** Whether an image, by its key, is one of those that the fingerprints were made of. */
-export function recognise(fingerprints: string): (key: Uint8Array) => boolean {
-  const all = Buffer.from(fingerprints, 'base64');
-  const known = new Set<string>();
-  for (let at = 0; at < all.length; at += bytes) known.add(all.toString('hex', at, at + bytes));
-  return (key) => known.has(Buffer.from(key.subarray(0, bytes)).toString('hex'));
+/** Whether an image, by its key, is one of those that the text was made of. */
+export function recogniseIn(fingerprints: string): (key: Uint8Array) => boolean {
+  return recognise(Buffer.from(fingerprints, 'base64'));
 }

@@ -33,6 +33,8 @@ export const indexManifestSchema = z.strictObject({
   examples: z.int().min(1),
   /** A list and not an object: a label may be `__proto__`. */
   labels: z.array(z.strictObject({ label: z.string(), examples: z.int().min(1) })).min(1),
+  /** Examples that the encoder was trained on, as far as it could tell; older versions of nearvote did not ask it. */
+  trainedOn: z.int().min(0).optional(),
   createdAt: z.iso.datetime(),
   /** Index recall@k; null where no graph was built. */
   recall: z

@@ -113,10 +113,11 @@ async function sameAsServed(root: string, manifest: IndexManifest): Promise<Publ
   return { version: served.version, dir: join(root, served.version), changed: false, unremoved: [] };
 }
 
-/** All of a manifest that decides an answer: not when it was made, what was measured or what was rejected. */
+/** All of a manifest that decides an answer: not when it was made and of what, what was measured or what was rejected. */
 function meaningOf(manifest: IndexManifest): string {
   const files = { ...manifest.files, 'rejects.jsonl': undefined };
-  return JSON.stringify({ ...manifest, createdAt: undefined, recall: undefined, files });
+  const told = { dataset: undefined, trainedOn: undefined, createdAt: undefined, recall: undefined };
+  return JSON.stringify({ ...manifest, ...told, files });
 }
 
 /** The time, so that names sort by age, and a hash of the content. */

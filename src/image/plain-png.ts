@@ -3,6 +3,8 @@ import zlib from 'node:zlib';
 /** More than this is left to sharp, whose threads keep it off the event loop. */
 const maxPixels = 64 * 64;
 
+const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+
 /** Chunks that say nothing of a pixel's value; any other (colour profile, orientation, transparency) goes to sharp. */
 const harmlessChunks = new Set(['pHYs', 'tIME', 'sRGB', 'gAMA', 'cHRM']);
 
@@ -34,6 +36,17 @@ export function decodePlainPng(
     return undefined;
   }
   return filtered.length === size ? unfilter(filtered, width, height) : undefined;
+}
+
+/** The same of whichever size its header says, at most as many pixels. */
+export function decodeAnyPlainPng(
+  bytes: Uint8Array,
+): { readonly pixels: Uint8Array; readonly width: number; readonly height: number } | undefined {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (buffer.length < 33 || !buffer.subarray(0, 8).equals(signature)) return undefined;
+  const size = { width: buffer.readUInt32BE(16), height: buffer.readUInt32BE(20) };
+  const pixels = size.width > 0 && size.height > 0 ? decodePlainPng(bytes, size) : undefined;
+  return pixels && { pixels, ...size };
 }
 
 /** The zlib stream of a plain PNG whose every CRC is right, or undefined. */

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
+import { fingerprintBytes } from '../domain/fingerprints.js';
 import { markdownTable } from '../domain/markdown-table.js';
-import { encoderManifestSchema, type EncoderManifest } from '../encoder/manifest.js';
+import { encoderManifestSchema, sha256Of, type EncoderManifest } from '../encoder/manifest.js';
 import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';
 import type { Figures } from './loop.js';
 
@@ -10,6 +10,8 @@ export interface EncoderFilesOptions {
   readonly licence: string;
   /** Names of datasets. */
   readonly trainedOn: readonly string[];
+  /** Of the images of `datasets`, which are among them, packed. */
+  readonly trainedImages: { readonly fingerprints: Uint8Array; readonly datasets: readonly string[] };
   readonly model: Uint8Array;
   readonly input: {
     readonly size: number;
@@ -32,30 +34,41 @@ export interface EncoderFilesOptions {
 /** The files of `models/NAME`: the encoder and its manifest, a model card, the config and the figures of every epoch. */
 export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<string, Uint8Array | string>> {
   const { name, version, licence, trainedOn, model, input, dimension, metrics, config, history } = options;
+  const { fingerprints, datasets } = options.trainedImages;
   const size = { width: input.size, height: input.size };
+  const sha256 = sha256Of([fingerprints]);
+  // Named after what it holds: replacing an encoder, the manifest of either finds its own.
+  const imagesFile = `trained-images-${sha256.slice(0, 8)}.bin`;
   const manifest: EncoderManifest = encoderManifestSchema.parse({
     name,
     version,
     format: 'onnx',
     file: 'encoder.onnx',
-    sha256: createHash('sha256').update(model).digest('hex'),
+    sha256: sha256Of([model]),
     input: { name: 'pixels', ...size, geometry: resizeTo({ ...size, fit: input.fit, kernel: input.kernel }) },
     output: { name: 'embeddings', dimension },
     trainedOn: [...trainedOn],
+    trainedImages: {
+      file: imagesFile,
+      sha256,
+      count: fingerprints.length / fingerprintBytes,
+      datasets: [...datasets],
+    },
     metrics,
     licence,
     configHash: config.hash,
   } satisfies EncoderManifest);
   return {
     'encoder.onnx': model,
+    [imagesFile]: fingerprints,
     'encoder.json': `${JSON.stringify(manifest, null, 2)}\n`,
-    'README.md': modelCard(options),
+    'README.md': modelCard(options, imagesFile),
     'config.yml': config.text,
     'history.jsonl': history.map((figures) => `${JSON.stringify(figures)}\n`).join(''),
   };
 }
 
-function modelCard(options: EncoderFilesOptions): string {
+function modelCard(options: EncoderFilesOptions, imagesFile: string): string {
   const {
     name,
     version,
@@ -78,6 +91,8 @@ it shows. It names nothing by itself.
 
 - architecture: ${architecture}
 - trained on: ${trainedOn.join(', ')}; ${images}
+- known again by ${imagesFile}: six bytes of the sha256 of each, from which no image can be made, but by which whoever has an
+  image can tell whether it was among them
 - licence: ${licence}
 - config: config.yml, sha256 of its content ${config.hash}; every epoch's figures: history.jsonl
 

@@ -1,5 +1,7 @@
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
+import { packFingerprints } from '../domain/fingerprints.js';
 import type { Progress } from '../domain/progress.js';
+import { trainedImageDigest } from '../embed/image-key.js';
 import { countLabels, type Dataset, type LabelledImage } from '../image/dataset/dataset.js';
 import { createDecoder } from '../image/decode.js';
 import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';
@@ -17,6 +19,8 @@ export interface DecodedImages {
   readonly labelNames: readonly string[];
   /** In the dataset's order. */
   readonly ids: readonly string[];
+  /** Of the images, packed: by these the encoder that is trained on them knows them again. */
+  readonly fingerprints: Uint8Array;
   /** What could not be read or decoded, as the builder rejects it. */
   readonly rejected: readonly { readonly id: string; readonly code: ErrorCode; readonly message: string }[];
 }
@@ -47,10 +51,11 @@ export async function decodeImages(options: DecodeImagesOptions): Promise<Decode
   const all = new Uint8Array(pixels);
   const decoder = createDecoder({ geometry: resizeTo({ width: side, height: side, fit, kernel }) });
   const kept: { readonly id: string; readonly label: string }[] = [];
+  const digests: Uint8Array[] = [];
   const rejected: { id: string; code: ErrorCode; message: string }[] = [];
   const small: string[] = [];
 
-  async function decode(image: LabelledImage): Promise<Uint8Array | NearvoteError> {
+  async function decode(image: LabelledImage): Promise<Decoded | NearvoteError> {
     try {
       const content = await image.read();
       const decoded = await decoder.decode(content);
@@ -58,7 +63,7 @@ export async function decodeImages(options: DecodeImagesOptions): Promise<Decode
       if (size !== undefined && Math.min(size.width, size.height) < leastSide) {
         small.push(`${image.id} (${size.width} x ${size.height})`);
       }
-      return decoded;
+      return { pixels: decoded, digest: trainedImageDigest(content) };
     } catch (error) {
       if (error instanceof NearvoteError && error.code.startsWith('image_')) return error;
       throw error;
@@ -72,8 +77,9 @@ export async function decodeImages(options: DecodeImagesOptions): Promise<Decode
       if (decoded instanceof NearvoteError) {
         rejected.push({ id, code: decoded.code, message: decoded.message });
       } else {
-        all.set(decoded, kept.length * imageBytes);
+        all.set(decoded.pixels, kept.length * imageBytes);
         kept.push({ id, label });
+        digests.push(decoded.digest);
       }
     }
     progress.advance(images.length);
@@ -95,8 +101,14 @@ export async function decodeImages(options: DecodeImagesOptions): Promise<Decode
     labels: Int32Array.from(kept, ({ label }) => places.get(label) ?? 0),
     labelNames,
     ids: kept.map(({ id }) => id),
+    fingerprints: packFingerprints(digests),
     rejected,
   };
+}
+
+interface Decoded {
+  readonly pixels: Uint8Array;
+  readonly digest: Uint8Array;
 }
 
 function allocate(images: number, imageBytes: number): SharedArrayBuffer {

@@ -53,6 +53,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<TrainR
     version,
     licence,
     trainedOn: [data.name],
+    trainedImages: { fingerprints: data.images.fingerprints, datasets: [data.name] },
     model: trained.model,
     input: { size: model.inputSize, fit: model.fit, kernel: model.kernel },
     dimension: trained.dimension,

@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildIndex } from '../../src/build/build-index.js';
 import { openDataset } from '../../src/image/dataset/open-dataset.js';
-import type { LabelledImage } from '../../src/image/dataset/dataset.js';
+import type { ImageContent, LabelledImage } from '../../src/image/dataset/dataset.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw.js';
 import { encoderIdentity } from '../../src/encoder/manifest.js';
 import { writeCalibration } from '../../src/examples/calibration-file.js';
@@ -268,7 +268,7 @@ describe('building an index', () => {
     await searcher.close();
   });
 
-  it('measures leave-one-out accuracy, and calls it optimistic on the images the encoder was trained on', async () => {
+  it('measures leave-one-out accuracy, and counts the images the encoder was trained on', async () => {
     // Two far corners of colour space and one image that lies about which it is in.
     const corner = (id: string, label: string, value: number): LabelledImage => ({
       id,
@@ -285,20 +285,26 @@ describe('building an index', () => {
     );
     images.push(corner('60', 'light', 5));
     const dataset = datasetOf('drawn (train)', images);
-    const { leaveOneOut } = await buildIndex(buildOptions({ out, dataset }));
+    const wasTrainedOn =
+      ({ name }: { readonly name: string }) =>
+      (content: ImageContent): boolean =>
+        name === 'drawn (train)' && content.kind === 'pixels' && (content.pixels[1] ?? 0) < 128;
+    const report = await buildIndex(buildOptions({ out, dataset, wasTrainedOn }));
+    const { leaveOneOut } = report;
+    // 30 dark ones, and the one that lies.
+    expect([report.trainedOn, report.manifest.trainedOn]).toEqual([31, 31]);
     expect(leaveOneOut).toMatchObject({
       k: 20,
       queries: 61,
       accuracy: 60 / 61,
-      optimistic: true,
       perClass: [
         { label: 'dark', count: 30, correct: 30 },
         { label: 'light', count: 31, correct: 30 },
       ],
       confusions: [{ truth: 'light', predicted: 'dark', count: 1 }],
     });
-    const other = await buildIndex(buildOptions({ out, dataset: datasetOf('other', images) }));
-    expect(other.leaveOneOut.optimistic).toBe(false);
+    const other = await buildIndex(buildOptions({ out, dataset: datasetOf('other', images), wasTrainedOn }));
+    expect(other).toMatchObject({ trainedOn: 0, changed: false });
   });
 
   it('hands on what the encoder throws, publishes nothing, and goes on from there next time', async () => {

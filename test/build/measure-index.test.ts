@@ -55,7 +55,7 @@ it.skipIf(module === undefined)(
     expect(hits / found.rows.length).toBeGreaterThan(0.99);
     const { recall } = await measureIndex({
       ...{ embeddings, labels: Array.from({ length: size }, (_, row) => `${row % 50}`) },
-      ...{ searcher, exact, seed: 1, optimistic: false },
+      ...{ searcher, exact, seed: 1 },
       progress: { start: () => undefined, advance: () => undefined, finish: () => undefined },
     });
     expect(recall).toMatchObject({ k, queries: 1_000 });

@@ -91,7 +91,7 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     );
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
-      ...{ examples: 64, labels: 3, k: 10, test: null, pixels: false, trainedOnThem: null },
+      ...{ examples: 64, labels: 3, k: 10, test: null, pixels: false, trainedOn: 0 },
       findings: { mislabelled: 3, leak: 0 },
       condensing: { votes: 64, heldOut: 'leave-one-out' },
     });

@@ -23,6 +23,7 @@ const summary = (
     figures: { before: figures(before), after: figures(after) },
     losses: { share: 0.5, temperature: 0.3, isotonic: 0.4, logistic: 0.2 },
     rejected: [],
+    trainedOn: 0,
     file: 'calibration.json',
   });
 

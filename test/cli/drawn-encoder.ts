@@ -9,10 +9,13 @@ export interface DrawnEncoderOptions {
   readonly name: string;
   /** `[3, 2]`: what red, green and blue weigh in each of two features. */
   readonly weights: readonly (readonly [number, number])[];
+  /** Fields of its manifest. */
+  readonly changes?: object | undefined;
 }
 
 /** An encoder that sees an image's mean colour alone: two features of it, at unit length. */
-export async function writeDrawnEncoder({ dir, name, weights }: DrawnEncoderOptions): Promise<void> {
+export async function writeDrawnEncoder(options: DrawnEncoderOptions): Promise<void> {
+  const { dir, name, weights, changes } = options;
   const float = (of: string, dims: number[], data: readonly number[]): ReturnType<typeof initializer> =>
     initializer({ name: of, elementType: 'float32', dims, data });
   const bytes = encodeModel(
@@ -40,5 +43,8 @@ export async function writeDrawnEncoder({ dir, name, weights }: DrawnEncoderOpti
   );
   await mkdir(dir, { recursive: true });
   await writeFile(join(dir, 'encoder.onnx'), bytes);
-  await writeManifest(dir, ['encoder.onnx'], { name, output: { name: 'embeddings', dimension: 2 } });
+  await writeManifest(dir, ['encoder.onnx'], {
+    ...{ name, output: { name: 'embeddings', dimension: 2 } },
+    ...changes,
+  });
 }

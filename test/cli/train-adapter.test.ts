@@ -82,13 +82,15 @@ describe('nearvote train --backbone', () => {
       'encoder.json',
       'encoder.onnx',
       'history.jsonl',
+      expect.stringMatching(/^trained-images-[0-9a-f]{8}\.bin$/),
     ]);
     const encoder = await loadEncoder(dir, { threads: 1 });
     expect(encoder.manifest).toMatchObject({
       name: 'blue',
       input: { width: 8, height: 8, geometry: { fit: 'fill' } },
       output: { dimension: 4 },
-      trainedOn: ['colours', 'folder'],
+      trainedOn: ['colours', 'train'],
+      trainedImages: { count: 120, datasets: ['train'] },
       licence: 'MIT',
       metrics,
     });

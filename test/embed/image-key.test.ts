@@ -1,5 +1,7 @@
+import sharp, { type Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { imageKey } from '../../src/embed/image-key.js';
+import { randomPixels } from '../encoder/folder.js';
+import { imageKey, trainedImageDigest } from '../../src/embed/image-key.js';
 
 const size = { width: 2, height: 1 };
 const geometry = { resize: size, fit: 'fill', kernel: 'cubic' } as const;
@@ -31,5 +33,32 @@ describe('the key of an image', () => {
       imageKey({ ...raw, width: 1, height: 2 }, geometry),
     ].map((key) => key.toString('hex'));
     expect(new Set(keys).size).toBe(keys.length);
+  });
+});
+
+describe('the digest by which an encoder knows an image again', () => {
+  const drawn = randomPixels(3, 32 * 32 * 3);
+  const cifar = { kind: 'pixels', pixels: drawn, width: 32, height: 32 } as const;
+  const written = (): Sharp => sharp(drawn, { raw: { width: 32, height: 32, channels: 3 } });
+  const digestOf = async (image: Sharp): Promise<Buffer> =>
+    trainedImageDigest({ kind: 'file', bytes: await image.toBuffer() });
+
+  it('is the same for raw pixels and a small PNG of them, however it is compressed', async () => {
+    const digest = trainedImageDigest(cifar);
+    expect(await digestOf(written().png())).toEqual(digest);
+    expect(await digestOf(written().png({ compressionLevel: 1, adaptiveFiltering: true }))).toEqual(digest);
+  });
+
+  it('is another for other pixels, another shape, and for files that are no small plain PNG', async () => {
+    const digests = [
+      trainedImageDigest(cifar),
+      trainedImageDigest({ ...cifar, pixels: randomPixels(4, drawn.length) }),
+      trainedImageDigest({ ...cifar, width: 16, height: 64 }),
+      await digestOf(written().flop().png()),
+      await digestOf(written().webp({ lossless: true })),
+      await digestOf(written().resize(65, 64).png()),
+      trainedImageDigest({ kind: 'file', bytes: Buffer.from('\x89PNG\r\n\x1a\n', 'latin1') }),
+    ].map((digest) => digest.toString('hex'));
+    expect(new Set(digests).size).toBe(digests.length);
   });
 });

@@ -1,8 +1,9 @@
 import { copyFile, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { loadEncoder, readEncoderManifest } from '../../src/encoder/load.js';
-import { readEncoderFile } from '../../src/encoder/manifest.js';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { packFingerprints } from '../../src/domain/fingerprints.js';
+import { loadEncoder, readEncoderManifest, readTrainedImages } from '../../src/encoder/load.js';
+import { readEncoderFile, sha256Of } from '../../src/encoder/manifest.js';
 import { encodeModel, model, node, tensorInfo } from '../../src/onnx/model.js';
 import { elementTypes, initializer } from '../../src/onnx/tensor.js';
 import { emptyFolder, randomPixels, writeManifest } from './folder.js';
@@ -65,6 +66,53 @@ describe("an encoder's manifest", () => {
       code: 'encoder_invalid',
       message: expect.stringMatching(new RegExp(`encoder\\.json: .*${field}`)) as string,
     });
+  });
+});
+
+describe('the images that an encoder was trained on', () => {
+  const packed = packFingerprints([1, 2, 3].map((value) => Buffer.alloc(32, value)));
+  const listing = { file: 'images.bin', sha256: sha256Of([packed]), count: 3, datasets: ['drawn'] };
+
+  async function folderWith(content: Uint8Array | undefined, changes: object = {}): Promise<string> {
+    const dir = await parityFolder({ trainedImages: { ...listing, ...changes } });
+    if (content !== undefined) await writeFile(join(dir, 'images.bin'), content);
+    return dir;
+  }
+  const read = async (dir: string): Promise<Uint8Array | undefined> =>
+    readTrainedImages(dir, await readEncoderManifest(dir));
+
+  it('are read back as they were packed', async () => {
+    expect(Buffer.from((await read(await folderWith(packed))) ?? [])).toEqual(packed);
+  });
+
+  it('are none where the manifest names none, or where the file was not copied with it', async () => {
+    expect(await read(await parityFolder())).toBeUndefined();
+    expect(await read(await folderWith(undefined))).toBeUndefined();
+  });
+
+  const unsorted = Buffer.concat([packed.subarray(6), packed.subarray(0, 6)]);
+  it.each<[string, Uint8Array, object]>([
+    ['that was cut short', packed.subarray(0, 17), {}],
+    ['that grew', Buffer.concat([packed, packed]), {}],
+    ['of another content', Buffer.alloc(18, 9), {}],
+    ['in another order', unsorted, { sha256: sha256Of([unsorted]) }],
+  ])('are refused in a file %s', async (_, content, changes) => {
+    await expect(read(await folderWith(content, changes))).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringMatching(/images\.bin to be the fingerprints of 3 images/) as string,
+    });
+  });
+
+  it('are refused in a file outside the folder, and in greater number than any training has', async () => {
+    const dir = await folderWith(packed);
+    await writeFile(join(dir, '..', 'stray.bin'), packed);
+    onTestFinished(() => rm(join(dir, '..', 'stray.bin')));
+    await expect(
+      readTrainedImages(dir, { trainedImages: { ...listing, file: '../stray.bin' } }),
+    ).rejects.toMatchObject({ code: 'encoder_invalid' });
+    await expect(read(await folderWith(packed, { count: 2 ** 24 + 1 }))).rejects.toThrow(
+      /trainedImages\.count/,
+    );
   });
 });
 

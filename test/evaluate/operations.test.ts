@@ -10,7 +10,10 @@ import { calibrate } from '../../src/calibrate/calibrate.js';
 import { compare } from '../../src/evaluate/compare.js';
 import { evaluate } from '../../src/evaluate/evaluate.js';
 import { openIndex } from '../../src/examples/index-store.js';
+import { packFingerprints } from '../../src/domain/fingerprints.js';
 import type { Progress } from '../../src/domain/progress.js';
+import { trainedImageDigest } from '../../src/embed/image-key.js';
+import { sha256Of } from '../../src/encoder/manifest.js';
 import { writeDrawnEncoder } from '../cli/drawn-encoder.js';
 import { writeSmallIndex } from '../cli/small-index.js';
 
@@ -37,10 +40,10 @@ function listening(): { readonly progress: Progress; readonly stages: string[] }
   return { progress, stages };
 }
 
+const weights = [[1, -1], [0, 0], [-1, 1]] as const; // prettier-ignore
 let base = '';
 beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'nearvote-operations-'));
-  const weights = [[1, -1], [0, 0], [-1, 1]] as const; // prettier-ignore
   const encoderDir = join(base, 'models', 'colour');
   await writeDrawnEncoder({ dir: encoderDir, name: 'colour', weights });
   // One of the reds is labelled blue.
@@ -154,6 +157,52 @@ test('compare measures two indexes on the same images', async () => {
   expect(report.figures.accuracy.a).toBe(1);
   expect(report.figures.accuracy.b).toBeLessThan(1);
   expect(laidOut?.sections.map(({ title }) => title)).toContain("McNemar's test of accuracy");
+});
+
+test('every operation says how many images the encoder was trained on, whatever their folder is called', async () => {
+  // Three of the sixteen, under other names; the same network as everywhere here.
+  const seen = await Promise.all([1, 3, 5].map((i) => draw('red', i)));
+  const packed = packFingerprints(seen.map((bytes) => trainedImageDigest({ kind: 'file', bytes })));
+  const models = join(base, 'knowing');
+  const dir = join(models, 'colour');
+  const trainedImages = { file: 'seen.bin', sha256: sha256Of([packed]), count: 3, datasets: ['data'] };
+  await writeDrawnEncoder({ dir, name: 'colour', weights, changes: { trainedOn: ['data'], trainedImages } });
+  await writeFile(join(dir, 'seen.bin'), packed);
+  const { progress } = listening();
+  const shared = {
+    ...offline(),
+    models,
+    ...machine,
+    ...cifar,
+    page: false,
+    mapPoints: 1,
+    clampK: false,
+    seed: 1,
+  };
+  const vote = { settings, isExplicit: true };
+  const said = 'was trained on 3 of 16 images: the figures are optimistic';
+
+  const evaluation = await evaluate({ ...shared, search: 'exact', vote }, progress);
+  expect(evaluation).toMatchObject({ dataset: 'data', embedded: { trainedOn: 3 } });
+  expect(evaluation.warnings).toContain(`the encoder ${said}`);
+
+  const [a, b] = [join(base, 'index', 'right'), join(base, 'index', 'wrong')];
+  const comparison = await compare({ ...shared, a, b, vote: settings, k: 1 }, progress);
+  expect(comparison.warnings).toContain(`the encoder ${said}`);
+  expect(comparison.headline).toContain('16 images of data against');
+
+  const fit = { unknownRule: 'similarity', epsilon: 0.1, force: true, now: () => new Date() } as const;
+  const calibrated = await calibrate({ ...shared, ...fit, search: 'exact', vote: settings }, progress);
+  expect(calibrated.trainedOn).toBe(3);
+
+  const out = join(base, 'index', 'of-seen');
+  const built = { data: shared.data, out, encoder: dir, split: 'train', ...machine, ...publish } as const;
+  expect(await build({ ...built, hnsw: graph }, progress)).toMatchObject({
+    trainedOn: 3,
+    manifest: { dataset: 'data', trainedOn: 3 },
+  });
+  const audited = await audit({ ...shared, index: out, vote: settings, k: 3 }, progress);
+  expect(audited.trainedOn).toBe(3);
 });
 
 test('compare and audit correct for how often the index has a label, where they are told to', async () => {

@@ -12,24 +12,37 @@ const examples = ['cat', 'dog'].map((label) => ({ id: `${label}/1`, label, sourc
 
 describe('warnings of an evaluation', () => {
   it('are none where nothing is odd', () => {
-    const known = { images: [labelled('cat')], rejected: [] };
+    const known = { images: [labelled('cat')], rejected: [], trainedOn: 0 };
     expect(evaluateWarnings({ known, unknown: undefined, examples, duplicates: 0 })).toEqual([]);
   });
 
   it('name the labels that the index does not have, how many images have them, and what that does', () => {
-    const known = { images: ['cat', 'emu', 'emu', 'yak'].map(labelled), rejected: [] };
+    const known = { images: ['cat', 'emu', 'emu', 'yak'].map(labelled), rejected: [], trainedOn: 0 };
     const [warning] = evaluateWarnings({ known, unknown: undefined, examples, duplicates: 0 });
     expect(warning).toContain('no example of emu, yak: all 3 images of 2 labels count as mistakes');
   });
 
+  it('say how many of the images the encoder was trained on', () => {
+    const known = { images: ['cat', 'dog', 'dog'].map(labelled), rejected: [], trainedOn: 2 };
+    const unknown = { images: [labelled('moss')], rejected: [], trainedOn: 1 };
+    expect(evaluateWarnings({ known, unknown, examples, duplicates: 0 })).toEqual([
+      'the encoder was trained on 2 of 3 images: the figures are optimistic',
+      'the encoder was trained on 1 of 1 unknown images: the figures are optimistic',
+    ]);
+  });
+
   it('name ten labels at most', () => {
-    const known = { images: Array.from({ length: 12 }, (_, i) => labelled(`label ${i + 10}`)), rejected: [] };
+    const known = {
+      images: Array.from({ length: 12 }, (_, i) => labelled(`label ${i + 10}`)),
+      rejected: [],
+      trainedOn: 0,
+    };
     const [warning] = evaluateWarnings({ known, unknown: undefined, examples, duplicates: 0 });
     expect(warning).toContain('label 19 and 2 more:');
   });
 
   it('say what the calibration was fitted on', () => {
-    const known = { images: [labelled('cat')], rejected: [] };
+    const known = { images: [labelled('cat')], rejected: [], trainedOn: 0 };
     const warningsOf = (fittedOn: number): string[] =>
       evaluateWarnings({
         ...{ known, unknown: undefined, examples, duplicates: 0 },
@@ -41,8 +54,12 @@ describe('warnings of an evaluation', () => {
   });
 
   it('say what could not be decoded, what is in the index already, and unknown labels that are known', () => {
-    const known = { images: [labelled('cat')], rejected: [{ id: 'cat/9', message: 'cut off' }] };
-    const unknown = { images: [labelled('dog'), labelled('moss')], rejected: [] };
+    const known = {
+      images: [labelled('cat')],
+      rejected: [{ id: 'cat/9', message: 'cut off' }],
+      trainedOn: 0,
+    };
+    const unknown = { images: [labelled('dog'), labelled('moss')], rejected: [], trainedOn: 0 };
     const warnings = evaluateWarnings({ known, unknown, examples, duplicates: 3 });
     expect(warnings).toEqual([
       expect.stringContaining('3 images are all but identical to an example'),

@@ -108,7 +108,7 @@ describe('loading the images to train on', () => {
       'lone/1.png': await png([1, 1, 1]),
     });
     await expect(load(dataset)).rejects.toThrow(
-      'Expected at least two images of every class in folder but lone has only one',
+      `Expected at least two images of every class in ${dataset.name} but lone has only one`,
     );
   });
 
@@ -125,13 +125,15 @@ describe('loading the images to train on', () => {
   it('refuses a single class, an empty folder and a folder of nothing readable', async () => {
     const one = await open({ 'a/1.png': await png([1, 1, 1]), 'a/2.png': await png([1, 1, 1]) });
     await expect(load(one)).rejects.toThrow(
-      'Expected at least two classes to tell apart in folder but received 1',
+      `Expected at least two classes to tell apart in ${one.name} but received 1`,
     );
     await expect(open({})).rejects.toThrow(
       /Expected a folder of images for each class in .* but received no images/,
     );
     const broken = await open({ 'a/1.png': 'x', 'a/2.png': 'x', 'b/1.png': 'x', 'b/2.png': 'x' });
-    await expect(load(broken)).rejects.toThrow('Expected images in folder but a/1.png and all others failed');
+    await expect(load(broken)).rejects.toThrow(
+      `Expected images in ${broken.name} but a/1.png and all others failed`,
+    );
   });
 
   it('refuses images that are smaller than the crop, with their sizes', async () => {
@@ -158,6 +160,7 @@ describe('the statistics of the channels', () => {
       labels: new Int32Array(2),
       labelNames: [],
       ids: [],
+      fingerprints: new Uint8Array(),
       rejected: [],
     };
     const { mean, std } = channelStatistics(images);

@@ -112,13 +112,14 @@ interface ReplaceFilesOptions {
   readonly files: readonly string[];
 }
 
-/** The manifest names its model: until it is renamed the old encoder is whole, from then on the new one is. */
+/** The manifest names its files: until it is renamed the old encoder is whole, from then on the new one is. */
 async function replaceFiles({ fresh, place, files }: ReplaceFilesOptions): Promise<void> {
   const lock = await lockFolder(place);
   try {
-    const model = files.filter((name) => name.endsWith('.onnx'));
-    const papers = files.filter((name) => name !== manifestFile && !model.includes(name));
-    for (const name of [...model, manifestFile, ...papers]) {
+    // What the manifest names is there before it is.
+    const named = files.filter((name) => /\.(onnx|bin)$/.test(name));
+    const papers = files.filter((name) => name !== manifestFile && !named.includes(name));
+    for (const name of [...named, manifestFile, ...papers]) {
       await rename(join(fresh, name), join(place, name));
       await syncPath(place);
     }

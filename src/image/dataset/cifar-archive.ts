@@ -5,7 +5,15 @@ import type { Writable } from 'node:stream';
 import { Parser } from 'tar';
 import type { ReadEntry } from 'tar';
 import { messageOf, NearvoteError } from '../../domain/errors.js';
-import { cifarKinds, countRecords, labelOfRecord, parseLabels, pixelsOfRecord, recordId } from './cifar.js';
+import {
+  cifarKinds,
+  countRecords,
+  labelOfRecord,
+  nameOfSplit,
+  parseLabels,
+  pixelsOfRecord,
+  recordId,
+} from './cifar.js';
 import type { CifarKind, RecordPlace } from './cifar.js';
 import type { Dataset, LabelledImage } from './dataset.js';
 
@@ -19,7 +27,7 @@ type Split = 'train' | 'test';
 export async function openCifarArchive(path: string, split: Split): Promise<Dataset> {
   const { kind, labels, labelCounts } = await survey(path, split);
   return {
-    name: `${kind.name} (${split})`,
+    name: nameOfSplit(kind, split),
     size: [...labelCounts.values()].reduce((sum, count) => sum + count, 0),
     labelCounts,
     async *images(): AsyncGenerator<LabelledImage> {

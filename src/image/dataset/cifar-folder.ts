@@ -6,6 +6,7 @@ import {
   compareFiles,
   countRecords,
   labelOfRecord,
+  nameOfSplit,
   parseLabels,
   pixelsOfRecord,
   recordId,
@@ -62,7 +63,7 @@ export async function openCifarFolder(folder: string, split: 'train' | 'test'): 
   for await (const { label } of records()) seen.push(label);
 
   return {
-    name: `${kind.name} (${split})`,
+    name: nameOfSplit(kind, split),
     size: seen.length,
     labelCounts: countLabels(seen),
     async *images() {

@@ -55,6 +55,18 @@ export const cifarKinds: readonly CifarKind[] = [
   },
 ];
 
+/** In words: everybody's images of this name are the same ones. */
+export function nameOfSplit({ name }: Pick<CifarKind, 'name'>, split: 'train' | 'test'): string {
+  return `${name} (${split})`;
+}
+
+/** Whether a dataset's name says which images it has; that of a folder or a list does not. */
+export function namesItsImages(dataset: string): boolean {
+  return cifarKinds.some((kind) =>
+    (['train', 'test'] as const).some((split) => nameOfSplit(kind, split) === dataset),
+  );
+}
+
 /** Where a record lies: in the `index`-th place of `file`, of which only the base name is shown. */
 export interface RecordPlace {
   readonly file: string;

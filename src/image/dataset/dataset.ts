@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { basename, isAbsolute, resolve } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 
 /** One labelled image before decoding. */
@@ -19,7 +19,7 @@ export type ImageContent =
   | { readonly kind: 'pixels'; readonly pixels: Uint8Array; readonly width: number; readonly height: number };
 
 export interface Dataset {
-  /** In words, for reports: `cifar10 (train)`, `folder`. */
+  /** In words, for reports: `cifar10 (train)`, `clothing/validation`. */
   readonly name: string;
   /** How many images it lists; known before any is read. */
   readonly size: number;
@@ -29,6 +29,16 @@ export interface Dataset {
   readonly unlabelled?: readonly string[];
   /** In a stable order, independent of the file system's. */
   images(): AsyncIterable<LabelledImage>;
+}
+
+/**
+ * What reports call a folder or a list: the last two parts of its path as it was typed, `clothing/validation`, and of an
+ * absolute path the last alone, since what is published with an index is to tell nothing of a machine.
+ */
+export function nameOfPath(path: string): string {
+  const parts = path.split(/[/\\]/).filter((part) => !['', '.', '..'].includes(part));
+  const shown = parts.slice(isAbsolute(path) ? -1 : -2).join('/');
+  return shown === '' ? basename(resolve(path)) || 'folder' : shown;
 }
 
 /** How many images each label has, labels in code-unit order. */

@@ -3,7 +3,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
-import { type Dataset, fileDataset } from './dataset.js';
+import { type Dataset, fileDataset, nameOfPath } from './dataset.js';
 
 /** What tools leave beside images; every other file is taken for an image and, where it is none, ends as a reject. */
 const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml))$/i;
@@ -43,7 +43,8 @@ export async function openFolder(
   if (!unlabelled) checkSplits(root, paths);
 
   const labels = paths.map(labelOf);
-  const dataset = fileDataset({ name: 'folder', folder: root, ids: paths, labels, maxFileBytes, unreadable });
+  const name = nameOfPath(root);
+  const dataset = fileDataset({ name, folder: root, ids: paths, labels, maxFileBytes, unreadable });
   return { ...dataset, unlabelled: strays };
 }
 

@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs';
-import { basename, dirname, extname, relative, resolve, sep } from 'node:path';
+import { dirname, extname, relative, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { z } from 'zod';
 import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
-import { type Dataset, fileDataset } from './dataset.js';
+import { type Dataset, fileDataset, nameOfPath } from './dataset.js';
 
 const rowSchema = z.object({ path: z.string().min(1), label: z.string().trim().min(1) });
 
@@ -50,7 +50,7 @@ export async function openList(path: string, maxFileBytes: number): Promise<Data
   }
 
   return fileDataset({
-    name: basename(path),
+    name: nameOfPath(path),
     folder,
     ids: entries.map(({ id }) => id),
     labels: entries.map(({ label }) => label),

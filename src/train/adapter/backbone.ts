@@ -1,6 +1,6 @@
 import { NearvoteError } from '../../domain/errors.js';
 import type { Encoder } from '../../encoder/encoder.js';
-import { readEncoderManifest } from '../../encoder/load.js';
+import { readEncoderManifest, readTrainedImages } from '../../encoder/load.js';
 import { type EncoderManifest, readEncoderFile, sha256Of } from '../../encoder/manifest.js';
 import { openOnnxEncoder } from '../../encoder/onnx-runtime.js';
 import { describeGeometry, type Fit, type Kernel } from '../../image/geometry.js';
@@ -14,6 +14,8 @@ export interface Backbone {
   readonly fit: Fit;
   readonly kernel: Kernel;
   readonly model: Uint8Array;
+  /** Of the images that it was trained on, packed; absent where it keeps none. */
+  readonly fingerprints: Uint8Array | undefined;
   readonly encoder: Encoder;
 }
 
@@ -55,6 +57,7 @@ export async function openBackbone(
       `Expected the file of backbone ${name} to have the sha256 of its encoder.json, ${manifest.sha256}, but it has another`,
     );
   }
+  const fingerprints = await readTrainedImages(dir, manifest);
   const encoder = await openOnnxEncoder({ manifest, bytes: model, threads });
-  return { manifest, size: input.width, fit, kernel, model, encoder };
+  return { manifest, size: input.width, fit, kernel, model, fingerprints, encoder };
 }

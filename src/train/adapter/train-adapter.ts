@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Embeddings } from '../../domain/embeddings.js';
 import { NearvoteError } from '../../domain/errors.js';
+import { joinFingerprints } from '../../domain/fingerprints.js';
 import type { Progress } from '../../domain/progress.js';
 import { checkPlace, publishFolder } from '../../encoder/add/publish.js';
 import { hashConfig, parseAdapterConfig } from '../config/read-config.js';
@@ -121,6 +122,7 @@ async function filesOf(options: FilesOptions): Promise<Readonly<Record<string, U
     version: config.version,
     licence: config.licence ?? manifest.licence,
     trainedOn: [...new Set([...manifest.trainedOn, data.name])],
+    trainedImages: trainedImagesOf(backbone, data),
     model,
     input: { size, fit, kernel },
     dimension,
@@ -136,6 +138,17 @@ async function filesOf(options: FilesOptions): Promise<Readonly<Record<string, U
       'Figures after "backbone: " are those of the backbone alone on the same images, without the adapter.',
     history: trained.history,
   });
+}
+
+/** Those of the backbone, as far as it keeps them, and those of the adapter. */
+function trainedImagesOf({ manifest, fingerprints }: Backbone, { name, plain }: AdapterData) {
+  const kept = fingerprints === undefined ? [] : (manifest.trainedImages?.datasets ?? []);
+  const unkept = manifest.trainedOn.filter((dataset) => !kept.includes(dataset));
+  return {
+    fingerprints: joinFingerprints([fingerprints ?? new Uint8Array(), plain.fingerprints]),
+    // The adapter may have seen a part only of a dataset whose other images the backbone saw, and did not keep.
+    datasets: [...new Set([...kept, name])].filter((dataset) => !unkept.includes(dataset)),
+  };
 }
 
 interface WeightsOptions extends Omit<TrainAdapterOptions, 'config' | 'backbone' | 'run'> {

@@ -2,8 +2,9 @@ import { mkdir, rm, symlink, truncate } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nameOfPath } from '../../../src/image/dataset/dataset.js';
 import { openDataset } from '../../../src/image/dataset/open-dataset.js';
 import { farthestFrom, solid } from '../drawing.js';
 import { decoderTo } from '../decoder-to.js';
@@ -11,6 +12,20 @@ import { folderOf, idsOf, listed, removeFoldersAfterEach } from './folders.js';
 
 removeFoldersAfterEach();
 const train = { split: 'train' } as const;
+
+describe('the name of a folder or list', () => {
+  it.each([
+    ['validation', 'validation'],
+    ['clothing/validation', 'clothing/validation'],
+    ['./photos/clothing/validation/', 'clothing/validation'],
+    ['../../clothing/list.csv', 'clothing/list.csv'],
+    ['/home/someone/clothing/validation', 'validation'],
+    ['.', basename(process.cwd())],
+    ['/', 'folder'],
+  ])('of %s is %s', (path, name) => {
+    expect(nameOfPath(path)).toBe(name);
+  });
+});
 
 describe('a folder per class', () => {
   it('takes the first level for the label and lists what lies below by relative path', async () => {
@@ -25,7 +40,7 @@ describe('a folder per class', () => {
       'dogs/h.TIFF': 'x',
     });
     const dataset = await openDataset(root, train);
-    expect(dataset.name).toBe('folder');
+    expect(dataset.name).toBe(basename(root));
     expect(dataset.size).toBe(8);
     expect([...dataset.labelCounts]).toEqual([
       ['cats', 3],
