@@ -1,6 +1,7 @@
 /* How far AMI moves with the seed, by k-means starts.  npx tsx bench/clusters.ts ENCODER IMAGES [seeds] */
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
+import { measureClusters } from '../src/evaluate/measure-embeddings.js';
 import { clusterAgreement } from '../src/evaluate/metrics/clustering.js';
 import { kmeans } from '../src/evaluate/metrics/kmeans.js';
 import { embedAll } from './embed-all.js';
@@ -25,5 +26,9 @@ const rows = [1, 3, 10].map((starts) => {
     seconds.toFixed(1),
   ];
 });
+const { ami, intervals } = measureClusters({ embeddings, labels, seed: 0 });
+console.log(
+  `evaluate, seed 0: AMI ${ami.toFixed(4)} (${intervals.ami.low.toFixed(4)} to ${intervals.ami.high.toFixed(4)})`,
+);
 console.log(`${labels.length} images of ${clusters} labels, ${wanted} seeds`);
 console.log(markdownTable(['starts', 'mean AMI', 'least', 'most', 'most - least', 's'], rows));

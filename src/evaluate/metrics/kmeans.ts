@@ -49,15 +49,19 @@ export function kmeans(points: Points, options: KMeansOptions): Clusters {
 
 function oneStart(points: Points, { clusters, random, maxIterations = 300 }: KMeansOptions): Clusters {
   const means = plusPlusStarts(points, clusters, random);
-  const assignments = new Int32Array(points.count).fill(-1);
-  const distances = new Float64Array(points.count);
+  const state: State = {
+    ...{ points, means, clusters },
+    assignments: new Int32Array(points.count).fill(-1),
+    distances: new Float64Array(points.count),
+    others: new Float64Array(points.count),
+  };
+  const { assignments, distances } = state;
   let iterations = 0;
-  let moved = assign({ points, means, clusters, assignments, distances });
+  let moved = assign(state, 0);
   while (moved > 0 && iterations < maxIterations) {
     iterations++;
-    reviveEmpty({ clusters, assignments, distances });
-    takeMeans({ points, means, clusters, assignments });
-    moved = assign({ points, means, clusters, assignments, distances });
+    reviveEmpty(state);
+    moved = assign(state, takeMeans(state));
   }
   return { assignments, inertia: distances.reduce((sum, one) => sum + one, 0), iterations };
 }
@@ -79,32 +83,45 @@ function plusPlusStarts(points: Points, clusters: number, random: Random): Float
   nearest.fill(Infinity);
   const place = (point: number, cluster: number): void =>
     means.set(values.subarray(point * dimension, (point + 1) * dimension), cluster * dimension);
+  /** Of each point, the mean that it is nearest to. */
+  const owners = new Int32Array(count);
   /** The distances to the nearest mean with this cluster's too, and their sum. */
-  const measure = (cluster: number, into: Float64Array): number => {
+  const measure = (placed: number, cluster: number, into: Float64Array): number => {
+    const apart = Float64Array.from({ length: cluster }, (_, other) =>
+      squaredDistance(points, placed, means, other),
+    );
     let sum = 0;
     for (let point = 0; point < count; point++) {
-      const far = Math.min(nearest[point] ?? NaN, squaredDistance(points, point, means, cluster));
+      let far = nearest[point] ?? NaN;
+      // What lies twice as far from a point's own mean as the point does is no nearer to the point.
+      if (!(4 * far <= (apart[owners[point] ?? -1] ?? -1))) {
+        far = Math.min(far, squaredDistance(points, point, means, cluster));
+      }
       into[point] = far;
       sum += far;
     }
     return sum;
   };
 
-  place(Math.floor(random() * count), 0);
-  let total = measure(0, best);
+  const first = Math.floor(random() * count);
+  place(first, 0);
+  let total = measure(first, 0, best);
   [nearest, best] = [best, nearest];
   for (let cluster = 1; cluster < clusters; cluster++) {
     let [least, chosen] = [Infinity, -1];
     for (let trial = 0; trial < trials; trial++) {
       const point = pick(nearest, random() * total);
       place(point, cluster);
-      const sum = measure(cluster, tried);
+      const sum = measure(point, cluster, tried);
       if (sum >= least) continue;
       [least, chosen] = [sum, point];
       [best, tried] = [tried, best];
     }
     place(chosen, cluster);
     total = least;
+    for (let point = 0; point < count; point++) {
+      if ((best[point] ?? NaN) < (nearest[point] ?? NaN)) owners[point] = cluster;
+    }
     [nearest, best] = [best, nearest];
   }
   return means;
@@ -128,32 +145,46 @@ interface State {
   readonly assignments: Int32Array;
   /** `[count]`, squared, to the mean of its cluster. */
   readonly distances: Float64Array;
+  /** `[count]`: no mean of another cluster is nearer than this, not squared. */
+  readonly others: Float64Array;
 }
 
-/** Gives each point to the nearest mean, the first of equals; the number of points that moved. */
-function assign({ points, means, clusters, assignments, distances }: State): number {
+/**
+ * Gives each point to the nearest mean, the first of equals, after no mean went farther than `farthest`; the number of
+ * points that moved. A point whose own mean is nearer than any other can be need not ask the others (Hamerly 2010).
+ */
+function assign(state: State, farthest: number): number {
+  const { points, means, clusters, assignments, distances, others } = state;
   let moved = 0;
   for (let point = 0; point < points.count; point++) {
+    const own = assignments[point] ?? -1;
+    if (own >= 0) {
+      const far = squaredDistance(points, point, means, own);
+      const bound = (others[point] ?? NaN) - farthest;
+      distances[point] = far;
+      others[point] = bound;
+      if (Math.sqrt(far) < bound) continue;
+    }
     let best = 0;
     let least = Infinity;
+    let second = Infinity;
     for (let cluster = 0; cluster < clusters; cluster++) {
       const far = squaredDistance(points, point, means, cluster);
-      if (far >= least) continue;
-      least = far;
-      best = cluster;
+      if (far < least) {
+        second = least;
+        least = far;
+        best = cluster;
+      } else if (far < second) second = far;
     }
-    if (assignments[point] !== best) moved++;
+    if (own !== best) moved++;
     assignments[point] = best;
     distances[point] = least;
+    others[point] = Math.sqrt(second);
   }
   return moved;
 }
 
-function reviveEmpty({
-  clusters,
-  assignments,
-  distances,
-}: Pick<State, 'clusters' | 'assignments' | 'distances'>): void {
+function reviveEmpty({ clusters, assignments, distances, others }: State): void {
   const sizes = new Int32Array(clusters);
   for (const cluster of assignments) sizes[cluster] = (sizes[cluster] ?? 0) + 1;
   for (let cluster = 0; cluster < clusters; cluster++) {
@@ -164,11 +195,12 @@ function reviveEmpty({
     sizes[from] = (sizes[from] ?? 0) - 1;
     assignments[furthest] = cluster;
     distances[furthest] = 0;
+    others[furthest] = 0;
   }
 }
 
-/** Moves each mean to the middle of its points; one without points stays. */
-function takeMeans({ points, means, clusters, assignments }: Omit<State, 'distances'>): void {
+/** Moves each mean to the middle of its points, one without points stays; how far the farthest went. */
+function takeMeans({ points, means, clusters, assignments }: State): number {
   const { dimension, values } = points;
   const sums = new Float64Array(means.length);
   const sizes = new Int32Array(clusters);
@@ -179,10 +211,19 @@ function takeMeans({ points, means, clusters, assignments }: Omit<State, 'distan
       sums[at] = (sums[at] ?? NaN) + (values[point * dimension + d] ?? NaN);
     }
   }
-  for (let at = 0; at < means.length; at++) {
-    const size = sizes[Math.floor(at / dimension)] ?? 0;
-    if (size > 0) means[at] = (sums[at] ?? NaN) / size;
+  let farthest = 0;
+  for (let cluster = 0; cluster < clusters; cluster++) {
+    const size = sizes[cluster] ?? 0;
+    if (size === 0) continue;
+    let squared = 0;
+    for (let at = cluster * dimension; at < (cluster + 1) * dimension; at++) {
+      const middle = (sums[at] ?? NaN) / size;
+      squared += (middle - (means[at] ?? NaN)) ** 2;
+      means[at] = middle;
+    }
+    farthest = Math.max(farthest, Math.sqrt(squared));
   }
+  return farthest;
 }
 
 function squaredDistance(
