@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { NearvoteError } from '../domain/errors.js';
+import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 
 const holderSchema = z.object({
   token: z.string(),
@@ -20,6 +19,8 @@ type Holder = z.infer<typeof holderSchema>;
 const lockName = '.lock';
 /** Who holds it, for the error of whoever is refused. */
 const holderName = '.lock-holder';
+/** A folder too, for the moments in which a lock that was left behind is replaced. */
+const takeoverName = '.lock-takeover';
 
 export interface FolderLock {
   /** @throws NearvoteError `output_unwritable` when the lock was lost */
@@ -37,8 +38,6 @@ export interface LockFolderOptions {
 // Several heartbeats may be late: an index may be on a slow network file system.
 const defaultStaleMs = 30_000;
 const defaultUpdateMs = 10_000;
-/** Longer than it takes to write the holder's file. */
-const settleMs = 100;
 
 /**
  * Takes the lock of a folder, so that two builds do not interleave. Its holder touches it every 10 seconds; one that
@@ -60,24 +59,22 @@ export async function lockFolder(root: string, options: LockFolderOptions = {}):
   };
   let lost = false;
 
-  const left = await stat(path).catch(() => undefined);
-  const before = await readHolder(holderFile);
-  if (left !== undefined && before !== undefined && (await isDead(before))) await utimes(path, 0, 0);
-  const unlock = await lockfile
-    .lock(root, {
-      lockfilePath: path,
-      realpath: false,
-      stale: staleMs,
-      update: updateMs,
-      onCompromised: () => (lost = true),
-    })
-    .catch(async (error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'ELOCKED') throw error;
-      throw await refusal(root, staleMs);
-    });
-  await writeFile(holderFile, JSON.stringify(own));
-  // Two that take over the same dead lock may both believe they have it: the one whose name stays is the holder.
-  if (left !== undefined) await sleep(settleMs);
+  const take = async (): Promise<() => Promise<void>> => {
+    const unlock = await lockfile
+      .lock(root, {
+        lockfilePath: path,
+        realpath: false,
+        stale: staleMs,
+        update: updateMs,
+        onCompromised: () => (lost = true),
+      })
+      .catch(async (error: unknown) => {
+        throw systemCodeOf(error) === 'ELOCKED' ? await refusal(root, staleMs) : error;
+      });
+    await writeFile(holderFile, JSON.stringify(own));
+    return unlock;
+  };
+  const unlock = (await isLeftBehind(root, staleMs)) ? await takeOver(root, staleMs, take) : await take();
 
   const held = async (): Promise<boolean> => !lost && (await readHolder(holderFile))?.token === own.token;
   const assertHeld = async (): Promise<void> => {
@@ -89,8 +86,38 @@ export async function lockFolder(root: string, options: LockFolderOptions = {}):
     await rm(holderFile, { force: true });
     await unlock().catch(() => undefined);
   };
-  await assertHeld();
   return { assertHeld, release };
+}
+
+/** Whether there is a lock whose process is dead or has given no heartbeat for so long. */
+async function isLeftBehind(root: string, staleMs: number): Promise<boolean> {
+  const lock = await stat(join(root, lockName)).catch(() => undefined);
+  if (lock === undefined) return false;
+  const holder = await readHolder(join(root, holderName));
+  return Date.now() - lock.mtimeMs > staleMs || (holder !== undefined && (await isDead(holder)));
+}
+
+/**
+ * Replaces a lock that was left behind, one process at a time: one that has seen it and was then held up for long would
+ * remove the lock of whoever replaced it meanwhile.
+ */
+async function takeOver<Taken>(root: string, staleMs: number, take: () => Promise<Taken>): Promise<Taken> {
+  const takeover = join(root, takeoverName);
+  const begun = await stat(takeover).catch(() => undefined);
+  // It takes moments: whoever began it was killed in the middle.
+  if (begun !== undefined && Date.now() - begun.mtimeMs > staleMs) await rm(takeover, { recursive: true });
+  await mkdir(takeover).catch(async (error: unknown) => {
+    throw systemCodeOf(error) === 'EEXIST' ? await refusal(root, staleMs) : error;
+  });
+  try {
+    if (await isLeftBehind(root, staleMs)) {
+      await rm(join(root, holderName), { force: true });
+      await rmdir(join(root, lockName));
+    }
+    return await take();
+  } finally {
+    await rmdir(takeover);
+  }
 }
 
 async function refusal(root: string, staleMs: number): Promise<NearvoteError> {

@@ -1,9 +1,11 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { lockFolder } from '../../src/files/lock.js';
 
 let root = '';
@@ -21,7 +23,19 @@ async function leaveLock(holder: unknown, touched: Date): Promise<void> {
   await utimes(join(root, '.lock'), touched, touched);
 }
 
+/** The process that holds it, where its name is there and whole. */
+function holderNow(): unknown {
+  try {
+    return (JSON.parse(readFileSync(join(root, '.lock-holder'), 'utf8')) as { pid: unknown }).pid;
+  } catch {
+    return undefined;
+  }
+}
+
 const elsewhere = { token: 'x', pid: 1, host: 'another-machine', startedAt: null };
+/** The highest pid Linux gives is 4,194,304. */
+const dead = { token: 'x', pid: 2_147_483_646, host: hostname(), startedAt: '1' };
+const holder = fileURLToPath(new URL('./lock-holder.mjs', import.meta.url));
 const refused = (who: string) => ({
   code: 'output_unwritable',
   message: expect.stringContaining(`${who} holds its lock`) as string,
@@ -54,9 +68,8 @@ describe('the lock of a folder', () => {
   });
 
   it('is free at once when its process was killed', async () => {
-    const child = fileURLToPath(new URL('./killed-holder.ts', import.meta.url));
     const signal = await new Promise((resolve) => {
-      const run = execFile(process.execPath, ['--import', 'tsx', child, root], () => resolve(run.signalCode));
+      const run = execFile(process.execPath, [holder, root], () => resolve(run.signalCode));
     });
     expect(signal).toBe('SIGKILL');
     expect((await readdir(root)).sort()).toEqual(['.lock', '.lock-holder']);
@@ -70,12 +83,47 @@ describe('the lock of a folder', () => {
   });
 
   it('lets no more than one of many in that find the lock of a dead process', async () => {
-    // The highest pid Linux gives is 4,194,304.
-    await leaveLock({ token: 'x', pid: 2_147_483_646, host: hostname(), startedAt: '1' }, secondsAgo(0));
+    await leaveLock(dead, secondsAgo(0));
     const all = await Promise.allSettled(Array.from({ length: 8 }, () => lockFolder(root)));
     const inside = all.filter((one) => one.status === 'fulfilled');
     expect(inside).toHaveLength(1);
     for (const one of inside) await one.value.release();
+  });
+
+  it('is not taken from whoever took it over while another was held up on the way to do the same', async () => {
+    await leaveLock(dead, secondsAgo(0));
+    const kill = process.kill.bind(process);
+    const rivals: ChildProcess[] = [];
+    // Asked whether the process lives, this one is held up until another has the lock.
+    vi.spyOn(process, 'kill').mockImplementation((pid, signal) => {
+      if (rivals.length === 0) {
+        const rival = spawn(process.execPath, [holder, root, 'hold'], {
+          stdio: ['pipe', 'ignore', 'inherit'],
+        });
+        rivals.push(rival);
+        const clock = new Int32Array(new SharedArrayBuffer(4));
+        while (holderNow() !== rival.pid) Atomics.wait(clock, 0, 0, 5);
+      }
+      return kill(pid, signal);
+    });
+    const refusal: unknown = await lockFolder(root).catch((error: unknown) => error);
+    vi.restoreAllMocks();
+    const [rival] = rivals;
+    expect(refusal).toMatchObject(refused(`process ${rival?.pid} on ${hostname()}`));
+    const ended = rival === undefined ? undefined : once(rival, 'exit');
+    rival?.stdin?.end();
+    // It held the lock to the end.
+    expect(await ended).toEqual([0, null]);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('is taken over all the same when a process was killed as it took it over', async () => {
+    await leaveLock(dead, secondsAgo(0));
+    await mkdir(join(root, '.lock-takeover'));
+    await expect(lockFolder(root)).rejects.toMatchObject({ code: 'output_unwritable' });
+    await utimes(join(root, '.lock-takeover'), secondsAgo(31), secondsAgo(31));
+    await (await lockFolder(root)).release();
+    expect(await readdir(root)).toEqual([]);
   });
 
   it('is lost to its holder when somebody took it away or its heartbeat could not go on', async () => {
