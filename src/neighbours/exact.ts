@@ -1,6 +1,5 @@
 import { dot, tieTolerance, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
-import { encodeModel, model, node, tensorInfo } from '../onnx/model.js';
 import { openSession, Tensor } from '../onnx/session.js';
 import { checkK, checkQueries, type NearestRows, type Searcher } from './searcher.js';
 
@@ -29,7 +28,7 @@ const mostRefinedMargin = 4_096;
 export async function createExactSearcher(options: ExactSearcherOptions): Promise<Searcher> {
   const { embeddings, threads, chunkRows = defaultChunkRows, chunkQueries = defaultChunkQueries } = options;
   const { count: size, dimension } = embeddings;
-  const session = await openSession({ model: exactSearchModel(dimension), threads, spinning: true });
+  const session = await openSession({ model: await exactSearchModel(dimension), threads, spinning: true });
 
   async function searchChunk(queries: Tensor, from: number, k: number): Promise<Ranking> {
     const rows = Math.min(chunkRows, size - from);
@@ -132,7 +131,9 @@ interface RankedRow {
  * The bytes of an ONNX model of exact search: `examples [N, dimension]`, `queries [n, dimension]` and `k [1]` in,
  * `similarities [n, k]` and `rows [n, k]` out, nearest first. TopK gives the lower row first among equals.
  */
-function exactSearchModel(dimension: number): Uint8Array {
+async function exactSearchModel(dimension: number): Promise<Uint8Array> {
+  // Loaded when needed: whoever has a graph to search does without.
+  const { encodeModel, model, node, tensorInfo } = await import('../onnx/model.js');
   return encodeModel(
     model({
       name: 'exact-search',

@@ -1,7 +1,6 @@
 import './no-telemetry.js';
 import { InferenceSession, listSupportedBackends } from 'onnxruntime-node';
 import { messageOf, NearvoteError } from '../domain/errors.js';
-import { encodeModel, model, node, tensorInfo } from './model.js';
 
 export { Tensor } from 'onnxruntime-node';
 export type Session = InferenceSession;
@@ -70,7 +69,7 @@ async function checkProviders(providers: readonly string[]): Promise<void> {
     );
   }
   try {
-    const session = await InferenceSession.create(identity(), settingsOf({ threads: 1, providers }));
+    const session = await InferenceSession.create(await identity(), settingsOf({ threads: 1, providers }));
     await session.release();
   } catch (cause) {
     throw new NearvoteError(
@@ -82,7 +81,9 @@ async function checkProviders(providers: readonly string[]): Promise<void> {
 }
 
 /** The smallest model: what it fails of is not the model. */
-function identity(): Uint8Array {
+async function identity(): Promise<Uint8Array> {
+  // Loaded when needed: writing models takes longer to load than everything else of a worker.
+  const { encodeModel, model, node, tensorInfo } = await import('./model.js');
   return encodeModel(
     model({
       name: 'identity',
