@@ -22,10 +22,26 @@ const run = (command, options) =>
     env: { ...process.env, ...options.env },
   });
 
+/** As links where the file system allows it: nothing here is changed in place. */
+function copy(from, to) {
+  try {
+    execFileSync('cp', ['-alT', from, to], { stdio: 'ignore' });
+  } catch {
+    cpSync(from, to, { recursive: true, verbatimSymlinks: true });
+  }
+}
+
+const modules = join(root, 'node_modules');
+/** Links where the file system allows them, but for the one file that npm writes in place. */
+const linkInstall = [
+  `{ cp -al '${modules}' node_modules && cp --remove-destination '${modules}/.package-lock.json' node_modules/; } 2>/dev/null`,
+  `{ rm -rf node_modules && cp -a '${modules}' node_modules; }`,
+].join(' || ');
+
 /** What does the same as a step by what is installed here already. */
 function fromInstall(command) {
   const other = command.startsWith('npm ci')
-    ? `cp -a '${join(root, 'node_modules')}' node_modules`
+    ? linkInstall
     : command.startsWith('npm rebuild hnswlib-node')
       ? 'test -e node_modules/hnswlib-node/build/Release/addon.node'
       : command;
@@ -60,10 +76,7 @@ const steps = {
     for (const path of paths) {
       const source = from ? join(stages.get(from).root, path) : join(context, path);
       const folder = join(stage.root, stage.workdir, to);
-      cpSync(source, to.endsWith('/') ? join(folder, basename(path)) : folder, {
-        recursive: true,
-        verbatimSymlinks: true,
-      });
+      copy(source, to.endsWith('/') ? join(folder, basename(path)) : folder);
     }
   },
   RUN: (rest) => {
