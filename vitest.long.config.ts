@@ -1,6 +1,4 @@
-import { configDefaults, defineConfig } from 'vitest/config';
-import short from './vitest.config.js';
+import { defineConfig } from 'vitest/config';
+import { settings } from './vitest.config.js';
 
-export default defineConfig({
-  test: { ...short.test, include: ['test/**/*.long.test.ts'], exclude: configDefaults.exclude },
-});
+export default defineConfig({ test: { ...settings, include: ['test/**/*.long.test.ts'] } });
