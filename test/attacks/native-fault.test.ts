@@ -1,23 +1,13 @@
-import type { ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import { createWorkplace, spawnServed, type Workplace } from '../cli/served.js';
+import { createWorkplace, spawnServed } from '../cli/served.js';
 import { faultingLibrary } from './faulting-library.js';
 
-let workplace: Workplace;
-const children: ChildProcess[] = [];
-
-beforeAll(async () => {
-  workplace = await createWorkplace();
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-afterAll(() => workplace.remove());
+const workplace = await createWorkplace();
 
 const { platform, arch } = process;
 
@@ -34,7 +24,7 @@ describe('a fault in native code of the server', () => {
         `process.on('SIGCONT', () => process.dlopen({ exports: {} }, ${JSON.stringify(library)}));`,
       );
       const env = { NODE_OPTIONS: `--import=${pathToFileURL(preload).href}` };
-      const { child, exited } = await spawnServed(workplace, children, { env });
+      const { child, exited } = await spawnServed(workplace, { env });
       child.kill('SIGCONT');
       expect(await exited).toEqual([null, 'SIGSEGV']);
     },

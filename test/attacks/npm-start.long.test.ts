@@ -1,29 +1,9 @@
-import type { ChildProcess } from 'node:child_process';
+import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-
-import {
-  createWorkplace,
-  isAlive,
-  spawnServed,
-  childrenOf,
-  type Served,
-  type Workplace,
-} from '../cli/served.js';
+import { childrenOf, createWorkplace, isAlive, spawnServed, type Served } from '../cli/served.js';
 
 const soon = { timeout: 15_000, interval: 20 };
-let workplace: Workplace;
-const children: ChildProcess[] = [];
-const servers: number[] = [];
-
-beforeAll(async () => {
-  workplace = await createWorkplace();
-});
-afterEach(() => {
-  for (const { pid = 0 } of children.splice(0)) killAll(-pid);
-  for (const pid of servers.splice(0)) killAll(pid);
-});
-afterAll(() => workplace.remove());
+const workplace = await createWorkplace();
 
 function killAll(pid: number): void {
   try {
@@ -41,12 +21,15 @@ interface UnderNpm extends Served {
 
 /** `npm start` in the repository, in a process group of its own as in a terminal. */
 async function npmStart(): Promise<UnderNpm> {
-  const served = await spawnServed(workplace, children, {
+  const served = await spawnServed(workplace, {
     through: ['npm', 'start', '--'],
     detached: true,
   });
   const pid = Number(/process (\d+)/.exec(served.line)?.[1]);
-  servers.push(pid);
+  onTestFinished(() => {
+    killAll(-(served.child.pid ?? 0));
+    killAll(pid);
+  });
   const [worker = 0] = childrenOf(pid);
   return { ...served, pid, worker };
 }

@@ -1,37 +1,28 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import { createWorkplace, isAlive, spawnServed, childrenOf, type Workplace } from '../cli/served.js';
+import { cli, killAfterTest } from '../cli/nearvote.js';
+import { childrenOf, createWorkplace, isAlive, spawnServed } from '../cli/served.js';
 
 const soon = { timeout: 30_000, interval: 20 };
 const reloads = 'nearvote_index_reloads_total{result="ok"}';
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-let workplace: Workplace;
-const children: ChildProcess[] = [];
-
-beforeAll(async () => {
-  workplace = await createWorkplace();
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-afterAll(() => workplace.remove());
+const workplace = await createWorkplace();
 
 describe('a server', () => {
   it('with eleven workers warns of nothing', async () => {
-    const served = await spawnServed(workplace, children, { flags: ['--workers', '11'] });
+    const served = await spawnServed(workplace, { flags: ['--workers', '11'] });
     served.child.kill('SIGTERM');
     expect(await served.exited).toEqual([0, null]);
     expect(served.stderr()).not.toContain('Warning');
   }, 60_000);
 
   it('reloads a few times for a storm of SIGHUP, keeps serving, and stops in order', async () => {
-    const served = await spawnServed(workplace, children, {});
+    const served = await spawnServed(workplace);
     for (let i = 0; i < 100; i++) {
       served.child.kill('SIGHUP');
       if (i % 10 === 0) expect((await served.classify()).status).toBe(200);
@@ -44,7 +35,7 @@ describe('a server', () => {
   it('that meets an unexpected error says so, stops in order and exits with 1', async () => {
     const preload = join(workplace.folder, 'throw.mjs');
     await writeFile(preload, `process.on('SIGCONT', () => { throw new Error('out of the blue'); });`);
-    const served = await spawnServed(workplace, children, {
+    const served = await spawnServed(workplace, {
       env: { NODE_OPTIONS: `--import=${pathToFileURL(preload).href}` },
     });
     served.child.kill('SIGCONT');
@@ -56,10 +47,10 @@ describe('a server', () => {
     'started with its standard streams closed serves and stops in order; a second one on its port says why not',
     async () => {
       const flags = ['--index', workplace.index, '--models', workplace.models, '--workers', '1'];
-      const first = await spawnServed(workplace, children, {});
+      const first = await spawnServed(workplace);
       const port = new URL(first.url).port;
-      const second = spawn(process.execPath, [main, 'serve', ...flags, '--port', port]);
-      children.push(second);
+      const second = spawn(process.execPath, [cli, 'serve', ...flags, '--port', port]);
+      killAfterTest(second);
       let said = '';
       second.stderr.on('data', (text: Buffer) => (said += text.toString()));
       expect(await once(second, 'close')).toEqual([1, null]);
@@ -69,10 +60,10 @@ describe('a server', () => {
 
       const closed = spawn(
         '/bin/sh',
-        ['-c', 'exec "$0" "$@" <&- >&- 2>&-', process.execPath, main, 'serve', ...flags, '--port', port],
+        ['-c', 'exec "$0" "$@" <&- >&- 2>&-', process.execPath, cli, 'serve', ...flags, '--port', port],
         { stdio: 'ignore' },
       );
-      children.push(closed);
+      killAfterTest(closed);
       const ready = (): Promise<number | undefined> =>
         fetch(`http://127.0.0.1:${port}/readyz`).then(
           ({ status }) => status,
@@ -91,9 +82,9 @@ describe('a server', () => {
     'told to stop while it starts leaves no worker behind',
     async () => {
       const child = spawn(process.execPath, [
-        ...[main, 'serve', '--index', workplace.index, '--models', workplace.models, '--port', '0'],
+        ...[cli, 'serve', '--index', workplace.index, '--models', workplace.models, '--port', '0'],
       ]);
-      children.push(child);
+      killAfterTest(child);
       let workers: number[] = [];
       await expect.poll(() => (workers = childrenOf(child.pid ?? 0)).length, soon).toBeGreaterThan(0);
       child.kill('SIGTERM');

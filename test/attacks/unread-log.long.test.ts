@@ -1,25 +1,16 @@
-import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import { childrenOf, createWorkplace, spawnServed, type Served, type Workplace } from '../cli/served.js';
+import { cli } from '../cli/nearvote.js';
+import { childrenOf, createWorkplace, spawnServed, type Served } from '../cli/served.js';
 
 const soon = { timeout: 15_000, interval: 20 };
 const dropped = 'nearvote_log_lines_dropped_total';
-let workplace: Workplace;
-const children: ChildProcess[] = [];
-
-beforeAll(async () => {
-  workplace = await createWorkplace();
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-afterAll(() => workplace.remove());
+const workplace = await createWorkplace();
 
 /** Requests down one connection, ten at a time, each a line of 300 bytes in the log; resolves when all are answered. */
 async function logLines({ url }: Served, count: number): Promise<void> {
@@ -44,7 +35,7 @@ async function expectStopsInOrder({ child, exited }: Served): Promise<void> {
 
 describe('a log that nobody reads', () => {
   it('on a pipe whose reader has stopped neither holds requests up nor keeps the server from stopping', async () => {
-    const served = await spawnServed(workplace, children, {
+    const served = await spawnServed(workplace, {
       flags: ['--log-level', 'info'],
       stderr: 'unread',
     });
@@ -55,7 +46,7 @@ describe('a log that nobody reads', () => {
   }, 60_000);
 
   it('on a pipe whose reader has gone costs the lines and nothing else', async () => {
-    const served = await spawnServed(workplace, children, {
+    const served = await spawnServed(workplace, {
       flags: ['--log-level', 'info'],
       stderr: 'unread',
     });
@@ -70,7 +61,7 @@ describe('a log that nobody reads', () => {
     'on a full disk costs the lines and nothing else',
     async () => {
       const full = openSync('/dev/full', 'w');
-      const served = await spawnServed(workplace, children, {
+      const served = await spawnServed(workplace, {
         flags: ['--log-level', 'info'],
         stderr: full,
       });
@@ -88,7 +79,7 @@ describe('what a child process prints', () => {
     const lastWords = join(workplace.folder, 'last-words.cjs');
     await writeFile(lastWords, "if (process.argv[1].endsWith('worker.js')) console.error('last words');");
     const logFile = join(workplace.folder, 'children.log');
-    const served = await spawnServed(workplace, children, {
+    const served = await spawnServed(workplace, {
       flags: ['--log-file', logFile],
       env: { NODE_OPTIONS: `--require ${lastWords}` },
       stderr: 'unread',
@@ -107,14 +98,13 @@ describe('what a child process prints', () => {
 
 /** No file may grow past 4 KiB: what a write meets there is what it meets on a full disk. */
 const onSmallDisk = ['/bin/sh', '-c', 'ulimit -f 8 && exec "$0" "$@"', process.execPath];
-const main = new URL('../../dist/cli/main.js', import.meta.url).pathname;
 
 describe.skipIf(process.platform === 'win32')('the files that a server logs to', () => {
   it('may fill the disk: lines are lost and counted, and the server goes on', async () => {
     const logFile = join(workplace.folder, 'full.log');
     const decisions = join(workplace.folder, 'full.jsonl');
-    const served = await spawnServed(workplace, children, {
-      through: [...onSmallDisk, main, 'serve'],
+    const served = await spawnServed(workplace, {
+      through: [...onSmallDisk, cli, 'serve'],
       flags: ['--log-level', 'info', '--log-file', logFile, '--decision-log', decisions],
     });
     for (let i = 0; i < 60; i++) expect((await served.classify()).status).toBe(200);
@@ -132,7 +122,7 @@ describe.skipIf(process.platform === 'win32')('the files that a server logs to',
   it('are made again when they are deleted, and when they are moved and SIGHUP says so', async () => {
     const logFile = join(workplace.folder, 'moved.log');
     const decisions = join(workplace.folder, 'moved.jsonl');
-    const served = await spawnServed(workplace, children, {
+    const served = await spawnServed(workplace, {
       flags: ['--log-level', 'info', '--log-file', logFile, '--decision-log', decisions],
     });
     const sizes = (): Promise<number[]> =>

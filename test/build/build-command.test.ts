@@ -1,31 +1,15 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openIndex } from '../../src/examples/index-store.js';
+import { cli, nearvote, root } from '../cli/nearvote.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const main = join(root, 'dist/cli/main.js');
 const encoder = join(root, 'models/cifar10-compact');
-
-interface Ran {
-  readonly code: number | string | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function nearvote(...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], { maxBuffer: 1 << 24 }, (error, stdout, stderr) =>
-      resolve({ code: error === null ? 0 : (error.code ?? null), stdout, stderr }),
-    );
-  });
-}
 
 async function draw(dir: string, count: number, seed: number): Promise<void> {
   await mkdir(dir, { recursive: true });
@@ -37,8 +21,7 @@ async function draw(dir: string, count: number, seed: number): Promise<void> {
   }
 }
 
-// The command runs as it is installed: `npm test` compiles it first.
-describe.skipIf(!existsSync(main))('nearvote build', () => {
+describe('nearvote build', () => {
   let base = '';
   let data = '';
   beforeAll(async () => {
@@ -51,7 +34,7 @@ describe.skipIf(!existsSync(main))('nearvote build', () => {
   it('builds with the shipped encoder and its workers, then only what is new', async () => {
     const out = join(base, 'insects');
     const args = ['build', '--data', data, '--encoder', encoder, '--out', out, '--json'];
-    const first = await nearvote(...args);
+    const first = await nearvote(...args, '--workers', '2');
     expect(first.stderr).toContain('embedding: 60/60 images');
     expect(JSON.parse(first.stdout)).toMatchObject({
       name: 'insects',
@@ -87,7 +70,7 @@ describe.skipIf(!existsSync(main))('nearvote build', () => {
     const many = join(base, 'many');
     for (const label of ['ant', 'bee']) await draw(join(many, label), 300, label.length);
     const args = ['build', '--data', many, '--encoder', encoder, '--out', out, '--json'];
-    const child = spawn(process.execPath, [main, ...args, '--workers', '1', '--max-batch', '8'], {
+    const child = spawn(process.execPath, [cli, ...args, '--workers', '1', '--max-batch', '8'], {
       stdio: 'ignore',
     });
     // Killed once the cache has been written to.

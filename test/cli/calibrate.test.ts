@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +22,6 @@ import {
 import { startServed, type Served } from './served.js';
 import { writeSmallIndex } from './small-index.js';
 
-const children: ChildProcess[] = [];
 let base = '';
 let index = '';
 
@@ -71,10 +69,7 @@ beforeAll(async () => {
   await drawFolder('again', { count: 10, firstSeed: 0 });
   await mkdir(join(base, 'empty', 'red'), { recursive: true });
 });
-afterAll(async () => {
-  for (const child of children) child.kill('SIGKILL');
-  await rm(base, { recursive: true });
-});
+afterAll(() => rm(base, { recursive: true }));
 
 describe('nearvote calibrate', () => {
   it.each([
@@ -121,16 +116,8 @@ describe('nearvote calibrate', () => {
   });
 
   it('is what a running server answers by after a reload, until the index is another', async () => {
-    const place = {
-      folder: base,
-      index,
-      models: join(root, 'models'),
-      red: await draw([210, 40, 30], 7_000),
-    };
-    const served = await startServed(
-      { ...place, publish: () => Promise.resolve(), remove: () => Promise.resolve() },
-      children,
-    );
+    const red = await draw([210, 40, 30], 7_000);
+    const served = await startServed({ index, models: join(root, 'models'), red });
     const classify = async (body: Buffer): Promise<DecisionBody> => {
       const headers = { 'content-type': 'image/png' };
       const answer = await fetch(`${served.url}/classify`, {
@@ -140,7 +127,6 @@ describe('nearvote calibrate', () => {
       });
       return decisionSchema.parse(await answer.json());
     };
-    const red = place.red;
     expect(await classify(red)).toMatchObject({ label: 'red', calibrated: false });
     expect(await served.metric('nearvote_calibrated')).toBe(0);
 

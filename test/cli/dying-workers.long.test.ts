@@ -1,26 +1,16 @@
-import type { ChildProcess } from 'node:child_process';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { problemSchema } from '../../src/server/schemas.js';
-import { createWorkplace, startServed, childrenOf, type Served, type Workplace } from './served.js';
+import { createWorkplace, startServed, childrenOf, type Served } from './served.js';
 
 const restarts = 'nearvote_worker_restarts_total{process="encoder"}';
 const soon = { timeout: 15_000, interval: 20 };
-let workplace: Workplace;
-const children: ChildProcess[] = [];
+const workplace = await createWorkplace();
 
-beforeAll(async () => {
-  workplace = await createWorkplace();
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-afterAll(() => workplace.remove());
-
-const serve = (...flags: string[]): Promise<Served> => startServed(workplace, children, ...flags);
+const serve = (...flags: string[]): Promise<Served> => startServed(workplace, ...flags);
 
 /** Sends two images and waits until workers hold them, which had better be stopped. */
 async function classifyHeld(served: Served): Promise<{ readonly answer: Promise<Response> }> {

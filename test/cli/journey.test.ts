@@ -289,7 +289,9 @@ describe('the commands, one after another, as a user has them', () => {
 // The CIFAR files are not in the repository.
 describe.skipIf(!existsSync(cifar))('the shipped encoder and index on CIFAR-10', () => {
   it('reach the accuracy and the index recall that are written down', async () => {
-    const { stdout } = await nearvote('evaluate', '--data', cifar, '--index', 'index/cifar10', '--json');
+    const { stdout } = await nearvote(
+      ...['evaluate', '--data', cifar, '--index', 'index/cifar10', '--json', '--workers', '2'],
+    );
     const report = JSON.parse(stdout) as {
       served: { accuracy: number };
       indexRecall?: { value: number };

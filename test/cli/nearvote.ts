@@ -1,8 +1,9 @@
-import { execFile } from 'node:child_process';
+import { execFile, type ChildProcess } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp, { type Sharp } from 'sharp';
+import { onTestFinished } from 'vitest';
 
 /** The repository. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -20,13 +21,19 @@ export function nearvote(...args: string[]): Promise<Ran> {
   return nearvoteIn(root, ...args);
 }
 
-/** Runs the built command to its end, in a folder. */
+/** Runs the built command to its end, in a folder. It encodes with one worker unless told: a second takes longer to start. */
 export function nearvoteIn(cwd: string, ...args: string[]): Promise<Ran> {
+  const env = { NEARVOTE_WORKERS: '1', ...process.env };
   return new Promise((resolve) => {
-    execFile(process.execPath, [cli, ...args], { cwd, maxBuffer: 1e8 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [cli, ...args], { cwd, env, maxBuffer: 1e8 }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
   });
+}
+
+/** Ends what a test has started, at the latest when the test does. */
+export function killAfterTest(child: ChildProcess): void {
+  onTestFinished(() => void child.kill('SIGKILL'));
 }
 
 export const colours: Readonly<Record<'red' | 'green' | 'blue', readonly number[]>> = {

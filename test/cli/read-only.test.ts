@@ -1,18 +1,19 @@
-import { execFile, type ChildProcess } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { chmod, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadHnswModule } from '../../src/neighbours/hnsw.js';
 import { editManifest } from '../neighbours/small-index.js';
 import { cli } from './nearvote.js';
-import { createWorkplace, spawnServed, type Workplace } from './served.js';
+import { createWorkplace, spawnServed } from './served.js';
 
 const run = promisify(execFile);
 const hnswLoads = (await loadHnswModule()) !== undefined;
 /** Permissions do not hold root back: there the command runs as nobody, who owns nothing here. */
 const asNobody =
   process.getuid?.() === 0 ? ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] : [];
+const workplace = await createWorkplace();
 const command = [...asNobody, process.execPath, cli];
 
 async function setModes(folder: string, mode: { readonly folder: number; readonly file: number }) {
@@ -27,14 +28,11 @@ async function setModes(folder: string, mode: { readonly folder: number; readonl
 }
 
 describe.skipIf(process.platform !== 'linux')('where nothing can be written', () => {
-  const children: ChildProcess[] = [];
-  let workplace: Workplace;
   let env: Record<string, string>;
   let before: string[];
   const files = () => readdir(workplace.folder, { recursive: true });
 
   beforeAll(async () => {
-    workplace = await createWorkplace();
     const { folder, index, red } = workplace;
     await writeFile(join(folder, 'red.png'), red);
     // It says that it has a graph, which is then derived from the embeddings.
@@ -47,13 +45,7 @@ describe.skipIf(process.platform !== 'linux')('where nothing can be written', ()
     env = { TMPDIR: folder, HOME: folder };
     before = await files();
   });
-  afterEach(() => {
-    for (const child of children.splice(0)) child.kill('SIGKILL');
-  });
-  afterAll(async () => {
-    await setModes(workplace.folder, { folder: 0o755, file: 0o644 });
-    await workplace.remove();
-  });
+  afterAll(() => setModes(workplace.folder, { folder: 0o755, file: 0o644 }));
 
   it('really cannot be written', async () => {
     const [program, ...args] = [...asNobody, 'touch', join(workplace.index, 'v1', 'probe')];
@@ -61,7 +53,7 @@ describe.skipIf(process.platform !== 'linux')('where nothing can be written', ()
   });
 
   it('serves an index, its graph held in memory', async () => {
-    const served = await spawnServed(workplace, children, { through: [...command, 'serve'], env });
+    const served = await spawnServed(workplace, { through: [...command, 'serve'], env });
     expect(await (await served.classify()).json()).toMatchObject({ label: 'red' });
     expect(served.line).toContain(hnswLoads ? 'hnsw search' : 'exact search');
     expect(await files()).toEqual(before);

@@ -1,53 +1,23 @@
-import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { request, type ClientRequest, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 
 import { decisionSchema } from '../../src/server/schemas.js';
-import { createWorkplace, startServed, childrenOf, type Served, type Workplace } from './served.js';
+import { childrenOf, createWorkplace, startServed, type Served } from './served.js';
 
 const reloads = (result: 'ok' | 'failed'): string => `nearvote_index_reloads_total{result="${result}"}`;
 // The new workers get what the clients leave of the cores.
 const soon = { timeout: 60_000, interval: 20 };
-const workplaces: Workplace[] = [];
-const children: ChildProcess[] = [];
-let workplace: Workplace;
+const workplace = await createWorkplace();
+beforeEach(() => workplace.publish('v1'));
 
-beforeEach(async () => {
-  workplace = await createWorkplace();
-  workplaces.push(workplace);
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-afterAll(() => Promise.all(workplaces.map((each) => each.remove())));
-
-const serve = (...flags: string[]): Promise<Served> => startServed(workplace, children, ...flags);
+const serve = (...flags: string[]): Promise<Served> => startServed(workplace, ...flags);
 
 const versionOf = async (answer: Response): Promise<string> => {
   expect(answer.status).toBe(200);
   return decisionSchema.parse(await answer.json()).index.version;
 };
-
-/** A classification whose body has begun and waits for `end()`. */
-async function beginUpload({ url }: Served, { red }: Workplace): Promise<ClientRequest> {
-  const headers = { 'content-type': 'image/png', 'content-length': red.length };
-  const upload = request(`${url}/classify?k=1`, { method: 'POST', headers });
-  await new Promise((resolve) => upload.write(red.subarray(0, 10), resolve));
-  return upload;
-}
-
-async function endUpload(upload: ClientRequest, { red }: Workplace): Promise<string> {
-  upload.end(red.subarray(10));
-  const [answer] = (await once(upload, 'response')) as [IncomingMessage];
-  expect(answer.statusCode).toBe(200);
-  let text = '';
-  for await (const chunk of answer) text += String(chunk);
-  return decisionSchema.parse(JSON.parse(text)).index.version;
-}
 
 describe('a reload by SIGHUP', () => {
   it('swaps in the version that is published now, and no request under way notices', async () => {
@@ -97,14 +67,14 @@ describe('a reload by SIGHUP', () => {
 
   it('lets a request that began before it end on the version it began with, and then lets that go', async () => {
     const served = await serve();
-    const upload = await beginUpload(served, workplace);
+    const endUpload = await served.beginUpload();
     // Answered after the upload has begun, on a connection of its own.
     await expect.poll(() => served.metric('nearvote_inflight_requests'), soon).toBe(2);
     await workplace.publish('v2');
     served.child.kill('SIGHUP');
     await expect.poll(() => served.metric(reloads('ok')), soon).toBe(1);
     expect(await versionOf(await served.classify())).toBe('v2');
-    expect(await endUpload(upload, workplace)).toBe('v1');
+    expect(await versionOf(await endUpload())).toBe('v1');
     if (process.platform === 'linux') await expect.poll(() => childrenOf(served).length, soon).toBe(2);
   }, 90_000);
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { Command } from 'commander';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
@@ -20,6 +21,7 @@ describe('the options of serve', () => {
       host: '127.0.0.1',
       port: 8080,
       models: 'models',
+      workers: availableParallelism(),
       maxBatch: 16,
       maxQueue: 256,
       k: 20,

@@ -1,98 +1,30 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { decisionSchema, readySchema } from '../../src/server/schemas.js';
-import { drawColour } from '../server/colour-classifier.js';
-import { writeSmallIndex } from './small-index.js';
+import { nearvote, type Ran } from './nearvote.js';
+import { createWorkplace, startServed, type Served } from './served.js';
 
-// The compiled program, as `npm test` has built it: workers are processes of their own.
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const models = fileURLToPath(new URL('../../models', import.meta.url));
+const workplace = await createWorkplace();
+const { folder, index, models } = workplace;
 
-let folder: string;
-let index: string;
-let red: Buffer;
-const children: ChildProcess[] = [];
-
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'nearvote-serve-'));
-  index = join(folder, 'colours');
-  red = await drawColour('red', 32);
-  const images = [
-    { label: 'red', bytes: red },
-    { label: 'red', bytes: await drawColour('crimson', 32) },
-    { label: 'blue', bytes: await drawColour('blue', 32) },
-  ];
-  await writeSmallIndex({ root: index, encoderDir: join(models, 'cifar10-compact'), images });
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-afterAll(() => rm(folder, { recursive: true }));
-
-const arguments_ = (...more: string[]): string[] => [
-  main,
-  'serve',
-  ...['--index', index, '--models', models, '--port', '0', '--workers', '1', '--max-batch', '4'],
-  ...more,
-];
-
-interface Served {
-  readonly child: ChildProcess;
-  /** The line that it printed when it was ready, and the one at its start. */
-  readonly line: string;
-  readonly first: string;
-  readonly url: string;
-  readonly stderr: () => string;
-  /** Exit code or signal. */
-  readonly exited: Promise<unknown[]>;
-}
-
-async function serve(...more: string[]): Promise<Served> {
-  const child = spawn(process.execPath, arguments_(...more), { stdio: ['ignore', 'pipe', 'pipe'] });
-  children.push(child);
-  const exited = once(child, 'exit');
-  let stderr = '';
-  child.stderr.on('data', (text: Buffer) => {
-    stderr += text.toString();
-  });
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const nextLine = async (): Promise<string> => {
-    const read = await lines.next();
-    if (read.done === true) throw new Error(stderr);
-    return read.value;
-  };
-  const first = await nextLine();
-  const line = await nextLine();
-  return { child, line, first, url: /http:\S+/.exec(line)?.[0] ?? '', stderr: () => stderr, exited };
-}
+const serve = (...flags: string[]): Promise<Served> =>
+  startServed(workplace, '--log-level', 'info', ...flags);
 
 /** Runs to its end, which it is expected to reach by itself. */
-function run(...more: string[]): Promise<{ code: number; stderr: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, arguments_(...more), (error, _stdout, stderr) =>
-      resolve({ code: Number(error?.code ?? 0), stderr }),
-    );
-  });
-}
+const run = (...flags: string[]): Promise<Ran> =>
+  nearvote('serve', '--index', index, '--models', models, '--port', '0', '--workers', '1', ...flags);
 
 async function listen(): Promise<{ server: Server; port: number }> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { server, port: (server.address() as AddressInfo).port };
 }
-
-const classify = (url: string): Promise<Response> =>
-  fetch(`${url}/classify?k=1`, { method: 'POST', headers: { 'content-type': 'image/png' }, body: red });
 
 /** How a request that names this host is answered. */
 async function statusFor(url: string, host: string): Promise<number | undefined> {
@@ -117,8 +49,8 @@ describe('nearvote serve', () => {
   it('says in a line each what it starts with, and where it is ready and with what, and classifies with the shipped encoder', async () => {
     const log = join(folder, 'decisions.jsonl');
     const served = await serve('--decision-log', log, '--expose-sources');
-    const { child, first, line, url, stderr, exited } = served;
-    expect(first).toMatch(
+    const { child, line, url, stderr, exited } = served;
+    expect(served.lines[0]).toMatch(
       /^nearvote is starting with index \S+colours, version v1, encoder cifar10-compact \S+$/,
     );
     expect(line).toMatch(
@@ -126,7 +58,7 @@ describe('nearvote serve', () => {
     );
     const ready = readySchema.parse(await (await fetch(`${url}/readyz`)).json());
     expect(ready).toMatchObject({ index: { examples: 3 }, encoder: { dimension: 256 } });
-    const decision = decisionSchema.parse(await (await classify(url)).json());
+    const decision = decisionSchema.parse(await (await served.classify()).json());
     expect(decision).toMatchObject({
       label: 'red',
       confidence: 1,
@@ -164,22 +96,24 @@ describe('nearvote serve', () => {
   });
 
   it('answers requests in flight before it exits', async () => {
-    const { child, url, exited } = await serve('--log-level', 'silent');
-    const pending = Array.from({ length: 20 }, () => classify(url));
-    // One answer shows that they have arrived; the others are at work or queued.
-    await Promise.race(pending);
+    const served = await serve('--log-level', 'silent');
+    const { child, exited } = served;
+    const uploads = await Promise.all(Array.from({ length: 20 }, () => served.beginUpload()));
+    // They have arrived when they are counted; the scrape itself is one more.
+    await expect.poll(() => served.metric('nearvote_inflight_requests'), { timeout: 15_000 }).toBe(21);
     child.kill('SIGTERM');
-    const statuses = await Promise.all(pending.map(async (answer) => (await answer).status));
+    const statuses = await Promise.all(uploads.map(async (end) => (await end()).status));
     expect(new Set(statuses)).toEqual(new Set([200]));
     expect(await exited).toEqual([0, null]);
   });
 
   it('is not ready while it stops, and exits at once on a second signal', async () => {
-    const { child, url, exited } = await serve('--drain', '1m', '--grace', '2m');
+    const served = await serve('--drain', '1m', '--grace', '2m');
+    const { child, url, exited } = served;
     child.kill('SIGTERM');
     await expect.poll(async () => (await fetch(`${url}/readyz`)).status).toBe(503);
     // What still comes in is still answered.
-    expect((await classify(url)).status).toBe(200);
+    expect((await served.classify()).status).toBe(200);
     child.kill('SIGTERM');
     expect(await exited).toEqual([1, null]);
   });

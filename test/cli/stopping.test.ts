@@ -1,24 +1,14 @@
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import { createWorkplace, isAlive, startServed, childrenOf, type Served, type Workplace } from './served.js';
+import { createWorkplace, isAlive, startServed, childrenOf, type Served } from './served.js';
 
 const soon = { timeout: 15_000, interval: 20 };
-let workplace: Workplace;
-const children: ChildProcess[] = [];
+const workplace = await createWorkplace();
 
-beforeAll(async () => {
-  workplace = await createWorkplace();
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-afterAll(() => workplace.remove());
-
-const serve = (...flags: string[]): Promise<Served> => startServed(workplace, children, ...flags);
+const serve = (...flags: string[]): Promise<Served> => startServed(workplace, ...flags);
 
 /** A client that has sent its headers and then says nothing more. */
 async function hang({ url }: Served): Promise<void> {

@@ -1,32 +1,16 @@
-import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/domain/seeded-random.js';
 import { loadEncoder } from '../../src/encoder/load.js';
 import { writeTinyBackbone } from '../train/adapter/tiny-backbone.js';
-
-const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
+import { nearvoteIn, type Ran } from './nearvote.js';
 
 let base = '';
 
-function train(...args: string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const command = [cli, 'train', ...args, '--threads', '1'];
-    execFile(process.execPath, command, { cwd: base, maxBuffer: 1e8 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
-    });
-  });
-}
+const train = (...args: string[]): Promise<Ran> => nearvoteIn(base, 'train', ...args, '--threads', '1');
 
 const labels = ['dim', 'lit', 'bright'];
 

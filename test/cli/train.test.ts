@@ -1,19 +1,17 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seededRandom } from '../../src/domain/seeded-random.js';
 import { encoderManifestSchema } from '../../src/encoder/manifest.js';
 import { obeysTheContract } from '../encoder/served-contract.js';
+import { cli, killAfterTest, nearvoteIn, type Ran } from './nearvote.js';
 
-const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 let folder: string;
-const children: ChildProcess[] = [];
 
 /** Stripes one way or the other, in any colours: nothing but the shape tells the labels apart. */
 async function drawStripes(
@@ -66,18 +64,15 @@ async function writeConfig(name: string, more?: Readonly<Record<string, string>>
   return name;
 }
 
-function run(...args: string[]) {
-  const done = spawnSync(process.execPath, [main, 'train', ...args], { cwd: folder, encoding: 'utf8' });
-  return { status: done.status, stdout: done.stdout, stderr: done.stderr };
-}
+const run = (...args: string[]): Promise<Ran> => nearvoteIn(folder, 'train', ...args);
 
-/** A training that goes on while the test does; it ends with the tests at the latest. */
+/** A training that goes on while the test does; it ends with the test at the latest. */
 function begin(config: string) {
-  const child = spawn(process.execPath, [main, 'train', config], {
+  const child = spawn(process.execPath, [cli, 'train', config], {
     cwd: folder,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  children.push(child);
+  killAfterTest(child);
   return child;
 }
 
@@ -86,17 +81,14 @@ beforeAll(async () => {
   await drawStripes(join(folder, 'data/train'), { across: 48, along: 48 }, 1);
   await drawStripes(join(folder, 'data/validation'), { across: 20, along: 20 }, 2);
 });
-afterAll(async () => {
-  for (const child of children) child.kill('SIGKILL');
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('nearvote train', () => {
   it('writes an encoder that serves, learned what tells the labels apart, and says with which figures', async () => {
     const config = await writeConfig('whole.yml', { name: 'whole', epochs: '40' });
-    const done = run(config, '--json');
+    const done = await run(config, '--json');
     expect(done.stderr).toMatch(/epoch 10\/40 {2}loss \d+\.\d+ {2}rate .*precision@1 .*head: precision@1/);
-    expect(done.status).toBe(0);
+    expect(done.code).toBe(0);
     const report = JSON.parse(done.stdout) as { ended: string; metrics: Record<string, number> };
     expect(report.ended).toBe('epochs');
     expect(report.metrics.steps).toBeOneOf([60, 120, 180, 240]);
@@ -124,7 +116,7 @@ describe('nearvote train', () => {
 
   it('killed with -9 and begun again ends with the very same encoder', async () => {
     const config = await writeConfig('killed.yml', { name: 'killed', checkpoint: '{ everyMinutes: 0.001 }' });
-    expect(run(config, '--out', 'models/never-killed', '--run', 'runs/never-killed').status).toBe(0);
+    expect((await run(config, '--out', 'models/never-killed', '--run', 'runs/never-killed')).code).toBe(0);
     const child = begin(config);
     child.stderr.resume();
     const exited = once(child, 'exit');
@@ -143,9 +135,9 @@ describe('nearvote train', () => {
       .toBe(true);
     child.kill('SIGKILL');
     await exited;
-    const again = run(config);
+    const again = await run(config);
     expect(again.stderr).toMatch(/going on with killed from step \d+/);
-    expect(again.status).toBe(0);
+    expect(again.code).toBe(0);
     const model = (name: string): Promise<Buffer> => readFile(join(folder, 'models', name, 'encoder.onnx'));
     expect((await model('killed')).equals(await model('never-killed'))).toBe(true);
   }, 180_000);
@@ -156,15 +148,15 @@ describe('nearvote train', () => {
     let stderr = '';
     child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
     await expect.poll(() => stderr, { timeout: 60_000, interval: 10 }).toContain('epoch 2/500');
-    expect(run(config).stderr).toMatch(/but process \d+ .* \[output_unwritable\]/);
+    expect((await run(config)).stderr).toMatch(/but process \d+ .* \[output_unwritable\]/);
     child.kill('SIGINT');
     expect(await once(child, 'exit')).toEqual([1, null]);
     expect(stderr).toMatch(/stopped at step \d+/);
     expect(await readdir(join(folder, 'runs/stopped'))).toContain('last.checkpoint');
     await expect(stat(join(folder, 'models/stopped'))).rejects.toThrow('ENOENT');
-    const budget = run(config, '--budget', '1s');
+    const budget = await run(config, '--budget', '1s');
     expect(budget.stderr).toContain('going on with stopped');
-    expect(budget.status).toBe(0);
+    expect(budget.code).toBe(0);
     expect(budget.stdout).toContain('the budget is spent');
   }, 120_000);
 
@@ -180,7 +172,7 @@ describe('nearvote train', () => {
 
   it('draws a contact sheet and trains nothing with --preview', async () => {
     const config = await writeConfig('seen.yml', { name: 'seen' });
-    expect(run(config, '--preview', 'views.png')).toMatchObject({ status: 0 });
+    expect(await run(config, '--preview', 'views.png')).toMatchObject({ code: 0 });
     expect(await sharp(join(folder, 'views.png')).metadata()).toMatchObject({ format: 'png', channels: 3 });
     await expect(stat(join(folder, 'runs/seen'))).rejects.toThrow('ENOENT');
   }, 60_000);
@@ -225,9 +217,9 @@ describe('nearvote train', () => {
       await mkdir(join(folder, 'empty'), { recursive: true });
       await drawStripes(join(folder, 'lonely'), { across: 3, along: 1 }, 3);
       await drawStripes(join(folder, 'others'), { circle: 2 }, 4);
-      const done = run(await writeConfig('bad.yml', { name: 'bad', ...more }));
+      const done = await run(await writeConfig('bad.yml', { name: 'bad', ...more }));
       expect(done.stderr).toMatch(message);
-      expect(done.status).toBe(done.stderr.includes('[usage]') ? 2 : 1);
+      expect(done.code).toBe(done.stderr.includes('[usage]') ? 2 : 1);
       await expect(stat(join(folder, 'models/bad'))).rejects.toThrow('ENOENT');
     },
     60_000,
@@ -235,10 +227,12 @@ describe('nearvote train', () => {
 
   it('refuses a checkpoint of another config and an encoder that is there', async () => {
     const config = await writeConfig('twice.yml', { name: 'twice', epochs: '1' });
-    expect(run(config).status).toBe(0);
-    expect(run(config).stderr).toContain('--force replaces it');
+    expect((await run(config)).code).toBe(0);
+    expect((await run(config)).stderr).toContain('--force replaces it');
     const other = await writeConfig('twice.yml', { name: 'twice', epochs: '2' });
-    expect(run(other, '--force').stderr).toMatch(/checkpoint of the config twice .* \[checkpoint_invalid\]/);
-    expect(run(other, '--force', '--fresh').status).toBe(0);
+    expect((await run(other, '--force')).stderr).toMatch(
+      /checkpoint of the config twice .* \[checkpoint_invalid\]/,
+    );
+    expect((await run(other, '--force', '--fresh')).code).toBe(0);
   }, 120_000);
 });

@@ -62,8 +62,15 @@ describe('a lease of a version', () => {
     await expect.poll(async () => [...(await leasedVersions(root))], { interval: 10 }).toEqual(['v1']);
     expect(told).toHaveLength(1);
     // A file in place of the folder: neither the heartbeat nor the release can do anything.
-    await rm(join(root, '.leases'), { recursive: true });
-    await writeFile(join(root, '.leases'), '');
+    const replace = async (): Promise<boolean> => {
+      await rm(join(root, '.leases'), { recursive: true });
+      // A heartbeat in between makes the folder again.
+      return writeFile(join(root, '.leases'), '').then(
+        () => true,
+        () => false,
+      );
+    };
+    while (!(await replace()));
     await expect.poll(() => told.length, { interval: 10 }).toBe(2);
     await lease.release();
   });

@@ -35,6 +35,7 @@ export async function beginJourney(): Promise<Journey> {
     serve: async (...args) => {
       const child = spawn(process.execPath, [cli, 'serve', '--port', '0', '--log-level', 'warn', ...args], {
         cwd: folder,
+        env: { NEARVOTE_WORKERS: '1', ...process.env },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       let stderr = '';

@@ -9,11 +9,11 @@ import { readEncoderManifest } from '../../../src/encoder/load.js';
 import { readEncoderFile, sha256Of } from '../../../src/encoder/manifest.js';
 import { filesOf } from './published-files.js';
 
-const child = fileURLToPath(new URL('./killed-publish.ts', import.meta.url));
+const child = fileURLToPath(new URL('./killed-publish.mjs', import.meta.url));
 
 function publishAndDie(dir: string, steps: number): Promise<string | null> {
   return new Promise((resolve) => {
-    const run = execFile(process.execPath, ['--import', 'tsx', child, dir, String(steps)], () =>
+    const run = execFile(process.execPath, [child, dir, String(steps), JSON.stringify(filesOf('new'))], () =>
       resolve(run.signalCode),
     );
   });
