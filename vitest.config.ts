@@ -12,7 +12,7 @@ const apart = [
 
 /** Of the long suites too. Real servers, encoders and child processes: two cores shared by every file. */
 export const settings = {
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   hookTimeout: 120_000,
   maxWorkers: 2,
   pool: 'forks',

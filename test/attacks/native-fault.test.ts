@@ -28,6 +28,5 @@ describe('a fault in native code of the server', () => {
       child.kill('SIGCONT');
       expect(await exited).toEqual([null, 'SIGSEGV']);
     },
-    20_000,
   );
 });

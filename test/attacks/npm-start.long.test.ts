@@ -1,8 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-import { childrenOf, createWorkplace, isAlive, spawnServed, type Served } from '../cli/served.js';
+import { childrenOf, createWorkplace, isAlive, soon, spawnServed, type Served } from '../cli/served.js';
 
-const soon = { timeout: 15_000, interval: 20 };
 const workplace = await createWorkplace();
 
 function killAll(pid: number): void {
@@ -49,7 +48,7 @@ describe.skipIf(process.platform !== 'linux')('a server under npm start', () => 
     expect(await served.exited).toEqual([0, null]);
     expect(isAlive(served.pid)).toBe(false);
     await expectNoOrphan(served);
-  }, 40_000);
+  });
 
   it('stops in order before npm on SIGINT to npm', async () => {
     const served = await npmStart();
@@ -57,19 +56,19 @@ describe.skipIf(process.platform !== 'linux')('a server under npm start', () => 
     expect(await served.exited).toEqual([0, null]);
     expect(isAlive(served.pid)).toBe(false);
     await expectNoOrphan(served);
-  }, 40_000);
+  });
 
   it('stops in order on Ctrl-C in a terminal, where npm passes on what the server has had already', async () => {
     const served = await npmStart();
     process.kill(-(served.child.pid ?? 0), 'SIGINT');
     expect(await served.exited).toEqual([0, null]);
     await expectNoOrphan(served);
-  }, 40_000);
+  });
 
   it('stops when npm is ended by SIGHUP, which npm cannot pass on', async () => {
     const served = await npmStart();
     served.child.kill('SIGHUP');
     expect(await served.exited).toEqual([null, 'SIGHUP']);
     await expectNoOrphan(served);
-  }, 40_000);
+  });
 });

@@ -7,9 +7,8 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 import { cli, killAfterTest } from '../cli/nearvote.js';
-import { childrenOf, createWorkplace, isAlive, spawnServed } from '../cli/served.js';
+import { childrenOf, createWorkplace, isAlive, soon, spawnServed } from '../cli/served.js';
 
-const soon = { timeout: 30_000, interval: 20 };
 const reloads = 'nearvote_index_reloads_total{result="ok"}';
 const workplace = await createWorkplace();
 
@@ -19,7 +18,7 @@ describe('a server', () => {
     served.child.kill('SIGTERM');
     expect(await served.exited).toEqual([0, null]);
     expect(served.stderr()).not.toContain('Warning');
-  }, 60_000);
+  });
 
   it('reloads a few times for a storm of SIGHUP, keeps serving, and stops in order', async () => {
     const served = await spawnServed(workplace);
@@ -30,7 +29,7 @@ describe('a server', () => {
     await expect.poll(() => served.metric(reloads), soon).toBeGreaterThan(0);
     served.child.kill('SIGTERM');
     expect(await served.exited).toEqual([0, null]);
-  }, 60_000);
+  });
 
   it('that meets an unexpected error says so, stops in order and exits with 1', async () => {
     const preload = join(workplace.folder, 'throw.mjs');
@@ -41,7 +40,7 @@ describe('a server', () => {
     served.child.kill('SIGCONT');
     expect(await served.exited).toEqual([1, null]);
     expect(served.stderr()).toMatch(/out of the blue.*stopping after an unexpected error/);
-  }, 60_000);
+  });
 
   it.skipIf(process.platform !== 'linux')(
     'started with its standard streams closed serves and stops in order; a second one on its port says why not',
@@ -75,7 +74,6 @@ describe('a server', () => {
       expect(await once(closed, 'exit')).toEqual([0, null]);
       await expect.poll(() => isAlive(worker), soon).toBe(false);
     },
-    90_000,
   );
 
   it.skipIf(process.platform !== 'linux')(
@@ -91,6 +89,5 @@ describe('a server', () => {
       expect(await once(child, 'exit')).toEqual([0, null]);
       for (const worker of workers) await expect.poll(() => isAlive(worker), soon).toBe(false);
     },
-    60_000,
   );
 });

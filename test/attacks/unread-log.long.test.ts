@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { cli } from '../cli/nearvote.js';
-import { childrenOf, createWorkplace, spawnServed, type Served } from '../cli/served.js';
+import { childrenOf, createWorkplace, soon, spawnServed, type Served } from '../cli/served.js';
 
-const soon = { timeout: 15_000, interval: 20 };
 const dropped = 'nearvote_log_lines_dropped_total';
 const workplace = await createWorkplace();
 
@@ -43,7 +42,7 @@ describe('a log that nobody reads', () => {
     expect(await served.metric(dropped)).toBeGreaterThan(0);
     expect((await served.classify()).status).toBe(200);
     await expectStopsInOrder(served);
-  }, 60_000);
+  });
 
   it('on a pipe whose reader has gone costs the lines and nothing else', async () => {
     const served = await spawnServed(workplace, {
@@ -55,23 +54,19 @@ describe('a log that nobody reads', () => {
     await expect.poll(() => served.metric(dropped), soon).toBeGreaterThan(90);
     expect((await served.classify()).status).toBe(200);
     await expectStopsInOrder(served);
-  }, 60_000);
+  });
 
-  it.skipIf(process.platform !== 'linux')(
-    'on a full disk costs the lines and nothing else',
-    async () => {
-      const full = openSync('/dev/full', 'w');
-      const served = await spawnServed(workplace, {
-        flags: ['--log-level', 'info'],
-        stderr: full,
-      });
-      closeSync(full);
-      await logLines(served, 100);
-      await expect.poll(() => served.metric(dropped), soon).toBeGreaterThan(90);
-      await expectStopsInOrder(served);
-    },
-    60_000,
-  );
+  it.skipIf(process.platform !== 'linux')('on a full disk costs the lines and nothing else', async () => {
+    const full = openSync('/dev/full', 'w');
+    const served = await spawnServed(workplace, {
+      flags: ['--log-level', 'info'],
+      stderr: full,
+    });
+    closeSync(full);
+    await logLines(served, 100);
+    await expect.poll(() => served.metric(dropped), soon).toBeGreaterThan(90);
+    await expectStopsInOrder(served);
+  });
 });
 
 describe('what a child process prints', () => {
@@ -93,7 +88,7 @@ describe('what a child process prints', () => {
     await expect.poll(printed, soon).toBe(2);
     await expect.poll(() => served.ready(), soon).toBe(true);
     await expectStopsInOrder(served);
-  }, 60_000);
+  });
 });
 
 /** No file may grow past 4 KiB: what a write meets there is what it meets on a full disk. */
@@ -117,7 +112,7 @@ describe.skipIf(process.platform === 'win32')('the files that a server logs to',
     await expect.poll(accountedFor, soon).toBe(60);
     await expectStopsInOrder(served);
     for (const line of lines) expect(JSON.parse(line)).toMatchObject({ label: 'red' });
-  }, 60_000);
+  });
 
   it('are made again when they are deleted, and when they are moved and SIGHUP says so', async () => {
     const logFile = join(workplace.folder, 'moved.log');
@@ -141,5 +136,5 @@ describe.skipIf(process.platform === 'win32')('the files that a server logs to',
     expect((await readFile(`${decisions}.old`, 'utf8')).split('\n')).toHaveLength(2);
     await expectStopsInOrder(served);
     expect(served.stderr()).toBe('');
-  }, 60_000);
+  });
 });

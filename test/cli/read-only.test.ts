@@ -57,7 +57,7 @@ describe.skipIf(process.platform !== 'linux')('where nothing can be written', ()
     expect(await (await served.classify()).json()).toMatchObject({ label: 'red' });
     expect(served.line).toContain(hnswLoads ? 'hnsw search' : 'exact search');
     expect(await files()).toEqual(before);
-  }, 20_000);
+  });
 
   it('classifies files', async () => {
     const { folder, index, models } = workplace;
@@ -69,5 +69,5 @@ describe.skipIf(process.platform !== 'linux')('where nothing can be written', ()
     );
     expect(JSON.parse(stdout)).toMatchObject({ decision: { label: 'red' } });
     expect(await files()).toEqual(before);
-  }, 20_000);
+  });
 });

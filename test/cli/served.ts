@@ -70,8 +70,11 @@ export interface Served {
   metric(series: string): Promise<number>;
 }
 
+/** How long a test waits at the most for what a server and its processes do where much else runs beside them. */
+export const soon = { timeout: 60_000, interval: 20 };
+
 /** What a server is started with. */
-export type Pair = Pick<Workplace, 'index' | 'models' | 'red'>;
+type Pair = Pick<Workplace, 'index' | 'models' | 'red'>;
 
 export function startServed(pair: Pair, ...flags: string[]): Promise<Served> {
   return spawnServed(pair, { flags });

@@ -3,9 +3,8 @@ import { connect } from 'node:net';
 
 import { describe, expect, it } from 'vitest';
 
-import { createWorkplace, isAlive, startServed, childrenOf, type Served } from './served.js';
+import { childrenOf, createWorkplace, isAlive, soon, startServed, type Served } from './served.js';
 
-const soon = { timeout: 15_000, interval: 20 };
 const workplace = await createWorkplace();
 
 const serve = (...flags: string[]): Promise<Served> => startServed(workplace, ...flags);
@@ -46,7 +45,7 @@ describe('a server told to stop', () => {
     await Promise.all(clients);
     expect(await served.exited).toEqual([0, null]);
     expect(new Set(statuses)).toEqual(new Set([200]));
-  }, 40_000);
+  });
 
   it('does not wait past its grace for a client that hangs, and then exits with 1', async () => {
     const served = await serve('--grace', '1s', '--drain', '0ms');
@@ -57,7 +56,7 @@ describe('a server told to stop', () => {
     expect(await served.exited).toEqual([1, null]);
     expect(performance.now() - told).toBeGreaterThan(990);
     expect(performance.now() - told).toBeLessThan(3_000);
-  }, 40_000);
+  });
 
   // Workers are found and stopped through /proc.
   it.skipIf(process.platform !== 'linux')(
@@ -73,7 +72,6 @@ describe('a server told to stop', () => {
       await lost;
       await expect.poll(() => isAlive(worker), soon).toBe(false);
     },
-    40_000,
   );
 
   it.skipIf(process.platform !== 'linux')(
@@ -90,6 +88,5 @@ describe('a server told to stop', () => {
         for (const worker of workers) await expect.poll(() => isAlive(worker), soon).toBe(false);
       }
     },
-    40_000,
   );
 });
