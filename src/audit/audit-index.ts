@@ -15,7 +15,7 @@ import {
   type ReadPixels,
 } from './find-duplicates.js';
 import { numberLabels, overlaps, type Overlap } from './labelling.js';
-import { mislabelled, suspicions, type Suspicion } from './mislabelled.js';
+import { mislabelled, mostSuspicious, suspicions, type Suspicion } from './mislabelled.js';
 import { searchOthers } from './search-others.js';
 
 /** Labelled images that the index does not hold, embedded by its encoder. */
@@ -35,6 +35,8 @@ export interface AuditIndexOptions {
   readonly vote: VoteOptions;
   readonly test?: HeldOut | undefined;
   readonly readPixels?: ReadPixels | undefined;
+  /** How many of the most suspicious labels are reported; those that are likely wrong unless given. */
+  readonly suspects?: number | undefined;
   readonly seed: number;
   readonly threads: number;
   readonly progress: Progress;
@@ -67,7 +69,7 @@ export interface Audit {
  * @throws NearvoteError `index_invalid` with fewer than two examples or labels; `k_too_large` when k exceeds the others
  */
 export async function auditIndex(options: AuditIndexOptions): Promise<Audit> {
-  const { examples, embeddings, k, test, readPixels } = options;
+  const { examples, embeddings, k, test, readPixels, suspects, progress } = options;
   checkAuditable(options);
   const labelling = numberLabels(examples.map(({ label }) => label));
   const depth = Math.max(k, surroundingNeighbours);
@@ -83,8 +85,8 @@ export async function auditIndex(options: AuditIndexOptions): Promise<Audit> {
     others,
     predicted,
     suspicions: ranked,
-    mislabelled: mislabelled(ranked, labelling),
-    duplicates: await findDuplicates({ examples, labelling, others, readPixels }),
+    mislabelled: suspects === undefined ? mislabelled(ranked) : mostSuspicious(ranked).slice(0, suspects),
+    duplicates: await findDuplicates({ examples, labelling, others, readPixels, progress }),
     leaks:
       test &&
       lists &&
@@ -96,6 +98,7 @@ export async function auditIndex(options: AuditIndexOptions): Promise<Audit> {
         lists,
         readPixels,
         readTestPixels: test.readPixels,
+        progress,
       })),
     overlaps: overlaps(predicted, labelling),
     condensed: await condenseIndex(options, lists ?? others),

@@ -37,17 +37,32 @@ const confusionLabels = 40;
 export async function auditPage(options: AuditPageOptions): Promise<ReportPage> {
   const { name, subtitle, examples, audit } = options;
   const counts = countFindings(findingsOf(audit, examples));
-  const { condensed, leaks } = audit;
+  const { condensed, duplicates, leaks } = audit;
   const facts = [
     { name: 'examples', value: String(examples.length) },
     { name: 'likely mislabelled', value: String(counts.mislabelled) },
-    { name: 'groups of duplicates', value: String(counts.duplicates) },
-    { name: 'duplicates across labels', value: String(counts['conflicting-duplicates']) },
-    ...(leaks === undefined ? [] : [{ name: 'test images in the index', value: String(leaks.length) }]),
+    { name: `groups that ${areOrMayBe(duplicates)} duplicates`, value: String(counts.duplicates) },
+    {
+      name: `groups across labels that ${areOrMayBe(duplicates)} duplicates`,
+      value: String(counts['conflicting-duplicates']),
+    },
+    ...(leaks === undefined
+      ? []
+      : [{ name: `test images that ${areOrMayBe(leaks)} in the index`, value: String(leaks.length) }]),
     { name: 'could be dropped', value: String(condensed.dropped.length) },
   ];
   return { title: `Audit of ${name}`, subtitle, facts, sections: await sectionsOf(options) };
 }
+
+type Confirmable = readonly { readonly finding: { readonly confirmed: boolean } }[];
+
+/** Whether pixels confirmed all of them. */
+export const areConfirmed = (found: Confirmable): boolean => found.every(({ finding }) => finding.confirmed);
+
+const areOrMayBe = (found: Confirmable): string => (areConfirmed(found) ? 'are' : 'may be');
+
+const lookFirst =
+  ' Some were told by their embeddings alone and may be different pictures: look at them before any is taken out.';
 
 async function sectionsOf(options: AuditPageOptions): Promise<Section[]> {
   const { audit, examples, findImage } = options;
@@ -71,11 +86,11 @@ async function suspectPictures(
   const { mislabelled, others } = audit;
   const rows = mislabelled
     .slice(0, suspectsShown)
-    .map(async ({ row, suggested, ownShare, suggestedShare }) => {
+    .map(async ({ row, suggested, ownShare, suggestedShare, wrong }) => {
       const { source = '', label = '' } = examples[row] ?? {};
       const near = others.rows.subarray(row * others.k, row * others.k + Math.min(neighboursShown, others.k));
       return {
-        caption: `${source}: labelled ${label} (${percent(ownShare)} of the vote), neighbours say ${suggested} (${percent(suggestedShare)})`,
+        caption: `${source}: labelled ${label} (${percent(ownShare)} of the vote), rather ${suggested} (${percent(suggestedShare)}); wrong with a probability of ${percent(wrong)}`,
         pictures: await Promise.all([
           pictureOf({ of: 'index', row, caption: label, mark: 'subject' }, findImage),
           ...Array.from(near, (neighbour) => {
@@ -110,8 +125,8 @@ async function duplicatePictures({ audit, examples, findImage }: AuditPageOption
   });
   return {
     kind: 'pictures',
-    title: 'Duplicates',
-    note: `${Math.min(groupsShown, audit.duplicates.length)} of ${audit.duplicates.length} groups; those across labels first.`,
+    title: areConfirmed(audit.duplicates) ? 'Duplicates' : 'May be duplicates',
+    note: `${Math.min(groupsShown, audit.duplicates.length)} of ${audit.duplicates.length} groups; those across labels first.${areConfirmed(audit.duplicates) ? '' : lookFirst}`,
     rows: await Promise.all(rows),
   };
 }
@@ -139,8 +154,10 @@ async function leakPictures({
   }));
   return {
     kind: 'pictures',
-    title: 'Test images that the index holds too',
-    note: `${Math.min(groupsShown, leaks.length)} of ${leaks.length} of ${test?.images.length ?? 0} in ${test?.name ?? ''}: figures measured on them are flattered.`,
+    title: areConfirmed(leaks)
+      ? 'Test images that the index holds too'
+      : 'Test images that the index may hold too',
+    note: `${Math.min(groupsShown, leaks.length)} of ${leaks.length} of ${test?.images.length ?? 0} in ${test?.name ?? ''}: figures measured on them are flattered.${areConfirmed(leaks) ? '' : lookFirst}`,
     rows: await Promise.all(rows),
   };
 }
@@ -181,22 +198,24 @@ export function mislabelledTable(suspects: readonly Suspicion[], examples: reado
   return {
     kind: 'table',
     title: 'Likely mislabelled',
-    note: 'The most suspicious first: log odds of the best other label against the one it has.',
+    note: 'The most suspicious first: log odds of the best other label against the one it has, and how likely that one is wrong.',
     columns: [
       { name: 'image' },
       { name: 'label' },
       { name: 'its share of the vote', align: 'right' },
-      { name: 'neighbours say' },
-      { name: 'share', align: 'right' },
+      { name: 'rather' },
+      { name: 'its share', align: 'right' },
       { name: 'log odds', align: 'right' },
+      { name: 'wrong', align: 'right' },
     ],
-    rows: suspects.map(({ row, score, suggested, ownShare, suggestedShare }) => [
+    rows: suspects.map(({ row, score, suggested, ownShare, suggestedShare, wrong }) => [
       examples[row]?.source ?? '',
       examples[row]?.label ?? '',
       share(ownShare),
       suggested,
       share(suggestedShare),
       score.toFixed(2),
+      share(wrong),
     ]),
   };
 }

@@ -20,8 +20,8 @@ import { labelSharesOf } from '../vote/vote.js';
 import type { VoteRule } from '../vote/rules.js';
 import { auditIndex, checkAuditable, type Audit, type HeldOut } from './audit-index.js';
 import { auditPage } from './audit-page.js';
-import { comparedSide } from './duplicates.js';
 import type { ReadPixels } from './find-duplicates.js';
+import { comparedSide } from './same-picture.js';
 
 export interface AuditOptions extends EmbeddingOptions {
   /** Folder of the index, and folder of encoders. */
@@ -43,6 +43,8 @@ export interface AuditOptions extends EmbeddingOptions {
   readonly k: number;
   /** Whether too large a k is brought down to the other examples; one that was asked for is refused. */
   readonly clampK: boolean;
+  /** How many of the most suspicious labels are reported; those that are likely wrong unless given. */
+  readonly suspects?: number | undefined;
   /** Of the examples that condensing starts from. */
   readonly seed: number;
   /** Whether a page is laid out. */
@@ -83,15 +85,15 @@ export async function audit(options: AuditOptions, progress: Progress): Promise<
   const { rule, temperature, priorCorrection = false } = options.vote;
   const priors = priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined;
   const found = await auditIndex({
-    ...{ name, examples, k, seed, progress },
+    ...{ name, examples, k, seed, progress, suspects: options.suspects },
     vote: { rule, temperature, priors },
     embeddings: await readEmbeddingsFile({
       path: join(index.dir, 'embeddings.f32'),
       count: manifest.examples,
       dimension: manifest.dimension,
     }),
-    test: test && { ...test, readPixels: pixelReader({ images: test.images, limits, progress }) },
-    readPixels: images && pixelReader({ images, limits, progress }),
+    test: test && { ...test, readPixels: pixelReader(test.images, limits) },
+    readPixels: images && pixelReader(images, limits),
     threads: options.workers * options.threads,
   });
   return {
@@ -142,15 +144,8 @@ async function trainedOnByName({ models }: AuditOptions, { manifest }: OpenIndex
   }
 }
 
-interface PixelReaderOptions {
-  /** By row. */
-  readonly images: readonly LabelledImage[];
-  readonly limits: DecodeLimits;
-  readonly progress: Progress;
-}
-
-/** Reads images as the small pictures that duplicates are told by; those that cannot be decoded are left out. */
-function pixelReader({ images, limits, progress }: PixelReaderOptions): ReadPixels {
+/** Reads images, by row, as the small pictures that duplicates are told by; those that cannot be decoded are left out. */
+function pixelReader(images: readonly LabelledImage[], limits: DecodeLimits): ReadPixels {
   const side = { width: comparedSide, height: comparedSide };
   const decoder = createDecoder({
     geometry: resizeTo({ ...side, fit: 'fill', kernel: 'linear' }),
@@ -160,7 +155,6 @@ function pixelReader({ images, limits, progress }: PixelReaderOptions): ReadPixe
     // Files are read one by one ahead of the decoder, not all at once.
     const inTurn = pLimit(4 * availableParallelism());
     const pixels = new Map<number, Uint8Array>();
-    progress.start({ name: 'comparing', total: rows.length, unit: 'images' });
     await Promise.all(
       rows.map((row) =>
         inTurn(async () => {
@@ -168,11 +162,9 @@ function pixelReader({ images, limits, progress }: PixelReaderOptions): ReadPixe
           const decoded =
             image && (await decodeIfWhole(() => image.read().then((read) => decoder.decode(read))));
           if (decoded !== undefined) pixels.set(row, decoded);
-          progress.advance(1);
         }),
       ),
     );
-    progress.finish();
     return pixels;
   };
 }

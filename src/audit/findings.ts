@@ -14,11 +14,13 @@ interface Found {
   readonly suggestion: string;
 }
 
-/** `score`: log odds of `suggested` against the label, above 0. */
+/** `score`: log odds of `suggested` against the label. */
 interface MislabelledFinding extends Found {
   readonly kind: 'mislabelled';
   readonly score: number;
   readonly suggested: string;
+  /** That the label is wrong. */
+  readonly probability: number;
   /** The label's share of the neighbours' vote, and that of `suggested`. */
   readonly shares: { readonly own: number; readonly suggested: number };
 }
@@ -27,12 +29,16 @@ interface MislabelledFinding extends Found {
 export interface DuplicatesFinding extends Found {
   readonly kind: 'duplicates' | 'conflicting-duplicates';
   readonly score: number;
+  /** By their pixels; else the embeddings alone say so, and the pictures have to be looked at. */
+  readonly confirmed: boolean;
 }
 
 /** `score`: the highest cosine of the test image to one of `ids`. */
 export interface LeakFinding extends Found {
   readonly kind: 'leak';
   readonly score: number;
+  /** By their pixels; else the embeddings alone say so, and the pictures have to be looked at. */
+  readonly confirmed: boolean;
   readonly test: { readonly id: string; readonly label: string };
 }
 
@@ -96,7 +102,7 @@ export function findingsOf(audit: Audited, examples: readonly Example[]): Findin
 }
 
 function mislabelledFinding(
-  { row, score, suggested, ownShare, suggestedShare }: Suspicion,
+  { row, score, suggested, ownShare, suggestedShare, wrong }: Suspicion,
   examples: readonly Example[],
 ): MislabelledFinding {
   return {
@@ -105,6 +111,7 @@ function mislabelledFinding(
     score,
     suggestion: `look at it: ${suggested} rather than ${examples[row]?.label ?? ''}?`,
     suggested,
+    probability: wrong,
     shares: { own: ownShare, suggested: suggestedShare },
   };
 }

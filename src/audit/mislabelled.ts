@@ -1,5 +1,6 @@
 import type { LabelScore } from '../domain/decision.js';
-import { dot, type Embeddings } from '../domain/embeddings.js';
+import type { Embeddings } from '../domain/embeddings.js';
+import { linearScores, type LinearScores } from './linear-scores.js';
 import type { Labelling } from './labelling.js';
 
 export interface SuspicionOptions {
@@ -14,7 +15,7 @@ export interface Suspicion {
   readonly row: number;
   /**
    * Log odds of the best other label against the example's own: above 0 the others believe another label. -Infinity
-   * where no other example has the label: nobody could vote for it.
+   * where no other example has the label: nothing could speak for it.
    */
   readonly score: number;
   /** The best other label. */
@@ -22,149 +23,117 @@ export interface Suspicion {
   /** Shares of the vote, 0 to 1. */
   readonly ownShare: number;
   readonly suggestedShare: number;
-  /** Both kinds of evidence together, as probabilities over the labels. */
-  readonly ownProbability: number;
-  readonly suggestedProbability: number;
+  /** That the label is wrong, 0 to 1, by how much it is doubted and by how many labels seem to be wrong. */
+  readonly wrong: number;
 }
 
-/** What a label that nobody votes for keeps: of twenty neighbours none says little more than "below a twentieth". */
-const leastShare = 0.01;
-/** Cosine to a class as a log-probability, at the vote's own temperature. */
-const temperature = 0.07;
-
 /**
- * Ranks every example's label by two kinds of evidence, multiplied as naive Bayes does: the vote of its neighbours, and
- * its cosine to the mean direction of each class. The vote finds classes of any shape but has few steps: among the many
- * that get no vote at all it cannot tell "nearly" from "not at all", which the directions can. They are made in a second
- * pass, of the examples that the vote agreed with. docs/benchmarks.md, "Audit", has each alone and both together.
+ * Ranks every example's label by its score of a linear model that has not seen it, and says how likely it is wrong. Such
+ * a model finds labels of several shapes, and a wrong label sways it little, where it sways the vote of its few
+ * neighbours much. docs/decisions/013 has what else was tried.
  */
 export function suspicions({ embeddings, labelling, votes }: SuspicionOptions): Suspicion[] {
   const { names, of, counts } = labelling;
-  const trusted = votes.map((vote, row) => vote[0]?.label === names[of[row] ?? -1]);
-  const directions = classDirections({ embeddings, labelling, trusted });
-  const numbers = new Map(names.map((name, number) => [name, number]));
-  const shares = new Float64Array(names.length);
-  const evidence = new Float64Array(names.length);
-
+  const model = linearScores({ embeddings, labelling });
+  const { scale, noise } = fitNoise(model, labelling);
+  const scores = new Float64Array(names.length);
   return votes.map((vote, row): Suspicion => {
     const own = of[row] ?? 0;
-    shares.fill(0);
-    for (const { label, score } of vote) shares[numbers.get(label) ?? 0] = score;
-    directions.cosines(row, evidence);
-    for (let label = 0; label < names.length; label++) {
-      evidence[label] = Math.log((shares[label] ?? 0) + leastShare) + (evidence[label] ?? 0) / temperature;
-    }
-    const other = bestBut(own, evidence);
-    const total = sumOfExp(evidence);
+    model.score(row, scores);
+    const other = bestBut(own, scores);
+    const isAlone = (counts[own] ?? 0) < 2;
+    const probability = softmaxOf(own, scores, scale);
+    const shareOf = (label: string): number => vote.find((one) => one.label === label)?.score ?? 0;
     return {
       row,
-      score: (counts[own] ?? 0) > 1 ? (evidence[other] ?? NaN) - (evidence[own] ?? NaN) : -Infinity,
+      score: isAlone ? -Infinity : scale * ((scores[other] ?? NaN) - (scores[own] ?? NaN)),
       suggested: names[other] ?? '',
-      ownShare: shares[own] ?? 0,
-      suggestedShare: shares[other] ?? 0,
-      ownProbability: Math.exp((evidence[own] ?? NaN) - total),
-      suggestedProbability: Math.exp((evidence[other] ?? NaN) - total),
+      ownShare: shareOf(names[own] ?? ''),
+      suggestedShare: shareOf(names[other] ?? ''),
+      wrong: isAlone ? 0 : posterior(probability, noise, names.length),
     };
   });
 }
 
-function bestBut(own: number, evidence: Float64Array): number {
+function bestBut(own: number, scores: Float64Array): number {
   let best = own === 0 ? 1 : 0;
-  for (let label = 0; label < evidence.length; label++) {
-    if (label !== own && (evidence[label] ?? NaN) > (evidence[best] ?? NaN)) best = label;
+  for (let label = 0; label < scores.length; label++) {
+    if (label !== own && (scores[label] ?? NaN) > (scores[best] ?? NaN)) best = label;
   }
   return best;
 }
 
-/** log(sum(exp(x))), without overflow. */
-function sumOfExp(values: Float64Array): number {
-  const highest = values.reduce((max, value) => Math.max(max, value), -Infinity);
-  return highest + Math.log(values.reduce((sum, value) => sum + Math.exp(value - highest), 0));
+/** The probability of one label, scores taken times `scale`. */
+function softmaxOf(label: number, scores: Float64Array, scale: number): number {
+  let sum = 0;
+  for (const score of scores) sum += Math.exp(scale * (score - (scores[label] ?? NaN)));
+  return 1 / sum;
 }
 
-/** The mean direction of each label's examples. */
-export interface ClassDirections {
-  /** Writes the cosine of a row to each label's direction, the row itself left out of its own, `[labels]`. */
-  cosines(row: number, into: Float64Array): void;
+/** That a label was given at random and not because it is so probable. */
+function posterior(probability: number, noise: number, labels: number): number {
+  const random = noise / labels;
+  return random / (random + (1 - noise) * probability);
 }
 
-export interface ClassDirectionsOptions {
-  readonly embeddings: Embeddings;
-  readonly labelling: Labelling;
-  /** Whether a row's label is believed. A label with fewer than two such rows is made of all its rows. */
-  readonly trusted: readonly boolean[];
+export interface Noise {
+  /** What scores are taken times, so that their softmax is as sure as it is right. */
+  readonly scale: number;
+  /** The share of labels that were given at random. */
+  readonly noise: number;
 }
 
-/** Sums up each label's trusted rows, so that a wrong label pulls no direction towards itself. */
-export function classDirections(options: ClassDirectionsOptions): ClassDirections {
-  const { embeddings, labelling } = options;
-  const { dimension, values, count } = embeddings;
-  const members = membersOf(options);
-  const sums = new Float32Array(labelling.names.length * dimension);
-  for (let row = 0; row < count; row++) {
-    if (members[row] !== true) continue;
-    const start = (labelling.of[row] ?? 0) * dimension;
-    for (let i = 0; i < dimension; i++) {
-      sums[start + i] = (sums[start + i] ?? 0) + (values[row * dimension + i] ?? 0);
-    }
-  }
-  const squares = labelling.names.map((_, label) =>
-    dot(sums, label * dimension, sums, label * dimension, dimension),
-  );
-
-  return {
-    cosines: (row, into) => {
-      const own = labelling.of[row];
-      for (let label = 0; label < labelling.names.length; label++) {
-        let along = dot(values, row * dimension, sums, label * dimension, dimension);
-        let square = squares[label] ?? 0;
-        if (label === own && members[row] === true) {
-          // x . (S - x) and |S - x|^2 for the unit row x and the sum S that holds it.
-          square = square - 2 * along + 1;
-          along -= 1;
-        }
-        into[label] = square > 1e-9 ? along / Math.sqrt(square) : 0;
-      }
-    },
-  };
-}
-
-function membersOf({ labelling, trusted }: ClassDirectionsOptions): readonly boolean[] {
-  const believed = new Int32Array(labelling.names.length);
-  for (const [row, label] of labelling.of.entries()) {
-    if (trusted[row] === true) believed[label] = (believed[label] ?? 0) + 1;
-  }
-  return Array.from(labelling.of, (label, row) => trusted[row] === true || (believed[label] ?? 0) < 2);
-}
-
-/** Well separated classes are as good as certain of their own: nobody needs to be surer than this of another's. */
-const sureEnough = 0.9;
+const steps = 60;
+const mostScores = 4_000_000;
+const steepest = 40;
 
 /**
- * The examples that are likely mislabelled, most suspicious first, by the rule of confident learning (Northcutt, Jiang
- * and Chuang 2021, arXiv:1911.00068): another label is more probable than the example's own, and at least as probable
- * as it is, in the mean, for the examples that carry that other label. So a class of which the encoder is never sure
- * asks for less, and one of which it is always sure for more.
+ * The likeliest scale and noise, where a label is given by the softmax of its scores or else at random, by expectation and
+ * maximisation: each label counts by how likely it is not random, with a step of Newton's for the scale.
  */
-export function mislabelled(suspicions: readonly Suspicion[], labelling: Labelling): Suspicion[] {
-  const thresholds = meanSelfConfidence(suspicions, labelling);
-  return suspicions
-    .filter(
-      ({ score, suggested, suggestedProbability }) =>
-        score > 0 && suggestedProbability >= Math.min(sureEnough, thresholds.get(suggested) ?? NaN),
-    )
-    .sort((a, b) => b.score - a.score || a.row - b.row);
+export function fitNoise(model: LinearScores, { names, of }: Labelling): Noise {
+  const labels = names.length;
+  const count = Math.min(of.length, Math.ceil(mostScores / labels));
+  const rows = Int32Array.from({ length: count }, (_, i) => Math.floor((i * of.length) / count));
+  const scores = new Float64Array(count * labels);
+  for (const [i, row] of rows.entries()) model.score(row, scores.subarray(i * labels, (i + 1) * labels));
+
+  let [scale, noise] = [5, 0.05];
+  for (let step = 0; step < steps; step++) {
+    let [slope, curvature, random] = [0, 0, 0];
+    for (let i = 0; i < count; i++) {
+      const own = i * labels + (of[rows[i] ?? 0] ?? 0);
+      const ownScore = scores[own] as number;
+      let [sum, mean, square] = [0, 0, 0];
+      for (let at = i * labels; at < (i + 1) * labels; at++) {
+        const score = scores[at] as number;
+        const weight = Math.exp(scale * (score - ownScore));
+        sum += weight;
+        mean += weight * score;
+        square += weight * score * score;
+      }
+      mean /= sum;
+      const believed = 1 - posterior(1 / sum, noise, labels);
+      slope += believed * (ownScore - mean);
+      curvature += believed * (square / sum - mean * mean);
+      random += 1 - believed;
+    }
+    const next = scale + slope / Math.max(curvature, 1e-9);
+    scale = Math.min(Math.max(next, scale / 2), 2 * scale, steepest);
+    noise = random / count;
+  }
+  return { scale, noise };
 }
 
-/** Of each label, the mean probability that its own examples give it. */
-function meanSelfConfidence(
-  suspicions: readonly Suspicion[],
-  { names, of, counts }: Labelling,
-): ReadonlyMap<string, number> {
-  const sums = new Float64Array(names.length);
-  for (const { row, ownProbability } of suspicions) {
-    const own = of[row] ?? 0;
-    sums[own] = (sums[own] ?? 0) + ownProbability;
-  }
-  return new Map(names.map((name, label) => [name, (sums[label] ?? 0) / (counts[label] ?? 0)]));
+/** A label is flagged from this probability on that it is wrong: most that are, are surer. bench/audit.ts measures it. */
+const doubted = 0.4;
+
+/** The examples that are likely mislabelled, most suspicious first. */
+export function mislabelled(suspicions: readonly Suspicion[]): Suspicion[] {
+  return mostSuspicious(suspicions).filter(({ wrong, score }) => wrong > doubted && score > 0);
+}
+
+/** Every example, most suspicious first. */
+export function mostSuspicious(suspicions: readonly Suspicion[]): Suspicion[] {
+  return suspicions.toSorted((a, b) => b.score - a.score || a.row - b.row);
 }

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { audit, type AuditedIndex } from '../audit/audit.js';
-import { mislabelledTable, overlapTable } from '../audit/audit-page.js';
+import { areConfirmed, mislabelledTable, overlapTable } from '../audit/audit-page.js';
 import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
 import type { Overlap } from '../audit/labelling.js';
 import { renderPage } from '../report/render-page.js';
@@ -29,6 +29,7 @@ interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLi
   readonly examplesSplit: 'train' | 'test';
   readonly out?: string;
   readonly report?: string;
+  readonly suspects?: number;
   readonly seed: number;
   readonly json?: true;
 }
@@ -65,6 +66,12 @@ function auditOptions(): Option[] {
     splitOption('--examples-split <split>', 'which CIFAR files of --examples are read', 'train').env(
       'NEARVOTE_AUDIT_EXAMPLES_SPLIT',
     ),
+    new Option(
+      '--suspects <n>',
+      'report this many labels as mislabelled, the most suspicious first, instead of those that are likely wrong',
+    )
+      .argParser(integerFrom(1))
+      .env('NEARVOTE_AUDIT_SUSPECTS'),
     new Option('--out <file>', 'write the findings to this file, a JSON line for each').env(
       'NEARVOTE_AUDIT_OUT',
     ),
@@ -159,6 +166,13 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
   const { index, findings, condensing, test } = summary;
   const { mislabelled, duplicates, leaks = [], overlaps } = audited.audit;
   const of = test === null ? 'of each example by the others' : `of ${condensing.votes} test images`;
+  const isSure = (found: Parameters<typeof areConfirmed>[0]): boolean =>
+    summary.pixels && areConfirmed(found);
+  const areOrMayBe = (found: typeof duplicates | typeof leaks): string => (isSure(found) ? 'are' : 'may be');
+  const toldBy = (found: typeof duplicates | typeof leaks): string =>
+    isSure(found)
+      ? 'confirmed by their pixels'
+      : 'told by their embeddings alone: look at the pictures (--examples compares their pixels)';
   return [
     `Audit of ${index.name} ${index.version}: ${summary.examples} examples of ${summary.labels} labels, k = ${summary.k}, ${summary.vote} vote`,
     ...(summary.trainedOn === null || summary.trainedOn === 0
@@ -172,7 +186,7 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
           `${mislabelled.length} examples are likely mislabelled, the most suspicious first`,
           tableOf(mislabelledTable(mislabelled.slice(0, suspectsShown), audited.index.examples)),
         ]),
-    `${findings.duplicates} groups of duplicates within a label, ${findings['conflicting-duplicates']} across labels${summary.pixels ? ', confirmed by their pixels' : ''}`,
+    `${findings.duplicates} groups within a label ${areOrMayBe(duplicates)} duplicates, ${findings['conflicting-duplicates']} across labels, ${toldBy(duplicates)}`,
     ...duplicates
       .slice(0, groupsShown)
       .map(
@@ -181,11 +195,14 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
       ),
     ...(test === null
       ? []
-      : [`${leaks.length} of ${test.images} test images are in the index too, or all but`]),
+      : [
+          `${leaks.length} of ${test.images} test images ${areOrMayBe(leaks)} in the index too, ${toldBy(leaks)}`,
+        ]),
     ...leaks
       .slice(0, groupsShown)
       .map(
-        ({ finding }) => `  ${finding.score.toFixed(4)} ${finding.test.id} is ${finding.sources.join(', ')}`,
+        ({ finding }) =>
+          `  ${finding.score.toFixed(4)} ${finding.test.id} ${finding.confirmed ? 'is' : 'may be'} ${finding.sources.join(', ')}`,
       ),
     ...(overlaps.length === 0
       ? ['No labels overlap']

@@ -63,23 +63,52 @@ describe.each([1, 2, 3])('the audit of planted faults, seed %i', (seed) => {
 });
 
 describe('pixels, where they are at hand', () => {
+  const planted = plant(1);
+  /** Squares of 8 x 8 in the greys of a seed: of the row, or of the row that it is a copy of. */
+  const patterns = (likeTheOriginal: boolean) => (rows: readonly number[]) =>
+    Promise.resolve(
+      new Map(
+        rows.map((row) => {
+          const copied = [...planted.copies].find((pair) => pair.endsWith(`-${row}`))?.split('-')[0];
+          const seed = likeTheOriginal && copied !== undefined ? Number(copied) : row;
+          const random = seededRandom(7919 * (seed + 1));
+          const greys = Array.from({ length: 64 }, () => 256 * random());
+          const grey = (at: number): number =>
+            greys[8 * Math.floor(at / 512) + Math.floor((at % 64) / 8)] ?? NaN;
+          return [row, Uint8Array.from({ length: 3 * 64 * 64 }, (_, i) => grey(Math.floor(i / 3)))];
+        }),
+      ),
+    );
+
   it('refute copies that look nothing alike and confirm those that do', async () => {
-    const planted = plant(1);
-    const patterns = (likeTheOriginal: boolean) => (rows: readonly number[]) =>
-      Promise.resolve(
-        new Map(
-          rows.map((row) => {
-            const copied = [...planted.copies].find((pair) => pair.endsWith(`-${row}`))?.split('-')[0];
-            const seed = likeTheOriginal && copied !== undefined ? Number(copied) : row;
-            const random = seededRandom(7919 * (seed + 1));
-            return [row, Uint8Array.from({ length: 768 }, () => 256 * random())];
-          }),
-        ),
-      );
     const refuted = await auditOf(planted, { readPixels: patterns(false) });
     expect(refuted.duplicates.map(({ rows }) => rows.join('-'))).toEqual([]);
     const confirmed = await auditOf(planted, { readPixels: patterns(true) });
     expect(new Set(confirmed.duplicates.map(({ rows }) => rows.join('-')))).toEqual(planted.copies);
+    expect(confirmed.duplicates.every(({ finding }) => finding.confirmed)).toBe(true);
+    expect(confirmed.duplicates[0]?.finding.suggestion).toBe('keep one of 2');
+  });
+
+  it('that are missing leave a guess, which asks to look at the pictures before any is deleted', async () => {
+    const { duplicates, leaks = [] } = await auditOf(planted);
+    expect(duplicates.length).toBeGreaterThan(0);
+    expect(leaks.length).toBeGreaterThan(0);
+    for (const { finding } of [...duplicates, ...leaks]) {
+      expect(finding.confirmed).toBe(false);
+      expect(finding.suggestion).toMatch(/^may be the same picture .* look at them/);
+    }
+  });
+
+  it('of one picture that cannot be read leave only its own pairs a guess', async () => {
+    const [first = '', second = ''] = planted.copies;
+    const unread = Number(first.split('-')[0]);
+    const read = patterns(true);
+    const { duplicates } = await auditOf(planted, {
+      readPixels: (rows) => read(rows.filter((row) => row !== unread)),
+    });
+    const confirmed = new Map(duplicates.map(({ rows, finding }) => [rows.join('-'), finding.confirmed]));
+    expect(confirmed.get(first)).toBe(false);
+    expect(confirmed.get(second)).toBe(true);
   });
 });
 
@@ -101,6 +130,13 @@ describe('the findings', () => {
     expect(audit.leaks).toBeUndefined();
     expect(audit.condensed.votes).toBe(planted.examples.length);
   });
+});
+
+it('reports as many labels as it is asked for, the most suspicious first', async () => {
+  const planted = plant(1);
+  const [usual, more] = [await auditOf(planted), await auditOf(planted, { suspects: 100 })];
+  expect(more.mislabelled.length).toBe(100);
+  expect(more.mislabelled.slice(0, usual.mislabelled.length)).toEqual(usual.mislabelled);
 });
 
 describe('an audit refuses', () => {

@@ -1,112 +1,152 @@
 import { describe, expect, it } from 'vitest';
+import { linearScores } from '../../src/audit/linear-scores.js';
 import { numberLabels } from '../../src/audit/labelling.js';
-import { classDirections, mislabelled, suspicions, type Suspicion } from '../../src/audit/mislabelled.js';
-import { onCircle, randomUnitRows } from '../neighbours/unit-vectors.js';
+import {
+  fitNoise,
+  mislabelled,
+  mostSuspicious,
+  suspicions,
+  type Suspicion,
+} from '../../src/audit/mislabelled.js';
+import { asEmbeddings, type Embeddings } from '../../src/domain/embeddings.js';
+import { onCircle, randomUnitRows, seededRandom } from '../neighbours/unit-vectors.js';
 
-/** Everybody votes for one label. */
-const allFor = (label: string) => [{ label, score: 1 }];
+/** Solves A x = b by Gauss's elimination with pivots. */
+function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
+  const rows = matrix.map((row, i) => [...row, right[i] ?? NaN]);
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? NaN;
+  for (let i = 0; i < rows.length; i++) {
+    const pivot = rows.reduce(
+      (best, _, r) => (r >= i && Math.abs(at(r, i)) > Math.abs(at(best, i)) ? r : best),
+      i,
+    );
+    [rows[i], rows[pivot]] = [rows[pivot] ?? [], rows[i] ?? []];
+    for (let r = 0; r < rows.length; r++) {
+      const factor = r === i ? 0 : at(r, i) / at(i, i);
+      rows[r] = (rows[r] ?? []).map((value, j) => value - factor * at(i, j));
+    }
+  }
+  return rows.map((_, i) => at(i, rows.length) / at(i, i));
+}
 
-describe('class directions', () => {
-  it('are the normalised sums of the other rows, as a plain mean has them', () => {
-    const embeddings = randomUnitRows(12, 6);
-    const labels = Array.from({ length: 12 }, (_, row) => (row % 3 === 0 ? 'a' : 'b'));
-    const trusted = labels.map((_, row) => row !== 4);
-    const directions = classDirections({ embeddings, labelling: numberLabels(labels), trusted });
-    const at = (row: number): number[] => [...embeddings.values.subarray(row * 6, (row + 1) * 6)];
-    const into = new Float64Array(2);
-    for (let row = 0; row < 12; row++) {
-      directions.cosines(row, into);
-      for (const [label, name] of ['a', 'b'].entries()) {
-        const sum = [0, 0, 0, 0, 0, 0];
-        for (let other = 0; other < 12; other++) {
-          if (labels[other] !== name || trusted[other] !== true || other === row) continue;
-          at(other).forEach((value, i) => (sum[i] = (sum[i] ?? 0) + value));
-        }
-        const along = at(row).reduce((total, value, i) => total + value * (sum[i] ?? NaN), 0);
-        expect(into[label]).toBeCloseTo(along / Math.hypot(...sum), 5);
+/** The ridge regression of one label fitted without a row, asked about that row. */
+function withoutRow(embeddings: Embeddings, isLabel: readonly boolean[], left: number): number {
+  const { count, dimension, values } = embeddings;
+  const rows = Array.from({ length: count }, (_, row) => [
+    ...values.subarray(row * dimension, (row + 1) * dimension),
+    1,
+  ]);
+  const others = rows.filter((_, row) => row !== left);
+  const squares = rows.flatMap((row) => row.slice(0, -1)).reduce((sum, value) => sum + value * value, 0);
+  const product = (i: number, j: number): number =>
+    others.reduce((sum, row) => sum + (row[i] ?? NaN) * (row[j] ?? NaN), 0);
+  const normal = Array.from({ length: dimension + 1 }, (_, i) =>
+    Array.from(
+      { length: dimension + 1 },
+      (_unused, j) => product(i, j) + (i === j && i < dimension ? (0.1 * squares) / dimension : 0),
+    ),
+  );
+  const targets = isLabel.filter((_, row) => row !== left).map(Number);
+  const right = normal.map((_, i) =>
+    others.reduce((sum, row, o) => sum + (row[i] ?? NaN) * (targets[o] ?? NaN), 0),
+  );
+  const weights = solve(normal, right);
+  return (rows[left] ?? []).reduce((sum, value, i) => sum + value * (weights[i] ?? NaN), 0);
+}
+
+describe('the scores of a row', () => {
+  it.each([13, 16])('are those of a ridge regression fitted to the other rows alone, of %i', (count) => {
+    const embeddings = randomUnitRows(count, 5);
+    const labels = Array.from({ length: count }, (_, row) => 'abc'[row % 3] ?? '');
+    const scores = linearScores({ embeddings, labelling: numberLabels(labels) });
+    const into = new Float64Array(3);
+    for (let row = 0; row < count; row++) {
+      scores.score(row, into);
+      for (const [label, name] of ['a', 'b', 'c'].entries()) {
+        const isLabel = labels.map((one) => one === name);
+        expect(into[label]).toBeCloseTo(withoutRow(embeddings, isLabel, row), 9);
       }
     }
   });
+});
 
-  it('are made of all rows of a label where fewer than two are believed', () => {
-    const labelling = numberLabels(['a', 'a', 'b', 'b']);
-    const trusted = [true, true, true, false];
-    const directions = classDirections({ embeddings: onCircle([0, 10, 80, 90]), labelling, trusted });
-    const into = new Float64Array(2);
-    // Row 2 finds row 3 alone, 10 degrees off; without it there would be nothing left of b.
-    directions.cosines(2, into);
-    expect(into[1]).toBeCloseTo(Math.cos(Math.PI / 18), 5);
+describe('the noise of labels', () => {
+  /** Labels drawn by the softmax of three scores times 4, and a share of them evenly. */
+  function drawLabels(count: number, share: number) {
+    const random = seededRandom(5);
+    const scores = Array.from({ length: count }, () => [2 * random(), 2 * random(), 2 * random()]);
+    const labels = scores.map((own) => {
+      if (random() < share) return Math.floor(3 * random());
+      const weights = own.map((score) => Math.exp(4 * score));
+      let left = random() * weights.reduce((sum, weight) => sum + weight, 0);
+      return Math.min(
+        2,
+        weights.findIndex((weight) => (left -= weight) < 0),
+      );
+    });
+    const model = { score: (row: number, into: Float64Array) => into.set(scores[row] ?? []) };
+    return fitNoise(model, numberLabels(labels.map(String)));
+  }
+
+  it.each([0, 0.1, 0.3])('is found beside the scale that labels were drawn with: %d', (share) => {
+    const { scale, noise } = drawLabels(40_000, share);
+    expect(noise).toBeGreaterThan(share - 0.02);
+    expect(noise).toBeLessThan(share + 0.02);
+    expect(scale).toBeGreaterThan(3.7);
+    expect(scale).toBeLessThan(4.3);
   });
 });
 
 describe('suspicion', () => {
-  it('adds the log shares of the vote and the cosines to the directions over T = 0.07', () => {
-    // Four of a at 0 degrees, three of b at 90; the last a lies among b.
-    const labels = ['a', 'a', 'a', 'b', 'b', 'b', 'a'];
-    const ranked = suspicions({
-      embeddings: onCircle([0, 0, 0, 90, 90, 90, 90]),
-      labelling: numberLabels(labels),
-      votes: ['a', 'a', 'a', 'b', 'b', 'b', 'b'].map(allFor),
-    });
-    const margin = Math.log(1.01) - Math.log(0.01) + 1 / 0.07;
-    expect(ranked.map(({ score }) => score)).toEqual([
-      ...Array.from({ length: 6 }, () => expect.closeTo(-margin, 4) as number),
-      expect.closeTo(margin, 4),
+  /** Two thick arcs of 60 degrees, every sixth degree a row; `swapped` have the other arc's label. */
+  function arcs(swapped: readonly number[]): Suspicion[] {
+    const angles = Array.from({ length: 40 }, (_, i) => (i < 20 ? 3 * i : 120 + 3 * (i - 20)));
+    const labels = angles.map((_, i) => (i < 20 !== swapped.includes(i) ? 'low' : 'high'));
+    const votes = labels.map((label) => [{ label, score: 1 }]);
+    return suspicions({ embeddings: onCircle(angles), labelling: numberLabels(labels), votes });
+  }
+
+  it('falls on the labels that were swapped, and on nothing where none was', () => {
+    expect(
+      mislabelled(arcs([4, 27]))
+        .map(({ row, suggested }) => [row, suggested])
+        .sort(),
+    ).toEqual([
+      [27, 'high'],
+      [4, 'low'],
     ]);
-    expect(ranked[6]).toMatchObject({ suggested: 'b', ownShare: 0, suggestedShare: 1 });
-    expect(ranked[6]?.ownProbability).toBeCloseTo(1 / (1 + Math.exp(margin)), 9);
+    expect(mislabelled(arcs([]))).toEqual([]);
   });
 
-  it('does not judge an example that is alone with its label', () => {
-    const [, , alone] = suspicions({
+  it('falls on no label that only one example has', () => {
+    const all = suspicions({
       embeddings: onCircle([0, 1, 2, 90, 91]),
       labelling: numberLabels(['a', 'a', 'only', 'b', 'b']),
-      votes: ['a', 'a', 'a', 'b', 'b'].map(allFor),
+      votes: Array.from({ length: 5 }, () => []),
     });
-    expect(alone?.score).toBe(-Infinity);
+    expect(all[2]).toMatchObject({ score: -Infinity, wrong: 0 });
+  });
+
+  it('falls on few where the labels say nothing that the embeddings know', () => {
+    const embeddings = asEmbeddings(randomUnitRows(300, 8).values, 8);
+    const random = seededRandom(3);
+    const labels = Array.from({ length: 300 }, () => 'abc'[Math.floor(3 * random())] ?? '');
+    const all = suspicions({ embeddings, labelling: numberLabels(labels), votes: labels.map(() => []) });
+    expect(mislabelled(all).length).toBeLessThan(6);
   });
 });
 
 describe('the likely mislabelled', () => {
-  const suspicion = (
-    row: number,
-    score: number,
-    suggested: string,
-    own: number,
-    other: number,
-  ): Suspicion => ({
-    ...{ row, score, suggested, ownShare: 0, suggestedShare: 1 },
-    ...{ ownProbability: own, suggestedProbability: other },
+  const suspicion = (row: number, score: number, wrong: number): Suspicion => ({
+    ...{ row, score, wrong, suggested: 'b', ownShare: 0, suggestedShare: 1 },
+  });
+  const all = [suspicion(0, -2, 0.01), suspicion(1, 3, 0.6), suspicion(2, 0.5, 0.3), suspicion(3, 9, 0.99)];
+
+  it('are those that are wrong with a probability of 0.4 and more, the most suspicious first', () => {
+    expect(mislabelled(all).map(({ row }) => row)).toEqual([3, 1]);
   });
 
-  it('are at least as surely of another label as that label is of its own examples, worst first', () => {
-    // Mean self-confidence: a (0.9 + 0.7 + 0.2) / 3 = 0.6; b (0.5 + 0.1) / 2 = 0.3.
-    const given = [
-      suspicion(0, -2, 'b', 0.9, 0.1),
-      suspicion(1, -1, 'b', 0.7, 0.3),
-      suspicion(2, 0.4, 'b', 0.2, 0.29),
-      suspicion(3, -0.2, 'a', 0.5, 0.4),
-      suspicion(4, 2, 'a', 0.1, 0.6),
-    ];
-    const labelling = numberLabels(['a', 'a', 'a', 'b', 'b']);
-    expect(mislabelled(given, labelling).map(({ row }) => row)).toEqual([4]);
-    const surer = given.map((one) => (one.row === 2 ? { ...one, suggestedProbability: 0.31 } : one));
-    expect(mislabelled(surer, labelling).map(({ row }) => row)).toEqual([4, 2]);
-  });
-
-  it('need be no surer than 0.9, however sure a label is of its own', () => {
-    const given = [
-      suspicion(0, -9, 'b', 0.9999, 0.0001),
-      suspicion(1, -9, 'a', 0.9999, 0.0001),
-      suspicion(2, 3, 'a', 0.05, 0.95),
-      suspicion(3, 2, 'a', 0.11, 0.89),
-    ];
-    // a: 0.9999 in the mean.
-    expect(mislabelled(given, numberLabels(['a', 'b', 'b', 'b'])).map(({ row }) => row)).toEqual([2]);
-  });
-
-  it('are none where every label is the likeliest', () => {
-    const given = [suspicion(0, -1, 'b', 0.6, 0.4), suspicion(1, -1, 'a', 0.4, 0.4)];
-    expect(mislabelled(given, numberLabels(['a', 'b']))).toEqual([]);
+  it('are ranked with all others', () => {
+    expect(mostSuspicious(all).map(({ row }) => row)).toEqual([3, 1, 2, 0]);
   });
 });

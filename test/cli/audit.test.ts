@@ -65,9 +65,9 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     expect(ran).toMatchObject({ code: 0 });
     expect(ran.stdout).toContain('64 examples of 3 labels, k = 10');
     expect(ran.stdout).toContain(
-      '1 groups of duplicates within a label, 1 across labels, confirmed by their pixels',
+      '1 groups within a label are duplicates, 1 across labels, confirmed by their pixels',
     );
-    expect(ran.stdout).toContain('1 of 13 test images are in the index too');
+    expect(ran.stdout).toContain('1 of 13 test images are in the index too, confirmed by their pixels');
 
     const lines = (await readFile(out, 'utf8')).trim().split('\n');
     const findings = lines.map((line) => JSON.parse(line) as Finding);
@@ -95,6 +95,25 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
       findings: { mislabelled: 3, leak: 0 },
       condensing: { votes: 64, heldOut: 'leave-one-out' },
     });
+  });
+
+  it('says that duplicates may be some, and to look at them, where it is given no pictures', async () => {
+    const report = join(base, 'unseen.html');
+    const { stdout } = await nearvote(
+      ...['audit', '--index', index, '--test', join(base, 'test'), '--k', '10', '--report', report],
+    );
+    expect(stdout).toMatch(/groups within a label may be duplicates, .* look at the pictures/);
+    expect(stdout).toMatch(/of 13 test images may be in the index too, .* look at the pictures/);
+    expect(stdout).toMatch(/ may be green\/5\.png/);
+    const page = await readFile(report, 'utf8');
+    expect(page).toContain('May be duplicates');
+    expect(page).toContain('look at them before any is taken out');
+    expect(page).not.toContain('confirmed');
+  });
+
+  it('lists as many suspicious labels as it is asked for', async () => {
+    const { stdout } = await nearvote('audit', '--index', index, '--k', '10', '--suspects', '7', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ findings: { mislabelled: 7 } });
   });
 
   it('says the same twice', async () => {

@@ -1,0 +1,351 @@
+/** Side of the RGB pictures that are compared, `[side, side, 3]`: stretched, so that every picture has one size. */
+export const comparedSide = 64;
+/** A block has 8 x 8 pixels of the 64 x 64. */
+const blockSide = 8;
+
+/** A picture as it is compared: grey and a little smoothed, since what JPEG does to single pixels is no difference. */
+export interface ComparedPicture {
+  readonly coarse: Float32Array; // [16, 16]
+  readonly middle: Float32Array; // [32, 32]
+  readonly fine: Float32Array; // [64, 64]
+  /** `[64, 64]`: less the mean of its surroundings, so that a backdrop or a shade counts for nothing. */
+  readonly detail: Float32Array;
+  /** `[2, 16, 16]`: blue and red, each less the grey. */
+  readonly colour: readonly [Float32Array, Float32Array];
+}
+
+/** `[16, 16]` of greys: enough to tell most pictures apart, and little to hold of each image of a set. */
+export function coarsePicture(rgb: Uint8Array): Float32Array {
+  const grey = new Float32Array(comparedSide * comparedSide);
+  for (let i = 0; i < grey.length; i++) grey[i] = lumaOf(rgb, 3 * i);
+  return halved(halved(grey));
+}
+
+/** As in ITU-R BT.601. */
+function lumaOf(rgb: Uint8Array, at: number): number {
+  return 0.299 * (rgb[at] as number) + 0.587 * (rgb[at + 1] as number) + 0.114 * (rgb[at + 2] as number);
+}
+
+export function comparedPicture(rgb: Uint8Array): ComparedPicture {
+  const pixels = comparedSide * comparedSide;
+  const grey = new Float32Array(pixels);
+  const blue = new Float32Array(pixels);
+  const red = new Float32Array(pixels);
+  for (let i = 0; i < pixels; i++) {
+    const luma = lumaOf(rgb, 3 * i);
+    grey[i] = luma;
+    red[i] = (rgb[3 * i] as number) - luma;
+    blue[i] = (rgb[3 * i + 2] as number) - luma;
+  }
+  const fine = blurred(grey, [0.25, 0.5, 0.25]);
+  const around = blurred(fine, Array<number>(9).fill(1 / 9));
+  const middle = halved(fine);
+  return {
+    ...{ fine, middle, coarse: halved(middle) },
+    detail: fine.map((value, i) => value - (around[i] as number)),
+    colour: [halved(halved(blue)), halved(halved(red))],
+  };
+}
+
+const sideOf = (values: Float32Array): number => Math.sqrt(values.length);
+
+function mirrored(values: Float32Array): Float32Array {
+  const side = sideOf(values);
+  return values.map((_, i) => values[i + side - 1 - 2 * (i % side)] as number);
+}
+
+/** Means of 2 x 2. */
+function halved(values: Float32Array): Float32Array {
+  const side = sideOf(values);
+  const into = new Float32Array(values.length / 4);
+  for (let i = 0; i < into.length; i++) {
+    const x = i % (side / 2);
+    const at = 2 * side * ((i - x) / (side / 2)) + 2 * x;
+    const [a, b] = [values[at] as number, values[at + 1] as number];
+    into[i] = (a + b + (values[at + side] as number) + (values[at + side + 1] as number)) / 4;
+  }
+  return into;
+}
+
+/** By a kernel along both axes; the edge goes on outside. */
+function blurred(values: Float32Array, kernel: readonly number[]): Float32Array {
+  const side = sideOf(values);
+  const reach = (kernel.length - 1) / 2;
+  /** Along the rows, and turned about the diagonal: twice is both axes and upright again. */
+  const along = (from: Float32Array): Float32Array => {
+    const into = new Float32Array(from.length);
+    for (let y = 0; y < side; y++) {
+      for (let x = 0; x < side; x++) {
+        let sum = 0;
+        for (let k = 0; k < kernel.length; k++) {
+          const near = Math.min(side - 1, Math.max(0, x + k - reach));
+          sum += (kernel[k] as number) * (from[y * side + near] as number);
+        }
+        into[x * side + y] = sum;
+      }
+    }
+    return into;
+  };
+  return along(along(values));
+}
+
+/** Where a place of a picture lies in another: (scaleX x + shiftX, scaleY y + shiftY), the middle 0, the edges -1 and 1. */
+interface Warp {
+  readonly scaleX: number;
+  readonly shiftX: number;
+  readonly scaleY: number;
+  readonly shiftY: number;
+}
+
+const noWarp: Warp = { scaleX: 1, shiftX: 0, scaleY: 1, shiftY: 0 };
+/** A copy that is cropped or moved by more is not found. */
+const mostWarped = 0.25;
+const leastGain = 0.05;
+
+/** Where the places of a picture lie in one of `side` pixels that is warped onto it, in its pixels. */
+function placesOf(side: number, scale: number, shift: number): Float64Array {
+  return Float64Array.from(
+    { length: side },
+    (_, i) => ((scale * ((2 * i + 1) / side - 1) + shift + 1) * side - 1) / 2,
+  );
+}
+
+/**
+ * Brings b onto a, stretched and shifted along each axis, by steps of Gauss and Newton (Lucas and Kanade 1981): the least
+ * squares of a against gain * b + offset, which a change of brightness and contrast leaves alone. Undefined where that
+ * leads nowhere.
+ */
+function align(a: Float32Array, b: Float32Array, start: Warp, steps: number): Warp | undefined {
+  const side = sideOf(a);
+  let warp = start;
+  const normal = new Float64Array(42); // [6, 7]
+  const row = new Float64Array(7);
+  for (let step = 0; step < steps; step++) {
+    normal.fill(0);
+    const us = placesOf(side, warp.scaleX, warp.shiftX);
+    const vs = placesOf(side, warp.scaleY, warp.shiftY);
+    for (let y = 0; y < side; y++) {
+      const v = vs[y] as number;
+      if (v < 0 || v > side - 1) continue;
+      const top = Math.min(side - 2, Math.floor(v));
+      const dv = v - top;
+      for (let x = 0; x < side; x++) {
+        const u = us[x] as number;
+        if (u < 0 || u > side - 1) continue;
+        const left = Math.min(side - 2, Math.floor(u));
+        const du = u - left;
+        const at = top * side + left;
+        const b00 = b[at] as number;
+        const b01 = b[at + 1] as number;
+        const b10 = b[at + side] as number;
+        const b11 = b[at + side + 1] as number;
+        const slopeX = (((b01 - b00) * (1 - dv) + (b11 - b10) * dv) * side) / 2;
+        const slopeY = (((b10 - b00) * (1 - du) + (b11 - b01) * du) * side) / 2;
+        row[0] = (b00 * (1 - du) + b01 * du) * (1 - dv) + (b10 * (1 - du) + b11 * du) * dv;
+        row[1] = 1;
+        row[2] = slopeX * ((2 * x + 1) / side - 1);
+        row[3] = slopeX;
+        row[4] = slopeY * ((2 * y + 1) / side - 1);
+        row[5] = slopeY;
+        row[6] = a[y * side + x] as number;
+        for (let i = 0; i < 6; i++) {
+          const value = row[i] as number;
+          for (let j = i; j < 7; j++)
+            normal[7 * i + j] = (normal[7 * i + j] as number) + value * (row[j] as number);
+        }
+      }
+    }
+    const [gain = 0, , scaleX = 0, shiftX = 0, scaleY = 0, shiftY = 0] = solved(normal);
+    if (!(gain > leastGain)) return undefined;
+    warp = {
+      scaleX: warp.scaleX + scaleX / gain,
+      shiftX: warp.shiftX + shiftX / gain,
+      scaleY: warp.scaleY + scaleY / gain,
+      shiftY: warp.shiftY + shiftY / gain,
+    };
+    const changes = [warp.scaleX - 1, warp.shiftX, warp.scaleY - 1, warp.shiftY];
+    if (!changes.every((change) => Math.abs(change) < mostWarped)) return undefined;
+  }
+  return warp;
+}
+
+/** The six unknowns of normal equations `[6, 7]`, of which the upper triangle and the right side are there. */
+function solved(normal: Float64Array): number[] {
+  const at = (i: number, j: number): number => normal[7 * i + j] as number;
+  // Where a picture is flat it has no slopes: a little on the diagonal keeps the steps finite.
+  for (let i = 0; i < 6; i++) normal[8 * i] = at(i, i) * (1 + 1e-6) + 1e-6;
+  for (let i = 0; i < 6; i++) {
+    for (let k = i + 1; k < 6; k++) {
+      const factor = at(i, k) / at(i, i);
+      for (let j = k; j < 7; j++) normal[7 * k + j] = at(k, j) - factor * at(i, j);
+    }
+  }
+  const unknowns = Array<number>(6).fill(0);
+  for (let i = 5; i >= 0; i--) {
+    let sum = at(i, 6);
+    for (let j = i + 1; j < 6; j++) sum -= at(i, j) * (unknowns[j] ?? 0);
+    unknowns[i] = sum / at(i, i);
+  }
+  return unknowns;
+}
+
+/** b in the places of a; NaN where it does not reach. */
+function warped(b: Float32Array, { scaleX, shiftX, scaleY, shiftY }: Warp): Float32Array {
+  const side = sideOf(b);
+  const into = new Float32Array(b.length).fill(NaN);
+  const us = placesOf(side, scaleX, shiftX);
+  const vs = placesOf(side, scaleY, shiftY);
+  const isOutside = (place: number): boolean => place < -0.5 || place > side - 0.5;
+  const within = (place: number): number => Math.min(side - 1, Math.max(0, place));
+  for (let y = 0; y < side; y++) {
+    if (isOutside(vs[y] as number)) continue;
+    const v = within(vs[y] as number);
+    const top = Math.min(side - 2, Math.floor(v));
+    const dv = v - top;
+    for (let x = 0; x < side; x++) {
+      if (isOutside(us[x] as number)) continue;
+      const u = within(us[x] as number);
+      const left = Math.min(side - 2, Math.floor(u));
+      const du = u - left;
+      const at = top * side + left;
+      into[y * side + x] =
+        ((b[at] as number) * (1 - du) + (b[at + 1] as number) * du) * (1 - dv) +
+        ((b[at + side] as number) * (1 - du) + (b[at + side + 1] as number) * du) * dv;
+    }
+  }
+  return into;
+}
+
+/** Pearson's correlation, where b reaches; 0 where either is flat. */
+function correlation(a: Float32Array, b: Float32Array): number {
+  let n = 0;
+  let sumA = 0;
+  let sumB = 0;
+  let squareA = 0;
+  let squareB = 0;
+  let product = 0;
+  for (let i = 0; i < a.length; i++) {
+    const one = a[i] as number;
+    const other = b[i] as number;
+    if (Number.isNaN(other)) continue;
+    n++;
+    sumA += one;
+    sumB += other;
+    squareA += one * one;
+    squareB += other * other;
+    product += one * other;
+  }
+  const variances = (squareA - (sumA * sumA) / n) * (squareB - (sumB * sumB) / n);
+  return variances > 1e-3 * n ? (product - (sumA * sumB) / n) / Math.sqrt(variances) : 0;
+}
+
+/** In grey levels: pictures nowhere farther apart are equal. */
+const equalWithin = 6;
+
+function areEqual(a: ComparedPicture, b: ComparedPicture): boolean {
+  const close = (one: Float32Array, other: Float32Array): boolean =>
+    one.every((value, i) => Math.abs(value - (other[i] as number)) <= equalWithin);
+  return close(a.middle, b.middle) && close(a.colour[0], b.colour[0]) && close(a.colour[1], b.colour[1]);
+}
+
+/** Of coarse pictures as they lie. Copies with 5 % off each edge have 0.67 and more; random pairs of photos about 0.3. */
+const coarseAsTheyLie = 0.5;
+
+/** Whether a closer look could find two coarse pictures the same, one mirrored or not: quick, and rarely wrong with a no. */
+export function mayBeSame(a: Float32Array, b: Float32Array): boolean {
+  if (a.every((value, i) => Math.abs(value - (b[i] as number)) <= equalWithin)) return true;
+  return correlation(a, b) >= coarseAsTheyLie || correlation(a, mirrored(b)) >= coarseAsTheyLie;
+}
+
+/**
+ * What the steps of a comparison ask for. Chosen on half of the training photos of clothes and on the textures: copies of
+ * any kind have 0.82, 0.89, 0.93 and 0.95; different photos on one backdrop have 0.87 and 0.86 of the last two at most.
+ * bench/audit-photos.ts measures them on the other half.
+ */
+const alike = { coarse: 0.75, middle: 0.85, detail: 0.9, blocks: 0.9 };
+/** Of the blocks with texture, the correlation that this share does not reach is the one that counts. */
+const worstBlocks = 0.3;
+/** With fewer blocks of texture only equal pixels are a copy. */
+const leastBlocks = 6;
+/** In levels of blue and red against grey, in the mean: a pattern in other colours is another picture. */
+const mostColour = 14;
+
+/**
+ * Whether two pictures are one photo: saved again, resized, cropped a little, mirrored, brighter or darker. One is brought
+ * onto the other, from coarse to fine; then what stands out of its surroundings has to correlate, as a whole and in most
+ * blocks that have any texture. Two products on one backdrop agree in the backdrop and in the outline at best.
+ */
+export function isSamePicture(a: ComparedPicture, b: ComparedPicture): boolean {
+  return areEqual(a, b) || isCopy(a, b, false) || isCopy(a, b, true);
+}
+
+function mirroredPicture({ coarse, middle, fine, detail, colour }: ComparedPicture): ComparedPicture {
+  return {
+    ...{ coarse: mirrored(coarse), middle: mirrored(middle), fine: mirrored(fine), detail: mirrored(detail) },
+    colour: [mirrored(colour[0]), mirrored(colour[1])],
+  };
+}
+
+function isCopy(a: ComparedPicture, original: ComparedPicture, isMirrored: boolean): boolean {
+  const coarse = isMirrored ? mirrored(original.coarse) : original.coarse;
+  const first = align(a.coarse, coarse, noWarp, 5);
+  if (first === undefined || correlation(a.coarse, warped(coarse, first)) < alike.coarse) return false;
+  const b = isMirrored ? mirroredPicture(original) : original;
+  const second = align(a.middle, b.middle, first, 4);
+  if (second === undefined || correlation(a.middle, warped(b.middle, second)) < alike.middle) return false;
+  const warp = align(a.fine, b.fine, second, 2);
+  if (warp === undefined || colourDifference(a, b, warp) > mostColour) return false;
+  const { whole, blocks } = detailCorrelations(a.detail, warped(b.detail, warp));
+  if (blocks.length < leastBlocks) return false;
+  return whole >= alike.detail && (blocks[Math.floor(worstBlocks * blocks.length)] ?? 0) >= alike.blocks;
+}
+
+function colourDifference(a: ComparedPicture, b: ComparedPicture, warp: Warp): number {
+  let [sum, n] = [0, 0];
+  for (const channel of [0, 1] as const) {
+    const other = warped(b.colour[channel], warp);
+    for (const [i, value] of a.colour[channel].entries()) {
+      const difference = Math.abs(value - (other[i] as number));
+      if (Number.isNaN(difference)) continue;
+      sum += difference;
+      n++;
+    }
+  }
+  return sum / n;
+}
+
+/** Mean square of a block's detail, in levels: below it there is nothing but the noise of JPEG. */
+const leastTexture = 4;
+/** Nor below this share of what the picture has in the mean. */
+const leastOfMean = 0.1;
+/** Of the 64 pixels of a block that the other picture has to reach. */
+const leastReached = 24;
+
+/** The correlation of detail as a whole, and in each block that has texture in either picture, ascending. */
+function detailCorrelations(a: Float32Array, b: Float32Array): { whole: number; blocks: number[] } {
+  const across = comparedSide / blockSide;
+  const sums = Array.from({ length: across * across }, () => ({ a: 0, b: 0, both: 0, n: 0 }));
+  for (let i = 0; i < a.length; i++) {
+    const [one, other] = [a[i] as number, b[i] as number];
+    if (Number.isNaN(other)) continue;
+    const [x, y] = [i % comparedSide, Math.floor(i / comparedSide)];
+    const block = sums[across * Math.floor(y / blockSide) + Math.floor(x / blockSide)];
+    if (block === undefined) continue;
+    block.a += one * one;
+    block.b += other * other;
+    block.both += one * other;
+    block.n++;
+  }
+  const total = sums.reduce((all, one) => ({
+    a: all.a + one.a,
+    b: all.b + one.b,
+    both: all.both + one.both,
+    n: all.n + one.n,
+  }));
+  const gain = total.a / Math.max(total.b, 1e-9); // of squares
+  const least = Math.max(leastTexture, (leastOfMean * total.a) / total.n);
+  const of = (one: { a: number; b: number; both: number }): number =>
+    one.both / Math.sqrt(Math.max(one.a * one.b, 1e-9));
+  const blocks = sums.filter((one) => one.n >= leastReached && Math.max(one.a, gain * one.b) / one.n > least);
+  return { whole: of(total), blocks: blocks.map(of).sort((one, other) => one - other) };
+}
