@@ -27,7 +27,10 @@ describe("an encoder's manifest", () => {
     await expect(readEncoderManifest(join(dir, 'nowhere'))).rejects.toMatchObject(missing);
     await expect(readEncoderManifest(dir)).rejects.toMatchObject(missing);
     await writeFile(join(dir, 'file'), '');
-    await expect(readEncoderManifest(join(dir, 'file'))).rejects.toMatchObject(missing);
+    await expect(readEncoderManifest(join(dir, 'file'))).rejects.toMatchObject({
+      code: 'encoder_missing',
+      message: expect.stringContaining('file is a file; npx nearvote encoder add') as string,
+    });
     await mkdir(join(dir, 'encoder.json'));
     await expect(readEncoderManifest(dir)).rejects.toMatchObject({
       code: 'encoder_missing',
