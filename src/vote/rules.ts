@@ -38,9 +38,22 @@ export function weightsOf(similarities: readonly number[], options: WeightOption
   }
 }
 
-/** By what factor weights may differ of similarities that are equal within `tieTolerance`. */
-export function weightSlack({ rule, temperature }: WeightOptions): number {
-  return rule === 'softmax' ? Math.exp(tieTolerance / temperature) : 1 + tieTolerance;
+/** How much more the weight of a similarity might be, if the similarity were another that is equal within `tieTolerance`. */
+export function weightSlack(
+  { similarity, weight }: { readonly similarity: number; readonly weight: number },
+  { rule, temperature }: WeightOptions,
+): number {
+  // Weights are summed, and divided by shares: so much is rounding whatever the rule.
+  const rounding = weight * tieTolerance;
+  switch (rule) {
+    case 'softmax':
+      return weight * Math.expm1(tieTolerance / temperature);
+    case 'similarity':
+      return Math.max(rounding, similarity + tieTolerance - weight);
+    case 'majority':
+    case 'rank':
+      return rounding;
+  }
 }
 
 /** exp(s / T), as DINO's eval_knn weighs (arXiv:2104.14294). */

@@ -56,6 +56,8 @@ export interface VoteOptions extends WeightOptions {
 interface Tally {
   readonly label: string;
   weight: number;
+  /** How much more the weight might be by similarities that are equal to these. */
+  slack: number;
   similaritySum: number;
   nearest: number;
 }
@@ -77,37 +79,42 @@ export function vote(ballots: readonly Ballot[], options: VoteOptions): LabelSco
   let total = 0;
   for (const [i, { label, similarity }] of ballots.entries()) {
     // A label that is not in the shares was in no index: nothing is known against it.
-    const weight = (weights[i] ?? NaN) / (options.priors?.get(label) ?? 1);
+    const share = options.priors?.get(label) ?? 1;
+    const bare = weights[i] ?? NaN;
+    const weight = bare / share;
+    const slack = weightSlack({ similarity, weight: bare }, options) / share;
     total += weight;
     const tally = tallies.get(label);
     if (tally === undefined) {
-      tallies.set(label, { label, weight, similaritySum: similarity, nearest: similarity });
+      tallies.set(label, { label, weight, slack, similaritySum: similarity, nearest: similarity });
     } else {
       tally.weight += weight;
+      tally.slack += slack;
       tally.similaritySum += similarity;
       tally.nearest = Math.max(tally.nearest, similarity);
     }
   }
-  const slack = weightSlack(options);
   const byLabel = [...tallies.values()].sort((a, b) => (a.label < b.label ? -1 : 1));
   return tiesOf(byLabel, {
     of: ({ weight }) => weight,
-    equal: (most, weight) => most <= weight * slack,
+    equal: (most, { weight, slack }) => most <= weight + slack,
   }).flatMap((tied) => {
     const score = tied.reduce((sum, { weight }) => sum + weight, 0) / (total * tied.length);
-    return tiesOf(tied, { of: ({ similaritySum }) => similaritySum / ballots.length, equal: areNear })
-      .flatMap((near) => tiesOf(near, { of: ({ nearest }) => nearest, equal: areNear }))
+    return nearTies(tied, ({ similaritySum }) => similaritySum / ballots.length)
+      .flatMap((near) => nearTies(near, ({ nearest }) => nearest))
       .flat()
       .map(({ label }) => ({ label, score }));
   });
 }
 
-const areNear = (most: number, similarity: number): boolean => most - similarity <= tieTolerance;
+function nearTies(tallies: readonly Tally[], of: TieOptions['of']): Tally[][] {
+  return tiesOf(tallies, { of, equal: (most, tally) => most - of(tally) <= tieTolerance });
+}
 
 interface TieOptions {
   readonly of: (tally: Tally) => number;
-  /** Whether a value is as good as the greatest of its group. */
-  readonly equal: (most: number, value: number) => boolean;
+  /** Whether a label is as good as the greatest value of its group. */
+  readonly equal: (most: number, tally: Tally) => boolean;
 }
 
 /** Groups of equals, the greatest first; those of a group in the order they came in. */
@@ -116,7 +123,7 @@ function tiesOf(tallies: readonly Tally[], { of, equal }: TieOptions): Tally[][]
   let rest = [...tallies];
   while (rest.length > 1) {
     const most = rest.reduce((greatest, tally) => Math.max(greatest, of(tally)), -Infinity);
-    const group = rest.filter((tally) => of(tally) === most || equal(most, of(tally)));
+    const group = rest.filter((tally) => of(tally) === most || equal(most, tally));
     // What is no number is as good as anything.
     if (group.length === 0) break;
     groups.push(group);

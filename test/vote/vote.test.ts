@@ -109,6 +109,24 @@ describe('vote', () => {
     }
   });
 
+  it.each(voteRules)(
+    'takes for equal what differs by the tolerance at most, however small it is, under %s',
+    (rule) => {
+      // The weight of `similarity` is the cosine: where that is small, the tolerance is a large part of it.
+      for (const similarity of [0.9, 0.2, 0.01, 0]) {
+        const scores = vote(
+          [
+            { label: 'wolf', similarity: similarity + 9e-6 },
+            { label: 'dog', similarity },
+          ],
+          { rule, temperature: 0.07 },
+        );
+        expect(scores.map(({ label }) => label)).toEqual(['dog', 'wolf']);
+        expect(scores.map(({ score }) => score)).toEqual([0.5, 0.5]);
+      }
+    },
+  );
+
   it('tells labels apart by a similarity that differs by more than rounding', () => {
     const ballots = [
       { label: 'dog', similarity: 0.9 },
