@@ -89,12 +89,15 @@ export async function lockFolder(root: string, options: LockFolderOptions = {}):
   return { assertHeld, release };
 }
 
-/** Whether there is a lock whose process is dead or has given no heartbeat for so long. */
+/**
+ * Whether there is a lock whose process is dead or has given no heartbeat for so long, or the name of a dead process
+ * alone, as an interrupted one leaves it: beside the next lock it would make that one look left behind.
+ */
 async function isLeftBehind(root: string, staleMs: number): Promise<boolean> {
   const lock = await stat(join(root, lockName)).catch(() => undefined);
-  if (lock === undefined) return false;
+  if (lock !== undefined && Date.now() - lock.mtimeMs > staleMs) return true;
   const holder = await readHolder(join(root, holderName));
-  return Date.now() - lock.mtimeMs > staleMs || (holder !== undefined && (await isDead(holder)));
+  return holder !== undefined && (await isDead(holder));
 }
 
 /**
@@ -105,19 +108,26 @@ async function takeOver<Taken>(root: string, staleMs: number, take: () => Promis
   const takeover = join(root, takeoverName);
   const begun = await stat(takeover).catch(() => undefined);
   // It takes moments: whoever began it was killed in the middle.
-  if (begun !== undefined && Date.now() - begun.mtimeMs > staleMs) await rm(takeover, { recursive: true });
+  if (begun !== undefined && Date.now() - begun.mtimeMs > staleMs) await removeFolder(takeover);
   await mkdir(takeover).catch(async (error: unknown) => {
     throw systemCodeOf(error) === 'EEXIST' ? await refusal(root, staleMs) : error;
   });
   try {
     if (await isLeftBehind(root, staleMs)) {
       await rm(join(root, holderName), { force: true });
-      await rmdir(join(root, lockName));
+      await removeFolder(join(root, lockName));
     }
     return await take();
   } finally {
-    await rmdir(takeover);
+    await removeFolder(takeover);
   }
+}
+
+/** An empty one; it may be gone already. */
+async function removeFolder(path: string): Promise<void> {
+  await rmdir(path).catch((error: unknown) => {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+  });
 }
 
 async function refusal(root: string, staleMs: number): Promise<NearvoteError> {

@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -102,7 +102,9 @@ describe('the lock of a folder', () => {
         });
         rivals.push(rival);
         const clock = new Int32Array(new SharedArrayBuffer(4));
-        while (holderNow() !== rival.pid) Atomics.wait(clock, 0, 0, 5);
+        // No timeout of the test's could end this.
+        const latest = Date.now() + 60_000;
+        while (holderNow() !== rival.pid && Date.now() < latest) Atomics.wait(clock, 0, 0, 5);
       }
       return kill(pid, signal);
     });
@@ -114,6 +116,37 @@ describe('the lock of a folder', () => {
     rival?.stdin?.end();
     // It held the lock to the end.
     expect(await ended).toEqual([0, null]);
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('is never there beside the name of a dead process that an interrupted one left', async () => {
+    // proper-lockfile takes the lock away when a signal ends its process, and knows nothing of the name beside it.
+    await writeFile(join(root, '.lock-holder'), JSON.stringify(dead));
+    const { default: lockfile } = await import('proper-lockfile');
+    const lock = lockfile.lock.bind(lockfile);
+    let named: unknown;
+    vi.spyOn(lockfile, 'lock').mockImplementation(async (...args) => {
+      const unlock = await lock(...args);
+      named = holderNow();
+      return unlock;
+    });
+    const held = await lockFolder(root);
+    vi.restoreAllMocks();
+    expect(named).toBeUndefined();
+    await held.release();
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('is held although somebody removed the mark of taking it over', async () => {
+    await leaveLock(dead, secondsAgo(0));
+    const kill = process.kill.bind(process);
+    vi.spyOn(process, 'kill').mockImplementation((pid, signal) => {
+      rmSync(join(root, '.lock-takeover'), { recursive: true, force: true });
+      return kill(pid, signal);
+    });
+    const lock = await lockFolder(root).finally(() => vi.restoreAllMocks());
+    await lock.assertHeld();
+    await lock.release();
     expect(await readdir(root)).toEqual([]);
   });
 
