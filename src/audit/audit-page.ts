@@ -10,7 +10,7 @@ import type {
 import type { Audit, HeldOut } from './audit-index.js';
 import { countFindings, findingsOf } from './findings.js';
 import { numberLabels, type Overlap } from './labelling.js';
-import type { Suspicion } from './mislabelled.js';
+import { isLikelyWrong, type Suspicion } from './mislabelled.js';
 
 /** The thumbnail of an example, or of a test image; undefined where the image is not at hand. */
 type FindImage = (of: 'index' | 'test', row: number) => Promise<Picture['image']>;
@@ -40,7 +40,7 @@ export async function auditPage(options: AuditPageOptions): Promise<ReportPage> 
   const { condensed, duplicates, leaks } = audit;
   const facts = [
     { name: 'examples', value: String(examples.length) },
-    { name: 'likely mislabelled', value: String(counts.mislabelled) },
+    { name: 'likely mislabelled', value: String(audit.mislabelled.filter(isLikelyWrong).length) },
     { name: `groups that ${areOrMayBe(duplicates)} duplicates`, value: String(counts.duplicates) },
     {
       name: `groups across labels that ${areOrMayBe(duplicates)} duplicates`,
@@ -103,7 +103,7 @@ async function suspectPictures(
     });
   return {
     kind: 'pictures',
-    title: 'Likely mislabelled',
+    title: suspectsTitle(mislabelled),
     note: `The ${Math.min(suspectsShown, mislabelled.length)} most suspicious of ${mislabelled.length}, each with its nearest neighbours: those of its own label and those of another.`,
     rows: await Promise.all(rows),
   };
@@ -193,11 +193,16 @@ function confusionOf({ audit, examples }: AuditPageOptions): ConfusionSection {
 
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
+/** Those that were asked for by number may be right. */
+function suspectsTitle(suspects: readonly Suspicion[]): string {
+  return suspects.every(isLikelyWrong) ? 'Likely mislabelled' : 'The most suspicious labels';
+}
+
 /** The suspects as a table, where there are no pictures of them. */
 export function mislabelledTable(suspects: readonly Suspicion[], examples: readonly Example[]): TableSection {
   return {
     kind: 'table',
-    title: 'Likely mislabelled',
+    title: suspectsTitle(suspects),
     note: 'The most suspicious first: log odds of the best other label against the one it has, and how likely that one is wrong.',
     columns: [
       { name: 'image' },

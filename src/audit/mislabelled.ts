@@ -128,12 +128,16 @@ export function fitNoise(model: LinearScores, { names, of }: Labelling): Noise {
 /** A label is flagged from this probability on that it is wrong: most that are, are surer. bench/audit.ts measures it. */
 const doubted = 0.4;
 
+export const isLikelyWrong = ({ wrong, score }: Suspicion): boolean => wrong > doubted && score > 0;
+
 /** The examples that are likely mislabelled, most suspicious first. */
 export function mislabelled(suspicions: readonly Suspicion[]): Suspicion[] {
-  return mostSuspicious(suspicions).filter(({ wrong, score }) => wrong > doubted && score > 0);
+  return mostSuspicious(suspicions).filter(isLikelyWrong);
 }
 
-/** Every example, most suspicious first. */
+/** Every example but those that are alone with their label, most suspicious first. */
 export function mostSuspicious(suspicions: readonly Suspicion[]): Suspicion[] {
-  return suspicions.toSorted((a, b) => b.score - a.score || a.row - b.row);
+  return suspicions
+    .filter(({ score }) => score > -Infinity)
+    .toSorted((a, b) => b.score - a.score || a.row - b.row);
 }

@@ -3,6 +3,7 @@ import { audit, type AuditedIndex } from '../audit/audit.js';
 import { areConfirmed, mislabelledTable, overlapTable } from '../audit/audit-page.js';
 import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
 import type { Overlap } from '../audit/labelling.js';
+import { isLikelyWrong, type Suspicion } from '../audit/mislabelled.js';
 import { renderPage } from '../report/render-page.js';
 import {
   imageLimitOptions,
@@ -161,6 +162,13 @@ function summaryOf(audited: AuditedIndex, vote: string): AuditSummary {
 const suspectsShown = 20;
 const groupsShown = 10;
 
+function suspectsLine(mislabelled: readonly Suspicion[]): string {
+  const likely = mislabelled.filter(isLikelyWrong).length;
+  return likely === mislabelled.length
+    ? `${likely} examples are likely mislabelled, the most suspicious first`
+    : `The ${mislabelled.length} most suspicious labels, of which ${likely} are likely wrong`;
+}
+
 /** An audit for people. */
 function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
   const { index, findings, condensing, test } = summary;
@@ -183,8 +191,11 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
     ...(mislabelled.length === 0
       ? ['No example looks mislabelled']
       : [
-          `${mislabelled.length} examples are likely mislabelled, the most suspicious first`,
+          suspectsLine(mislabelled),
           tableOf(mislabelledTable(mislabelled.slice(0, suspectsShown), audited.index.examples)),
+          ...(mislabelled.length > suspectsShown
+            ? [`and ${mislabelled.length - suspectsShown} more, which --out writes too`]
+            : []),
         ]),
     `${findings.duplicates} groups within a label ${areOrMayBe(duplicates)} duplicates, ${findings['conflicting-duplicates']} across labels, ${toldBy(duplicates)}`,
     ...duplicates

@@ -146,7 +146,8 @@ describe('the likely mislabelled', () => {
     expect(mislabelled(all).map(({ row }) => row)).toEqual([3, 1]);
   });
 
-  it('are ranked with all others', () => {
-    expect(mostSuspicious(all).map(({ row }) => row)).toEqual([3, 1, 2, 0]);
+  it('are ranked with all others, but for those that are alone with their label', () => {
+    const alone = suspicion(4, -Infinity, 0);
+    expect(mostSuspicious([...all, alone]).map(({ row }) => row)).toEqual([3, 1, 2, 0]);
   });
 });

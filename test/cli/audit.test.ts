@@ -116,6 +116,18 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     expect(JSON.parse(stdout)).toMatchObject({ findings: { mislabelled: 7 } });
   });
 
+  it('says of suspicious labels that it was asked for how few are likely wrong', async () => {
+    const report = join(base, 'suspects.html');
+    const { stdout } = await nearvote(
+      ...['audit', '--index', index, '--k', '10', '--suspects', '25', '--report', report],
+    );
+    expect(stdout).toContain('The 25 most suspicious labels, of which 3 are likely wrong');
+    expect(stdout).toContain('and 5 more, which --out writes too');
+    const page = await readFile(report, 'utf8');
+    expect(page).toContain('The most suspicious labels');
+    expect(page).not.toContain('Likely mislabelled');
+  });
+
   it('says the same twice', async () => {
     const run = async () => (await nearvote('audit', '--index', index, '--seed', '3')).stdout;
     expect(await run()).toBe(await run());
