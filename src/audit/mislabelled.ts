@@ -43,6 +43,7 @@ export function suspicions({ embeddings, labelling, votes }: SuspicionOptions): 
     const other = bestBut(own, scores);
     const isAlone = (counts[own] ?? 0) < 2;
     const probability = softmaxOf(own, scores, scale);
+    const wrong = wrongProbability({ probability, noise, labels: names.length });
     const shareOf = (label: string): number => vote.find((one) => one.label === label)?.score ?? 0;
     return {
       row,
@@ -50,7 +51,7 @@ export function suspicions({ embeddings, labelling, votes }: SuspicionOptions): 
       suggested: names[other] ?? '',
       ownShare: shareOf(names[own] ?? ''),
       suggestedShare: shareOf(names[other] ?? ''),
-      wrong: isAlone ? 0 : posterior(probability, noise, names.length),
+      wrong: isAlone ? 0 : wrong,
     };
   });
 }
@@ -74,6 +75,20 @@ function softmaxOf(label: number, scores: Float64Array, scale: number): number {
 function posterior(probability: number, noise: number, labels: number): number {
   const random = noise / labels;
   return random / (random + (1 - noise) * probability);
+}
+
+interface GivenLabel {
+  /** Of the label, by the model. */
+  readonly probability: number;
+  /** The share of labels that were given at random. */
+  readonly noise: number;
+  /** How many there are. */
+  readonly labels: number;
+}
+
+/** That a label is wrong: it was given at random, and did not fall on the right one. */
+export function wrongProbability({ probability, noise, labels }: GivenLabel): number {
+  return posterior(probability, noise, labels) * (1 - probability);
 }
 
 export interface Noise {

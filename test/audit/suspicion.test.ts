@@ -6,6 +6,7 @@ import {
   mislabelled,
   mostSuspicious,
   suspicions,
+  wrongProbability,
   type Suspicion,
 } from '../../src/audit/mislabelled.js';
 import { asEmbeddings, type Embeddings } from '../../src/domain/embeddings.js';
@@ -95,6 +96,21 @@ describe('the noise of labels', () => {
     expect(scale).toBeGreaterThan(3.7);
     expect(scale).toBeLessThan(4.3);
   });
+});
+
+it('the probability that a label is wrong leaves out those that fell on the right one at random', () => {
+  const truths = [0.5, 0.3, 0.2];
+  for (const noise of [0, 0.05, 0.4, 1]) {
+    for (const [given, probability] of truths.entries()) {
+      let [wrong, all] = [0, 0];
+      for (const [truth, chance] of truths.entries()) {
+        const both = chance * (noise / 3 + (truth === given ? 1 - noise : 0));
+        all += both;
+        if (truth !== given) wrong += both;
+      }
+      expect(wrongProbability({ probability, noise, labels: 3 })).toBeCloseTo(wrong / all, 12);
+    }
+  }
 });
 
 describe('suspicion', () => {
