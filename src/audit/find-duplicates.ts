@@ -177,7 +177,7 @@ interface CompareOptions {
   readonly progress: Progress;
 }
 
-/** Images that are held at once: a compared picture takes 40 KB, a coarse one 1 KB. */
+/** Images, or pairs of them, that are held at once: a compared picture takes 40 KB, a coarse one 1 KB. */
 const readTogether = 512;
 
 /** The pairs that are one picture, and those of which an image cannot be read. */

@@ -180,7 +180,9 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
   const toldBy = (found: typeof duplicates | typeof leaks): string =>
     isSure(found)
       ? 'confirmed by their pixels'
-      : 'told by their embeddings alone: look at the pictures (--examples compares their pixels)';
+      : summary.pixels
+        ? 'some told by their embeddings alone, since not every image can be read: look at the pictures'
+        : 'told by their embeddings alone: look at the pictures (--examples compares their pixels)';
   return [
     `Audit of ${index.name} ${index.version}: ${summary.examples} examples of ${summary.labels} labels, k = ${summary.k}, ${summary.vote} vote`,
     ...(summary.trainedOn === null || summary.trainedOn === 0

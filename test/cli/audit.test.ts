@@ -111,6 +111,15 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     expect(page).not.toContain('confirmed');
   });
 
+  it('says that some were told by their embeddings alone where an image can no longer be read', async () => {
+    const damaged = join(base, 'damaged');
+    await cp(photos, damaged, { recursive: true });
+    await writeFile(join(damaged, 'green', 'blue-7.png'), 'no picture');
+    const { stdout } = await nearvote('audit', '--index', index, '--k', '10', '--examples', damaged);
+    expect(stdout).toMatch(/groups within a label may be duplicates, .* some told by their embeddings alone/);
+    expect(stdout).not.toContain('--examples compares');
+  });
+
   it('lists as many suspicious labels as it is asked for', async () => {
     const { stdout } = await nearvote('audit', '--index', index, '--k', '10', '--suspects', '7', '--json');
     expect(JSON.parse(stdout)).toMatchObject({ findings: { mislabelled: 7 } });

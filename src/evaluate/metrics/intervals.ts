@@ -22,10 +22,10 @@ const z95 = 1.959963984540054;
  * the bootstrap's it is right for shares near 0 and 1, where drawing anew from images that all agree knows no doubt. NaN for none.
  */
 export function wilsonInterval(found: number, of: number): Interval {
+  if (of === 0) return { low: NaN, high: NaN };
   const square = z95 ** 2;
   const centre = found + square / 2;
   const reach = z95 * Math.sqrt((found * (of - found)) / of + square / 4);
-  if (of === 0) return { low: NaN, high: NaN };
   return {
     low: found === 0 ? 0 : (centre - reach) / (of + square),
     high: found === of ? 1 : (centre + reach) / (of + square),

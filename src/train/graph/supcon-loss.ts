@@ -11,9 +11,10 @@ export interface SupconLossOptions {
 
 /**
  * The supervised contrastive loss as a cross-entropy, a scalar: each view's label similarities to the other views (the
- * cosines of their label rows, made to sum to 1) against the softmax of its cosines over the temperature. With one-hot labels it
- * is L_out of Khosla et al. 2020 (arXiv:2004.11362), eq. 2; with others the loss of GenSCL (Kim et al. 2022,
- * arXiv:2206.00384; https://github.com/kiimmm/GenSCL, loss.py). The mean is over all views; one without a positive adds 0; nothing is multiplied by the temperature.
+ * cosines of their label rows, made to sum to 1) against the softmax of its cosines over the temperature. With one-hot
+ * labels it is L_out of Khosla et al. 2020 (arXiv:2004.11362), eq. 2; with others the loss of GenSCL (Kim et al. 2022,
+ * arXiv:2206.00384; https://github.com/kiimmm/GenSCL, loss.py). The mean is over all views; one without a positive adds
+ * 0; nothing is multiplied by the temperature.
  */
 export function supconLoss(tape: Tape, { embeddings, labels, temperature }: SupconLossOptions): Value {
   const views = embeddings.shape[0] ?? 1;
