@@ -232,7 +232,8 @@ async function comparePixels({
         );
     for (const pair of some) {
       const [one, other] = [picturesA.get(pair.a), picturesB.get(pair.b)];
-      if (one !== undefined && other !== undefined && isSamePicture(one, other)) same.push(pair);
+      if (one === undefined || other === undefined) unread.push(pair);
+      else if (isSamePicture(one, other)) same.push(pair);
     }
     progress.advance(some.length);
   }
