@@ -101,6 +101,7 @@ const noWarp: Warp = { scaleX: 1, shiftX: 0, scaleY: 1, shiftY: 0 };
 /** A copy that is cropped or moved by more is not found. */
 const mostWarped = 0.25;
 const leastGain = 0.05;
+const coarseSteps = 5;
 
 /** Where the places of a picture lie in one of `side` pixels that is warped onto it, in its pixels. */
 function placesOf(side: number, scale: number, shift: number): Float64Array {
@@ -251,12 +252,6 @@ function areEqual(a: ComparedPicture, b: ComparedPicture): boolean {
 /** Of coarse pictures as they lie. Copies with 5 % off each edge have 0.67 and more; random pairs of photos about 0.3. */
 const coarseAsTheyLie = 0.5;
 
-/** Whether a closer look could find two coarse pictures the same, one mirrored or not: quick, and rarely wrong with a no. */
-export function mayBeSame(a: Float32Array, b: Float32Array): boolean {
-  if (a.every((value, i) => Math.abs(value - (b[i] as number)) <= equalWithin)) return true;
-  return correlation(a, b) >= coarseAsTheyLie || correlation(a, mirrored(b)) >= coarseAsTheyLie;
-}
-
 /**
  * What the steps of a comparison ask for. Chosen on half of the training photos of clothes and on the textures: copies of
  * any kind have 0.82, 0.89, 0.93 and 0.95; different photos on one backdrop have 0.87 and 0.86 of the last two at most.
@@ -269,6 +264,22 @@ const worstBlocks = 0.3;
 const leastBlocks = 6;
 /** In levels of blue and red against grey, in the mean: a pattern in other colours is another picture. */
 const mostColour = 14;
+
+/** Coarse pictures are not smoothed, so a copy may correlate this much less than `alike` asks of smoothed ones. */
+const coarseAllowance = 0.05;
+
+/**
+ * Whether a closer look could find two coarse pictures the same, one mirrored or not. It takes the first step of that look,
+ * so that few pairs are read again.
+ */
+export function mayBeSame(a: Float32Array, b: Float32Array): boolean {
+  if (a.every((value, i) => Math.abs(value - (b[i] as number)) <= equalWithin)) return true;
+  return [b, mirrored(b)].some((other) => {
+    if (correlation(a, other) < coarseAsTheyLie) return false;
+    const warp = align(a, other, noWarp, coarseSteps);
+    return warp !== undefined && correlation(a, warped(other, warp)) >= alike.coarse - coarseAllowance;
+  });
+}
 
 /**
  * Whether two pictures are one photo: saved again, resized, cropped a little, mirrored, brighter or darker. One is brought
@@ -288,7 +299,7 @@ function mirroredPicture({ coarse, middle, fine, detail, colour }: ComparedPictu
 
 function isCopy(a: ComparedPicture, original: ComparedPicture, isMirrored: boolean): boolean {
   const coarse = isMirrored ? mirrored(original.coarse) : original.coarse;
-  const first = align(a.coarse, coarse, noWarp, 5);
+  const first = align(a.coarse, coarse, noWarp, coarseSteps);
   if (first === undefined || correlation(a.coarse, warped(coarse, first)) < alike.coarse) return false;
   const b = isMirrored ? mirroredPicture(original) : original;
   const second = align(a.middle, b.middle, first, 4);
