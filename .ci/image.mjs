@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
+import { clearTimeout } from 'node:timers';
+import { fileURLToPath } from 'node:url';
 
-const root = new URL('..', import.meta.url).pathname;
+const root = fileURLToPath(new URL('..', import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), 'nearvote-image-'));
 const storage = join(scratch, 'storage.conf');
 writeFileSync(
@@ -76,12 +78,14 @@ async function tryOut() {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => server.once('exit', (code, signal) => resolve(signal ?? code)));
+  const late = setTimeout(() => server.kill('SIGKILL'), 120_000);
   let pid;
   for await (const line of createInterface({ input: server.stdout })) {
     console.log(line);
     pid = / as process (\d+) /.exec(line)?.[1];
     if (pid !== undefined) break;
   }
+  clearTimeout(late);
   server.stdout.resume();
   if (pid === undefined) throw new Error(`the image ended with ${await ended}`);
   try {

@@ -3,20 +3,27 @@ export const fingerprintBytes = 6;
 
 /** Six bytes each of the digests of images, ascending and each once: an order that says nothing of the images' own. */
 export function packFingerprints(digests: Iterable<Uint8Array>): Uint8Array {
-  const values = Float64Array.from([...digests].map((digest) => fingerprintAt(digest, 0))).sort();
-  const distinct = values.filter((value, i) => value !== values[i - 1]);
-  const packed = Buffer.alloc(distinct.length * fingerprintBytes);
-  for (const [i, value] of distinct.entries())
-    packed.writeUIntBE(value, i * fingerprintBytes, fingerprintBytes);
-  return packed;
+  return packed(Float64Array.from(digests, (digest) => fingerprintAt(digest, 0)));
 }
 
 /** The images of several packs as one. */
 export function joinFingerprints(packs: readonly Uint8Array[]): Uint8Array {
-  const each = packs.flatMap((packed) =>
-    Array.from({ length: packed.length / fingerprintBytes }, (_, i) => packed.subarray(i * fingerprintBytes)),
-  );
-  return packFingerprints(each);
+  const values = new Float64Array(packs.reduce((sum, pack) => sum + pack.length, 0) / fingerprintBytes);
+  let place = 0;
+  for (const pack of packs) {
+    for (let i = 0; i < pack.length / fingerprintBytes; i++) values[place++] = fingerprintAt(pack, i);
+  }
+  return packed(values);
+}
+
+function packed(fingerprints: Float64Array): Uint8Array {
+  const values = fingerprints.sort();
+  const distinct = values.filter((value, i) => value !== values[i - 1]);
+  const bytes = Buffer.alloc(distinct.length * fingerprintBytes);
+  for (const [i, value] of distinct.entries()) {
+    bytes.writeUIntBE(value, i * fingerprintBytes, fingerprintBytes);
+  }
+  return bytes;
 }
 
 /** Whether an image, by its digest, is one of those that were packed. */

@@ -116,7 +116,7 @@ async function sameAsServed(root: string, manifest: IndexManifest): Promise<Publ
 /** All of a manifest that decides an answer: not when it was made and of what, what was measured or what was rejected. */
 function meaningOf(manifest: IndexManifest): string {
   const files = { ...manifest.files, 'rejects.jsonl': undefined };
-  const told = { dataset: undefined, trainedOn: undefined, createdAt: undefined, recall: undefined };
+  const told = { dataset: undefined, createdAt: undefined, recall: undefined };
   return JSON.stringify({ ...manifest, ...told, files });
 }
 

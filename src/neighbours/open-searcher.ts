@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, constants, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
@@ -126,15 +126,12 @@ async function deriveGraph({ module, dir, manifest, embeddings }: VersionGraphOp
   }
 }
 
+/** Not tried by writing: a process killed meanwhile would leave that in the index. */
 async function isWritable(dir: string): Promise<boolean> {
-  const probe = join(dir, `.probe-${randomUUID()}`);
-  try {
-    await writeFile(probe, '');
-    await rm(probe);
-    return true;
-  } catch {
-    return false;
-  }
+  return access(dir, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The name holds the sha256 of the content: a file that was torn or changed is not what it says it is. */
