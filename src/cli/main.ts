@@ -81,10 +81,20 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-// A reader that has read enough, such as head, is no failure, nor is a terminal that was closed.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
-  });
-}
-process.exitCode = await main(process.argv);
+/** What is said beside the result must never stop the work: nobody may read it, and its disk may be full. */
+process.stderr.on('error', () => undefined);
+
+/** A reader that has read enough, such as head, is no failure, nor is a terminal that was closed. */
+const readerIsGone: ReadonlySet<string | undefined> = new Set(['EPIPE', 'EIO']);
+let saidUnwritten = false;
+process.stdout.on('error', ({ code = 'unknown' }: NodeJS.ErrnoException) => {
+  // A server's result is its answers: its two lines are a remark.
+  if (readerIsGone.has(code) || process.argv[2] === 'serve') return;
+  process.exitCode = 1;
+  if (saidUnwritten) return;
+  saidUnwritten = true;
+  printError(`nearvote: Expected to write the result on stdout but cannot (${code}) [output_unwritable]`);
+});
+const code = await main(process.argv);
+// Output that could not be written has failed already.
+process.exitCode ||= code;
