@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer';
+import type { Dirent } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
-import { join } from 'node:path';
-import { NearvoteError } from '../domain/errors.js';
+import { dirname, join } from 'node:path';
+import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { currentFile, readPublished, type PublishedVersion } from '../examples/index-store.js';
 import { resolveShipped, shippedIndex } from '../pair.js';
 import { printable, printError } from './printable.js';
@@ -22,9 +24,12 @@ export async function whichIndex(named: string | undefined): Promise<ChosenIndex
     return { index, published: await readPublished(resolveShipped(index)) };
   } catch (error) {
     if (!(error instanceof NearvoteError) || error.code !== 'index_missing') throw error;
-    const own = await ownIndexes();
-    if (own.length === 0) throw error;
-    throw new NearvoteError(error.code, `${error.message}. There is ${own.join(', ')}`, { cause: error });
+    // What is wrong with another index is no answer to what is wrong with this one.
+    const own = await ownIndexes().catch(() => []);
+    const tried = await realpath(resolveShipped(index)).catch(() => undefined);
+    const others = own.filter(({ place }) => dirname(place) !== tried).map(({ dir }) => dir);
+    if (others.length === 0) throw error;
+    throw new NearvoteError(error.code, `${error.message}. There is ${others.join(', ')}`, { cause: error });
   }
 }
 
@@ -40,7 +45,7 @@ export async function sayWhichIndex(named: string | undefined): Promise<string> 
 }
 
 async function usualIndex(): Promise<string> {
-  const own = await ownIndexes();
+  const own = (await ownIndexes()).map(({ dir }) => dir);
   const [only = shippedIndex.name, another] = own;
   if (another === undefined) return only;
   throw new NearvoteError(
@@ -49,15 +54,52 @@ async function usualIndex(): Promise<string> {
   );
 }
 
-/** The folders of ./index that have published a version, the shipped one left out; by name. */
-async function ownIndexes(): Promise<string[]> {
+interface OwnIndex {
+  /** As it may be named. */
+  readonly dir: string;
+  /** Of its `current`, links followed. */
+  readonly place: string;
+}
+
+/**
+ * The folders of ./index that have published a version, hidden ones and the shipped one left out, by name; one that has
+ * several names, by links, is named once.
+ * @throws NearvoteError `index_invalid` naming what cannot be read: it may be the one that is meant
+ */
+async function ownIndexes(): Promise<OwnIndex[]> {
   const shipped = await realpath(join(shippedIndex.dir, currentFile)).catch(() => undefined);
-  const entries = await readdir('index', { withFileTypes: true }).catch(() => []);
-  const own: string[] = [];
-  for (const { name } of entries) {
-    const dir = join('index', name);
-    const place = await realpath(join(dir, currentFile)).catch(() => undefined);
-    if (place !== undefined && place !== shipped) own.push(dir);
+  const own = new Map<string, OwnIndex & { readonly isLink: boolean }>();
+  for (const entry of await entriesOf('index')) {
+    const dir = `index/${entry.name.toString()}`;
+    const raw = Buffer.concat([Buffer.from('index/'), entry.name, Buffer.from(`/${currentFile}`)]);
+    const place = await realpath(raw).catch((cause: unknown) => nothingOr(dir, cause));
+    if (place === undefined || place === shipped) continue;
+    if (!isUtf8(entry.name)) {
+      throw new NearvoteError('index_invalid', `Expected a name in UTF-8 but there is ${dir}: rename it`);
+    }
+    const known = own.get(place);
+    const one = { dir, place, isLink: entry.isSymbolicLink() };
+    if (known === undefined || (known.isLink && !one.isLink)) own.set(place, one);
   }
-  return own.sort();
+  return [...own.values()].sort((a, b) => (a.dir < b.dir ? -1 : 1));
+}
+
+/** Of a folder, by name, without what is hidden; none where there is no such folder. */
+async function entriesOf(folder: string): Promise<readonly Dirent<Buffer>[]> {
+  const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }).catch((cause: unknown) =>
+    nothingOr(folder, cause),
+  );
+  const seen = (entries ?? []).filter(({ name }) => name[0] !== 0x2e); // a dot
+  return seen.sort((a, b) => Buffer.compare(a.name, b.name));
+}
+
+/** @throws NearvoteError `index_invalid` unless there is simply nothing */
+function nothingOr(path: string, cause: unknown): undefined {
+  const reason = systemCodeOf(cause);
+  if (['ENOENT', 'ENOTDIR'].includes(reason)) return undefined;
+  throw new NearvoteError(
+    'index_invalid',
+    `Expected to look for an index of your own but ${path} cannot be read (${reason}); --index names another`,
+    { cause },
+  );
 }
