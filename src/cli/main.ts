@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   compare: async () => (await import('./compare.js')).compareCommand(),
   audit: async () => (await import('./audit.js')).auditCommand(),
   encoder: async () => (await import('./encoder.js')).encoderCommand(),
+  quantise: async () => (await import('./quantise.js')).quantiseCommand(),
   train: async () => (await import('./train.js')).trainCommand(),
 };
 

@@ -7,6 +7,7 @@ import { arePacked, fingerprintBytes } from '../domain/fingerprints.js';
 import type { Encoder } from './encoder.js';
 import { type EncoderManifest, encoderManifestSchema, readEncoderFile, sha256Of } from './manifest.js';
 import { openOnnxEncoder } from './onnx-runtime.js';
+import { checkProof } from './proof.js';
 import { readTfjsFiles } from './tfjs-files.js';
 import { openTfjsEncoder } from './tfjs-runtime.js';
 
@@ -127,19 +128,39 @@ export async function loadEncoder(dir: string, options: RuntimeOptions): Promise
 }
 
 /**
- * Opens the encoder that a manifest describes, its model file checked against the manifest's sha256.
- * @throws NearvoteError as `loadEncoder`
+ * Opens the encoder that a manifest describes, its model file checked against the manifest's sha256 and what it gives
+ * against the manifest's proof.
+ * @throws NearvoteError as `loadEncoder`, `encoder_unsupported` where it computes something else here than it was made to
  */
-export async function openEncoder({ dir, manifest, ...options }: OpenEncoderOptions): Promise<Encoder> {
+export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder> {
+  const encoder = await openUnproven(options);
+  try {
+    await checkProof(encoder);
+  } catch (error) {
+    await encoder.close();
+    throw error;
+  }
+  return encoder;
+}
+
+async function openUnproven({ dir, manifest, ...options }: OpenEncoderOptions): Promise<Encoder> {
   if (manifest.format === 'onnx') {
-    const bytes = await readEncoderFile(dir, manifest.file);
-    checkHash({ dir, manifest, parts: [bytes] });
-    return openOnnxEncoder({ manifest, bytes, ...options });
+    return openOnnxEncoder({ manifest, bytes: await readOnnxModel(dir, manifest), ...options });
   }
   checkTfjsProviders(manifest, options.providers);
   const files = await readTfjsFiles(dir, manifest.file);
   checkHash({ dir, manifest, parts: files.parts });
   return openTfjsEncoder({ manifest, artifacts: files.artifacts() });
+}
+
+/**
+ * The .onnx file of an encoder, checked against its sha256.
+ * @throws NearvoteError `encoder_missing`, `encoder_invalid`
+ */
+export async function readOnnxModel(dir: string, manifest: EncoderManifest): Promise<Uint8Array> {
+  const bytes = await readEncoderFile(dir, manifest.file);
+  checkHash({ dir, manifest, parts: [bytes] });
+  return bytes;
 }
 
 function checkTfjsProviders({ name }: EncoderManifest, providers: readonly string[] = ['cpu']): void {

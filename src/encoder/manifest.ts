@@ -55,6 +55,22 @@ const trainedImagesSchema = z.strictObject({
   datasets: z.array(z.string()),
 });
 
+/**
+ * What an encoder gives for a few images that are drawn by a formula: whoever opens it runs them again, so that a runtime
+ * or a processor that computes something else is found out before it answers anybody.
+ */
+const proofSchema = z.strictObject({
+  /** Of the images. */
+  seed: z.int().min(0),
+  images: z.int().min(1).max(16),
+  /** The least cosine between what was stored and what a runtime gives. */
+  minCosine: z.number().min(0).max(1),
+  /** Of the images in order, each value times 32767 as a little-endian int16, in base64. */
+  embeddings: z.base64(),
+});
+
+export type Proof = z.infer<typeof proofSchema>;
+
 /** `models/<name>/encoder.json`: what is needed to serve the model file beside it. */
 export const encoderManifestSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i),
@@ -77,6 +93,18 @@ export const encoderManifestSchema = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .optional(),
+  /** What it was made from. */
+  source: z
+    .strictObject({
+      /** The float encoder that it was quantised from. */
+      parent: z.strictObject({
+        name: z.string().min(1),
+        version: z.string().min(1),
+        sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      }),
+    })
+    .optional(),
+  proof: proofSchema.optional(),
 });
 
 export type EncoderManifest = z.infer<typeof encoderManifestSchema>;

@@ -1,6 +1,6 @@
 import { asEmbeddings } from '../domain/embeddings.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
-import { openSession, Tensor, type Session } from '../onnx/session.js';
+import { openSession, Tensor, type Optimisation, type Session } from '../onnx/session.js';
 import { checkPixels, closedError, type Encoder } from './encoder.js';
 import type { EncoderManifest } from './manifest.js';
 
@@ -11,6 +11,8 @@ export interface OnnxEncoderOptions {
   readonly threads: number;
   readonly providers?: readonly string[] | undefined;
   readonly spinning?: boolean | undefined;
+  /** All of them unless told. */
+  readonly optimisation?: Optimisation | undefined;
 }
 
 /**
@@ -19,11 +21,11 @@ export interface OnnxEncoderOptions {
  * `usage`, `dependency_missing` for providers that are not there
  */
 export async function openOnnxEncoder(options: OnnxEncoderOptions): Promise<Encoder> {
-  const { manifest, bytes, threads, providers, spinning = false } = options;
+  const { manifest, bytes, threads, providers, spinning = false, optimisation } = options;
   let session: Session;
   try {
     // With decoding on the same two cores, threads that spin for work took 6 % from the encoder and 15 % from the rest.
-    session = await openSession({ model: bytes, threads, spinning, providers });
+    session = await openSession({ model: bytes, threads, spinning, providers, optimisation });
   } catch (cause) {
     if (cause instanceof NearvoteError) throw cause;
     throw new NearvoteError(

@@ -31,6 +31,40 @@ export function intAttribute(node: NodeProto, name: string): number | undefined 
   return found === undefined ? undefined : Number(found.i);
 }
 
+export function floatAttribute(node: NodeProto, name: string): number | undefined {
+  return node.attribute.find((attribute) => attribute.name === name)?.f;
+}
+
+export function intsAttribute(node: NodeProto, name: string): number[] | undefined {
+  return node.attribute.find((attribute) => attribute.name === name)?.ints.map(Number);
+}
+
+/** Which node makes each value. */
+export function producersOf({ node }: GraphProto): Map<string, NodeProto> {
+  return new Map(node.flatMap((one) => one.output.map((value) => [value, one] as const)));
+}
+
+/** Which nodes read each value; the graph's outputs are read by nobody. */
+export function readersOf(graph: GraphProto): Map<string, NodeProto[]> {
+  const readers = new Map<string, NodeProto[]>();
+  for (const node of graph.node) {
+    for (const value of new Set(valuesReadBy(node))) readers.set(value, [...(readers.get(value) ?? []), node]);
+  }
+  return readers;
+}
+
+/** The one node that reads a value, which is no output of the graph. */
+export function onlyReader(graph: GraphProto, value: string | undefined): NodeProto | undefined {
+  if (value === undefined || graph.output.some(({ name }) => name === value)) return undefined;
+  const readers = readersOf(graph).get(value) ?? [];
+  return readers.length === 1 ? readers[0] : undefined;
+}
+
+/** Pads of a convolution or pool that are not zero. */
+export function isPadded(one: NodeProto): boolean {
+  return intsAttribute(one, 'pads')?.some((pad) => pad !== 0) ?? false;
+}
+
 /** The branches and bodies of If, Loop and Scan. */
 function subgraphsOf(node: NodeProto): GraphProto[] {
   return node.attribute.flatMap(({ g, graphs }) => (g === undefined ? graphs : [g, ...graphs]));

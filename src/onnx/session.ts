@@ -1,4 +1,7 @@
 import './no-telemetry.js';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { InferenceSession, listSupportedBackends } from 'onnxruntime-node';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 
@@ -19,7 +22,12 @@ export interface SessionOptions {
   readonly memoryPattern?: boolean | undefined;
   /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
   readonly providers?: readonly string[] | undefined;
+  /** How far ONNX Runtime rewrites the graph before it runs; as far as it can unless told. */
+  readonly optimisation?: Optimisation | undefined;
 }
+
+/** `basic` keeps to standard operators: constants are folded, batch norms and padding go into convolutions. */
+export type Optimisation = 'disabled' | 'basic' | 'extended' | 'all';
 
 const processor = ['cpu'];
 
@@ -39,8 +47,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 }
 
 function settingsOf(options: Omit<SessionOptions, 'model'>): InferenceSession.SessionOptions {
-  const { threads, spinning, memoryPattern = true, providers = processor } = options;
+  const { threads, spinning, memoryPattern = true, providers = processor, optimisation = 'all' } = options;
   return {
+    graphOptimizationLevel: optimisation,
     executionProviders: providers,
     logSeverityLevel: 4,
     intraOpNumThreads: threads,
@@ -49,6 +58,23 @@ function settingsOf(options: Omit<SessionOptions, 'model'>): InferenceSession.Se
     enableMemPattern: memoryPattern,
     ...(spinning === undefined ? {} : { extra: { session: spinningSettings(spinning) } }),
   };
+}
+
+/**
+ * The model that ONNX Runtime makes of a model before it runs it.
+ * @throws Error whose message is ONNX Runtime's own reason
+ */
+export async function optimisedModel(bytes: Uint8Array, optimisation: Optimisation): Promise<Uint8Array> {
+  const dir = await mkdtemp(join(tmpdir(), 'nearvote-model-'));
+  try {
+    const path = join(dir, 'model.onnx');
+    const settings = settingsOf({ threads: 1, optimisation });
+    const session = await InferenceSession.create(bytes, { ...settings, optimizedModelFilePath: path });
+    await session.release();
+    return await readFile(path);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
 }
 
 /** https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h */

@@ -105,6 +105,14 @@ export function int64Values(tensor: TensorProto): number[] {
   return Array.from({ length: count }, (_, i) => Number(view.getBigInt64(i * 8, true)));
 }
 
+/** The values of a constant float32 tensor inside the model; `undefined` for another type. */
+export function floatValues(tensor: TensorProto): Float32Array | undefined {
+  if (tensor.dataType !== elementTypes.float32 || tensor.externalData.length > 0) return undefined;
+  if (tensor.floatData.length > 0) return Float32Array.from(tensor.floatData);
+  // A copy: protobuf does not align what it reads.
+  return new Float32Array(Uint8Array.from(tensor.rawData).buffer);
+}
+
 /** Gives a tensor whose data lay in another file its bytes. */
 export function takeIn(tensor: TensorProto, data: Uint8Array): void {
   tensor.rawData = data as Uint8Array<ArrayBuffer>;

@@ -1,0 +1,214 @@
+/* What int8 gains and costs: `npx tsx bench/quantise.ts --shared DIR [--only NAME] [--skip-accuracy] [--examples N]`.
+   DIR holds data/cifar10, data/clothing, models/cifar10-wide and models/efficientnet-lite0. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
+import { markdownTable } from '../src/domain/markdown-table.js';
+import type { Progress } from '../src/domain/progress.js';
+import { seededRandom } from '../src/domain/seeded-random.js';
+import { addEncoder } from '../src/encoder/add/add-encoder.js';
+import type { Encoder } from '../src/encoder/encoder.js';
+import { loadEncoder } from '../src/encoder/load.js';
+import { answersOf } from '../src/evaluate/measure-accuracy.js';
+import { bootstrapDifference } from '../src/evaluate/metrics/bootstrap.js';
+import { openDataset } from '../src/image/dataset/open-dataset.js';
+import { limitPerClass } from '../src/image/dataset/sample.js';
+import { createDecoder } from '../src/image/decode.js';
+import { createExactSearcher } from '../src/neighbours/exact.js';
+import { layerColumns, layerRows, quantiseEncoder, trialColumns, trialRows } from '../src/quantise/quantise-encoder.js';
+import { defaultVote } from '../src/vote/rules.js';
+
+const { values: flags } = parseArgs({
+  options: {
+    shared: { type: 'string', default: '../shared' },
+    only: { type: 'string' },
+    out: { type: 'string' },
+    examples: { type: 'string' },
+    processors: { type: 'string', default: 'any' },
+    'skip-accuracy': { type: 'boolean', default: false },
+  },
+});
+
+interface Target {
+  readonly name: string;
+  /** Makes the folder of the float encoder. */
+  readonly float: (dir: string) => Promise<string>;
+  readonly data: string;
+  readonly examples: { readonly path: string; readonly split: 'train' };
+  readonly queries: { readonly path: string; readonly split: 'test' };
+  readonly batch: number;
+}
+
+const { shared } = flags;
+const cifar = join(shared, 'data/cifar10');
+const clothing = join(shared, 'data/clothing');
+const plain = { force: true, version: '1.0.0', trainedOn: [], kernel: 'cubic' } as const;
+const cifarData = {
+  data: cifar,
+  examples: { path: cifar, split: 'train' },
+  queries: { path: cifar, split: 'test' },
+  batch: 16,
+} as const;
+const targets: readonly Target[] = [
+  { name: 'cifar10-compact', float: () => Promise.resolve('models/cifar10-compact'), ...cifarData },
+  {
+    name: 'cifar10-wide',
+    // It takes pixels itself; what is wrapped around it here does nothing.
+    float: async (dir) => {
+      const out = join(dir, 'cifar10-wide');
+      await copyWithManifest(join(shared, 'models/cifar10-wide/encoder.onnx'), out);
+      return out;
+    },
+    ...cifarData,
+  },
+  {
+    name: 'efficientnet-lite0',
+    float: async (dir) => {
+      const out = join(dir, 'efficientnet-lite0');
+      const path = join(shared, 'models/efficientnet-lite0/encoder-float.onnx');
+      const [mean, std] = [[0.498, 0.498, 0.498] as const, [0.502, 0.502, 0.502] as const];
+      const preprocessing = { layout: 'nchw', channels: 'rgb', scale: 255, mean, std } as const;
+      const size = { width: 224, height: 224, fit: 'cover' } as const;
+      await addEncoder({ ...plain, ...size, path, dir: out, name: 'efficientnet-lite0', preprocessing, licence: 'Apache-2.0' });
+      return out;
+    },
+    data: join(clothing, 'train'),
+    examples: { path: join(clothing, 'train'), split: 'train' },
+    queries: { path: join(clothing, 'validation'), split: 'test' },
+    batch: 4,
+  },
+];
+
+async function copyWithManifest(model: string, out: string): Promise<void> {
+  const { copyFile, mkdir, readFile, writeFile } = await import('node:fs/promises');
+  const { createHash } = await import('node:crypto');
+  await mkdir(out, { recursive: true });
+  await copyFile(model, join(out, 'encoder.onnx'));
+  const sha256 = createHash('sha256')
+    .update(await readFile(model))
+    .digest('hex');
+  const manifest = {
+    ...{ name: 'cifar10-wide', version: '1.0.0', format: 'onnx', file: 'encoder.onnx', sha256 },
+    input: { name: 'pixels', width: 32, height: 32, fit: 'fill', kernel: 'cubic' },
+    output: { name: 'embeddings', dimension: 384 },
+    ...{ trainedOn: ['cifar10 (train)'], metrics: {}, licence: 'Apache-2.0' },
+  };
+  await writeFile(join(out, 'encoder.json'), JSON.stringify(manifest));
+}
+
+const quiet: Progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };
+
+/** Milliseconds an image, float and int8 in turn, so that whatever else runs meets both. */
+async function timeBoth(dirs: readonly [string, string], threads: number, batch: number): Promise<number[][]> {
+  const encoders = await Promise.all(dirs.map((dir) => loadEncoder(dir, { threads })));
+  const times: number[][] = dirs.map(() => []);
+  const { width, height } = (encoders[0] as Encoder).manifest.input;
+  const pixels = Uint8Array.from({ length: batch * width * height * 3 }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+  const rounds = 40;
+  for (let round = -3; round < rounds; round++) {
+    for (const [i, encoder] of encoders.entries()) {
+      const started = performance.now();
+      await encoder.embed(pixels, batch);
+      if (round >= 0) times[i]?.push((performance.now() - started) / batch);
+    }
+  }
+  for (const encoder of encoders) await encoder.close();
+  return times;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+}
+
+async function embedAll(dir: string, path: string, split: 'train' | 'test'): Promise<{ labels: string[]; embeddings: Embeddings }> {
+  const encoder = await loadEncoder(dir, { threads: availableParallelism() });
+  const whole = await openDataset(path, { split });
+  const limit = split === 'train' && flags.examples !== undefined ? Number(flags.examples) : undefined;
+  const dataset = limit === undefined ? whole : await limitPerClass(whole, { maxPerClass: limit, seed: 0 });
+  const decoder = createDecoder({ geometry: encoder.manifest.input.geometry });
+  const { dimension } = encoder.manifest.output;
+  const labels: string[] = [];
+  const rows: Float32Array[] = [];
+  let waiting: Uint8Array[] = [];
+  const flush = async (): Promise<void> => {
+    if (waiting.length > 0) rows.push((await encoder.embed(Buffer.concat(waiting), waiting.length)).values);
+    waiting = [];
+  };
+  for await (const image of dataset.images()) {
+    labels.push(image.label);
+    waiting.push(await decoder.decode(await image.read()));
+    if (waiting.length === 16) await flush();
+  }
+  await flush();
+  await encoder.close();
+  const values = new Float32Array(labels.length * dimension);
+  let at = 0;
+  for (const row of rows) {
+    values.set(row, at);
+    at += row.length;
+  }
+  return { labels, embeddings: asEmbeddings(values, dimension) };
+}
+
+const ks = [1, 5, 20] as const;
+
+/** Of each query whether the vote is right, at each k. */
+async function correctness(dir: string, target: Target): Promise<number[][]> {
+  const { examples, queries } = target;
+  const known = await embedAll(dir, examples.path, examples.split);
+  const asked = await embedAll(dir, queries.path, queries.split);
+  const searcher = await createExactSearcher({ embeddings: known.embeddings, threads: availableParallelism() });
+  const found = await searcher.search(asked.embeddings, Math.max(...ks));
+  const neighbourhoods = { found, examples: known.labels.map((label) => ({ id: '', label, source: '' })) };
+  return ks.map((k) =>
+    answersOf(neighbourhoods, k, defaultVote).map(({ label }, i) => (label === asked.labels[i] ? 1 : 0)),
+  );
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+const points = (value: number): string => (100 * value).toFixed(2);
+
+async function measure(target: Target, dir: string): Promise<void> {
+  const float = await target.float(dir);
+  const out = join(flags.out ?? dir, `${target.name}-int8`);
+  const started = performance.now();
+  const result = await quantiseEncoder(
+    {
+      ...{ encoder: float, data: target.data, split: 'train', maxImageBytes: 20_000_000, out, name: `${target.name}-int8` },
+      ...{ force: true, images: 512, seed: 0, threads: availableParallelism(), minCosine: 0.98, mostFloatLayers: 3 },
+      processors: flags.processors === 'vnni' ? 'vnni' : 'any',
+    },
+    quiet,
+  );
+  console.log(`\n## ${target.name}\n`);
+  console.log(
+    `${((performance.now() - started) / 1000).toFixed(0)} s to quantise; ${(result.bytes.int8 / 1e6).toFixed(2)} of ${(result.bytes.float / 1e6).toFixed(2)} MB\n`,
+  );
+  console.log(`${markdownTable(trialColumns, trialRows(result))}\n`);
+  console.log(`${markdownTable(layerColumns, layerRows(result))}\n`);
+  const rows: string[][] = [];
+  for (const threads of [1, 2]) {
+    const [a = [], b = []] = await timeBoth([float, out], threads, target.batch);
+    const ratios = a.map((value, i) => value / (b[i] ?? NaN));
+    rows.push([String(threads), median(a).toFixed(2), median(b).toFixed(2), median(ratios).toFixed(2)]);
+  }
+  console.log(`${markdownTable(['threads', 'float ms an image', 'int8', 'images/s int8 / float'], rows)}\n`);
+  if (flags['skip-accuracy']) return;
+  const [before, after] = [await correctness(float, target), await correctness(out, target)];
+  const accuracy = ks.map((k, i) => {
+    const [x = [], y = []] = [before[i], after[i]];
+    const { low, high } = bootstrapDifference(y, x, { random: seededRandom(0), resamples: 2_000 });
+    return [String(k), points(mean(x)), points(mean(y)), points(mean(y) - mean(x)), `${points(low)} to ${points(high)}`];
+  });
+  console.log(markdownTable(['k', 'float %', 'int8 %', 'difference, points', '95 % interval, paired'], accuracy));
+}
+
+console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, for ${flags.processors} processors`);
+const dir = await mkdtemp(join(tmpdir(), 'nearvote-quantise-'));
+try {
+  for (const target of targets) if (flags.only === undefined || flags.only === target.name) await measure(target, dir);
+} finally {
+  await rm(dir, { recursive: true, force: true });
+}

@@ -1,0 +1,273 @@
+import { dot, type Embeddings } from '../../domain/embeddings.js';
+import { NearvoteError } from '../../domain/errors.js';
+import type { Progress } from '../../domain/progress.js';
+import { encodeModel, type GraphModel } from '../../onnx/model.js';
+import type { EncoderManifest } from '../manifest.js';
+import { openOnnxEncoder } from '../onnx-runtime.js';
+import { equaliseChannels } from './equalise.js';
+import { calibrationMethods, rangeOf, type CalibrationMethod, type Range } from './histogram.js';
+import { compareLayers, type LayerDifference } from './layers.js';
+import { observe, type Images, type Observations } from './observe.js';
+import { planOf, type Plan } from './plan.js';
+import { besideFloat, quantiseModel, type Processors } from './qdq.js';
+
+export interface QuantiseOptions {
+  /** Of the float encoder. */
+  readonly manifest: EncoderManifest;
+  readonly bytes: Uint8Array;
+  /** As `simplifyModel` leaves it. */
+  readonly model: GraphModel;
+  /** What the ranges of values are told from. */
+  readonly calibration: Images;
+  /** What variants are measured on; none of the others. */
+  readonly heldOut: Images;
+  readonly threads: number;
+  readonly processors: Processors;
+  /** Those that are tried. */
+  readonly methods?: readonly CalibrationMethod[] | undefined;
+  /** Layers are left in float, the worst first, until the mean cosine is this or `mostFloatLayers` are. */
+  readonly minCosine: number;
+  readonly mostFloatLayers: number;
+}
+
+/** How near the embeddings of held-out images are to those of the float encoder. */
+export interface Nearness {
+  readonly meanCosine: number;
+  readonly worstCosine: number;
+  /** The share of images whose nearest other image is the same one. */
+  readonly neighbourAgreement: number;
+}
+
+/** One variant that was measured. */
+export interface Trial extends Nearness {
+  readonly what: string;
+  /** Whether what came after was built on it. */
+  readonly kept: boolean;
+}
+
+export interface Quantised extends Nearness {
+  readonly bytes: Uint8Array;
+  readonly trials: readonly Trial[];
+  /** Of the model that was chosen. */
+  readonly layers: readonly LayerDifference[];
+  /** By name why. */
+  readonly leftInFloat: ReadonlyMap<string, string>;
+  /** How often each operator is still computed in float. */
+  readonly floatOperators: ReadonlyMap<string, number>;
+}
+
+/** Images that layers are compared on. */
+const mostCompared = 64;
+/** Layers that are tried in float at a time, the noisiest. */
+const triedInFloat = 3;
+
+interface Variant {
+  readonly what: string;
+  readonly model: GraphModel;
+  readonly observations: Observations;
+  readonly method: CalibrationMethod;
+  readonly inFloat: ReadonlySet<string>;
+  readonly corrections: ReadonlyMap<string, Float64Array>;
+}
+
+interface Measured {
+  readonly variant: Variant;
+  readonly plan: Plan;
+  readonly ranges: ReadonlyMap<string, Range>;
+  readonly bytes: Uint8Array;
+  readonly nearness: Nearness;
+}
+
+/**
+ * Quantises a float encoder: tries ways to tell the ranges, then evens out channels, then corrects biases, then leaves the
+ * noisiest layers in float if it must, and keeps of each what brings held-out images nearest to the float embeddings.
+ * @throws NearvoteError `encoder_unsupported` where nothing in the model can be computed in int8
+ */
+export async function chooseQuantisation(options: QuantiseOptions, progress: Progress): Promise<Quantised> {
+  const { manifest, model, calibration, heldOut, threads, processors, minCosine, mostFloatLayers } = options;
+  checkPlan(model, planOf(model));
+  const trials: { what: string; nearness: Nearness; kept: boolean }[] = [];
+  const run = { manifest, threads };
+
+  const watched = async <T>(name: string, total: number, work: (onImages: (count: number) => void) => Promise<T>) => {
+    progress.start({ name, total, unit: 'images' });
+    try {
+      return await work((count) => progress.advance(count));
+    } finally {
+      progress.finish();
+    }
+  };
+  const embedAll = (name: string, bytes: Uint8Array): Promise<Embeddings[]> =>
+    watched(name, heldOut.length, (onImages) => embedEach(bytes, { ...run, images: heldOut, onImages }));
+  const observeAll = (name: string, of: GraphModel): Promise<Observations> =>
+    watched(name, calibration.length, (onImages) =>
+      observe(of, planOf(of), { ...run, images: calibration, onImages }),
+    );
+  const compared = calibration.slice(0, mostCompared);
+  const compare = ({ variant, plan, ranges }: Measured): Promise<LayerDifference[]> =>
+    watched('compare layers', compared.length, (onImages) =>
+      compareLayers(besideFloat({ ...variant, plan, ranges, processors }), { ...run, plan, images: compared, onImages }),
+    );
+
+  const reference = await embedAll('embed in float', options.bytes);
+  async function measure(variant: Variant): Promise<Measured> {
+    const plan = planOf(variant.model, variant.inFloat);
+    const ranges = new Map(
+      [...variant.observations].map(([name, { histogram }]) => [name, rangeOf(histogram, variant.method)] as const),
+    );
+    const bytes = encodeModel(quantiseModel({ ...variant, plan, ranges, processors }));
+    const nearness = nearnessOf(await embedAll(`try ${variant.what}`, bytes), reference);
+    trials.push({ what: variant.what, nearness, kept: false });
+    return { variant, plan, ranges, bytes, nearness };
+  }
+  const better = (first: Measured, second: Measured): Measured =>
+    second.nearness.meanCosine > first.nearness.meanCosine ? second : first;
+  const keep = (chosen: Measured): Measured => {
+    const trial = trials.find(({ what }) => what === chosen.variant.what);
+    if (trial !== undefined) trial.kept = true;
+    return chosen;
+  };
+
+  const plain = { inFloat: new Set<string>(), corrections: new Map<string, Float64Array>() };
+  async function bestMethod(observations: Observations): Promise<Measured> {
+    let best: Measured | undefined;
+    for (const method of options.methods ?? calibrationMethods) {
+      const tried = await measure({ ...plain, model, observations, method, what: method });
+      best = best === undefined ? tried : better(best, tried);
+    }
+    if (best === undefined) throw new RangeError('Expected at least one method of calibration');
+    return best;
+  }
+
+  async function equalised(from: Measured): Promise<Measured> {
+    const evened = equaliseChannels(model, from.variant.observations);
+    if (evened === undefined) return from;
+    const observed = await observeAll('calibrate equalised', evened);
+    const what = `${from.variant.what}, channels equalised`;
+    return better(from, await measure({ ...from.variant, what, model: evened, observations: observed }));
+  }
+
+  async function corrected(from: Measured): Promise<Measured> {
+    const layers = await compare(from);
+    const corrections = new Map(layers.map(({ name, meanError }) => [name, meanError.map((error) => -error)]));
+    return better(from, await measure({ ...from.variant, what: `${from.variant.what}, biases corrected`, corrections }));
+  }
+
+  async function relieved(from: Measured): Promise<Measured> {
+    let best = from;
+    while (best.nearness.meanCosine < minCosine && best.variant.inFloat.size < mostFloatLayers) {
+      const layers = await compare(best);
+      const noisiest = layers.toSorted((a, b) => a.sqnrDb - b.sqnrDb).slice(0, triedInFloat);
+      let next = best;
+      for (const { name } of noisiest) {
+        const inFloat = new Set([...best.variant.inFloat, name]);
+        next = better(next, await measure({ ...best.variant, inFloat, what: `${best.variant.what}, ${name} in float` }));
+      }
+      if (next === best) break;
+      best = keep(next);
+    }
+    return best;
+  }
+
+  let best = keep(await bestMethod(await observeAll('calibrate', model)));
+  best = keep(await equalised(best));
+  best = keep(await corrected(best));
+  best = await relieved(best);
+  return {
+    ...best.nearness,
+    bytes: best.bytes,
+    trials: trials.map(({ what, nearness, kept }) => ({ what, kept, ...nearness })),
+    layers: await compare(best),
+    leftInFloat: best.plan.leftInFloat,
+    floatOperators: floatOperatorsOf(best),
+  };
+}
+
+function checkPlan({ graph }: GraphModel, plan: Plan): void {
+  if (plan.weighted.length > 0) return;
+  const operators = [...new Set(graph.node.map(({ opType }) => opType))].join(', ');
+  throw new NearvoteError(
+    'encoder_unsupported',
+    `Expected convolutions or products by constants, which int8 computes, but the model has only ${operators}`,
+  );
+}
+
+/** Operators that neither moved bytes nor are the frame of what int8 computes. */
+function floatOperatorsOf({ variant, plan }: Measured): Map<string, number> {
+  const inBytes = new Set([
+    ...plan.weighted.map(({ node }) => node),
+    ...plan.absorbed,
+    ...plan.combined.keys(),
+    ...plan.moved,
+  ]);
+  const counts = new Map<string, number>();
+  for (const one of variant.model.graph.node) {
+    if (inBytes.has(one) || one.opType === 'DequantizeLinear' || one.opType === 'Transpose') continue;
+    counts.set(one.opType, (counts.get(one.opType) ?? 0) + 1);
+  }
+  return counts;
+}
+
+interface EmbedEachOptions {
+  readonly manifest: EncoderManifest;
+  readonly images: Images;
+  readonly threads: number;
+  readonly onImages: (count: number) => void;
+}
+
+const batchSize = 16;
+
+/** In batches, which are not joined. */
+async function embedEach(bytes: Uint8Array, options: EmbedEachOptions): Promise<Embeddings[]> {
+  const { manifest, images, threads, onImages } = options;
+  const encoder = await openOnnxEncoder({ manifest, bytes, threads });
+  try {
+    const batches: Embeddings[] = [];
+    for (let at = 0; at < images.length; at += batchSize) {
+      const batch = images.slice(at, at + batchSize);
+      batches.push(await encoder.embed(new Uint8Array(Buffer.concat(batch)), batch.length));
+      onImages(batch.length);
+    }
+    return batches;
+  } finally {
+    await encoder.close();
+  }
+}
+
+/** Compares embeddings of the same images in the same order. */
+function nearnessOf(received: readonly Embeddings[], expected: readonly Embeddings[]): Nearness {
+  const [a, b] = [joined(received), joined(expected)];
+  const count = a.length;
+  let sum = 0;
+  let worst = 1;
+  let agreed = 0;
+  for (let i = 0; i < count; i++) {
+    const cosine = cosineOf(a[i], b[i]);
+    sum += cosine;
+    worst = Math.min(worst, cosine);
+    if (nearestOther(a, i) === nearestOther(b, i)) agreed++;
+  }
+  return { meanCosine: sum / count, worstCosine: worst, neighbourAgreement: agreed / count };
+}
+
+function joined(batches: readonly Embeddings[]): Float32Array[] {
+  return batches.flatMap(({ values, count, dimension }) =>
+    Array.from({ length: count }, (_, i) => values.subarray(i * dimension, (i + 1) * dimension)),
+  );
+}
+
+function nearestOther(rows: readonly Float32Array[], of: number): number {
+  let nearest = -1;
+  let most = -Infinity;
+  for (let i = 0; i < rows.length; i++) {
+    if (i === of) continue;
+    const similarity = cosineOf(rows[i], rows[of]);
+    if (similarity > most) [nearest, most] = [i, similarity];
+  }
+  return nearest;
+}
+
+/** Of unit vectors. */
+function cosineOf(a: Float32Array | undefined, b: Float32Array | undefined): number {
+  return a === undefined || b === undefined ? NaN : dot(a, 0, b, 0, a.length);
+}
