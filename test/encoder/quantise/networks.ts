@@ -26,15 +26,26 @@ export class Network {
     this.#opset = opset;
   }
 
-  op(opType: string, inputs: readonly string[], attributes: Record<string, AttributeValue> = {}): string {
+  op(
+    opType: string,
+    inputs: readonly string[],
+    attributes: Record<string, AttributeValue> = {},
+    name?: string,
+  ): string {
     const output = `${opType.toLowerCase()}${this.#nodes.length}`;
-    this.#nodes.push(node(opType, { inputs, outputs: [output], attributes }));
+    this.#nodes.push(node(opType, { inputs, outputs: [output], attributes, name }));
     return output;
   }
 
   constant(dims: readonly number[], data: readonly number[]): string {
     const name = `constant${this.#constants.length}`;
     this.#constants.push(initializer({ name, elementType: 'float32', dims, data }));
+    return name;
+  }
+
+  indices(data: readonly number[]): string {
+    const name = `constant${this.#constants.length}`;
+    this.#constants.push(initializer({ name, elementType: 'int64', dims: [data.length], data }));
     return name;
   }
 
