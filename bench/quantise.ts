@@ -17,7 +17,13 @@ import { openDataset } from '../src/image/dataset/open-dataset.js';
 import { limitPerClass } from '../src/image/dataset/sample.js';
 import { createDecoder } from '../src/image/decode.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
-import { layerColumns, layerRows, quantiseEncoder, trialColumns, trialRows } from '../src/quantise/quantise-encoder.js';
+import {
+  layerColumns,
+  layerRows,
+  quantiseEncoder,
+  trialColumns,
+  trialRows,
+} from '../src/quantise/quantise-encoder.js';
 import { defaultVote } from '../src/vote/rules.js';
 
 const { values: flags } = parseArgs({
@@ -71,7 +77,15 @@ const targets: readonly Target[] = [
       const [mean, std] = [[0.498, 0.498, 0.498] as const, [0.502, 0.502, 0.502] as const];
       const preprocessing = { layout: 'nchw', channels: 'rgb', scale: 255, mean, std } as const;
       const size = { width: 224, height: 224, fit: 'cover' } as const;
-      await addEncoder({ ...plain, ...size, path, dir: out, name: 'efficientnet-lite0', preprocessing, licence: 'Apache-2.0' });
+      await addEncoder({
+        ...plain,
+        ...size,
+        path,
+        dir: out,
+        name: 'efficientnet-lite0',
+        preprocessing,
+        licence: 'Apache-2.0',
+      });
       return out;
     },
     data: join(clothing, 'train'),
@@ -101,11 +115,18 @@ async function copyWithManifest(model: string, out: string): Promise<void> {
 const quiet: Progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };
 
 /** Milliseconds an image, float and int8 in turn, so that whatever else runs meets both. */
-async function timeBoth(dirs: readonly [string, string], threads: number, batch: number): Promise<number[][]> {
+async function timeBoth(
+  dirs: readonly [string, string],
+  threads: number,
+  batch: number,
+): Promise<number[][]> {
   const encoders = await Promise.all(dirs.map((dir) => loadEncoder(dir, { threads })));
   const times: number[][] = dirs.map(() => []);
   const { width, height } = (encoders[0] as Encoder).manifest.input;
-  const pixels = Uint8Array.from({ length: batch * width * height * 3 }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24);
+  const pixels = Uint8Array.from(
+    { length: batch * width * height * 3 },
+    (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 24,
+  );
   const rounds = 40;
   for (let round = -3; round < rounds; round++) {
     for (const [i, encoder] of encoders.entries()) {
@@ -122,7 +143,11 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
-async function embedAll(dir: string, path: string, split: 'train' | 'test'): Promise<{ labels: string[]; embeddings: Embeddings }> {
+async function embedAll(
+  dir: string,
+  path: string,
+  split: 'train' | 'test',
+): Promise<{ labels: string[]; embeddings: Embeddings }> {
   const encoder = await loadEncoder(dir, { threads: availableParallelism() });
   const whole = await openDataset(path, { split });
   const limit = split === 'train' && flags.examples !== undefined ? Number(flags.examples) : undefined;
@@ -159,7 +184,10 @@ async function correctness(dir: string, target: Target): Promise<number[][]> {
   const { examples, queries } = target;
   const known = await embedAll(dir, examples.path, examples.split);
   const asked = await embedAll(dir, queries.path, queries.split);
-  const searcher = await createExactSearcher({ embeddings: known.embeddings, threads: availableParallelism() });
+  const searcher = await createExactSearcher({
+    embeddings: known.embeddings,
+    threads: availableParallelism(),
+  });
   const found = await searcher.search(asked.embeddings, Math.max(...ks));
   const neighbourhoods = { found, examples: known.labels.map((label) => ({ id: '', label, source: '' })) };
   return ks.map((k) =>
@@ -167,7 +195,8 @@ async function correctness(dir: string, target: Target): Promise<number[][]> {
   );
 }
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 const points = (value: number): string => (100 * value).toFixed(2);
 
 async function measure(target: Target, dir: string): Promise<void> {
@@ -176,8 +205,22 @@ async function measure(target: Target, dir: string): Promise<void> {
   const started = performance.now();
   const result = await quantiseEncoder(
     {
-      ...{ encoder: float, data: target.data, split: 'train', maxImageBytes: 20_000_000, out, name: `${target.name}-int8` },
-      ...{ force: true, images: 512, seed: 0, threads: availableParallelism(), minCosine: 0.98, mostFloatLayers: 3 },
+      ...{
+        encoder: float,
+        data: target.data,
+        split: 'train',
+        maxImageBytes: 20_000_000,
+        out,
+        name: `${target.name}-int8`,
+      },
+      ...{
+        force: true,
+        images: 512,
+        seed: 0,
+        threads: availableParallelism(),
+        minCosine: 0.98,
+        mostFloatLayers: 3,
+      },
       processors: flags.processors === 'vnni' ? 'vnni' : 'any',
     },
     quiet,
@@ -200,15 +243,26 @@ async function measure(target: Target, dir: string): Promise<void> {
   const accuracy = ks.map((k, i) => {
     const [x = [], y = []] = [before[i], after[i]];
     const { low, high } = bootstrapDifference(y, x, { random: seededRandom(0), resamples: 2_000 });
-    return [String(k), points(mean(x)), points(mean(y)), points(mean(y) - mean(x)), `${points(low)} to ${points(high)}`];
+    return [
+      String(k),
+      points(mean(x)),
+      points(mean(y)),
+      points(mean(y) - mean(x)),
+      `${points(low)} to ${points(high)}`,
+    ];
   });
-  console.log(markdownTable(['k', 'float %', 'int8 %', 'difference, points', '95 % interval, paired'], accuracy));
+  console.log(
+    markdownTable(['k', 'float %', 'int8 %', 'difference, points', '95 % interval, paired'], accuracy),
+  );
 }
 
-console.log(`${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, for ${flags.processors} processors`);
+console.log(
+  `${cpus()[0]?.model ?? 'unknown processor'}, ${availableParallelism()} cores, for ${flags.processors} processors`,
+);
 const dir = await mkdtemp(join(tmpdir(), 'nearvote-quantise-'));
 try {
-  for (const target of targets) if (flags.only === undefined || flags.only === target.name) await measure(target, dir);
+  for (const target of targets)
+    if (flags.only === undefined || flags.only === target.name) await measure(target, dir);
 } finally {
   await rm(dir, { recursive: true, force: true });
 }

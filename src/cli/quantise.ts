@@ -11,7 +11,13 @@ import {
   trialRows,
   type QuantiseResult,
 } from '../quantise/quantise-encoder.js';
-import { imageLimitOptions, type ImageLimitOptions, integerFrom, numberAbove, splitOption } from './options.js';
+import {
+  imageLimitOptions,
+  type ImageLimitOptions,
+  integerFrom,
+  numberAbove,
+  splitOption,
+} from './options.js';
 import { createProgress, tableOf } from './output.js';
 import { print } from './printable.js';
 
@@ -49,12 +55,17 @@ export function quantiseCommand(): Command {
 
 function quantiseOptions(): Option[] {
   return [
-    new Option('--data <path>', 'images like those it will see: a folder, a .csv or .jsonl list, or CIFAR files')
+    new Option(
+      '--data <path>',
+      'images like those it will see: a folder, a .csv or .jsonl list, or CIFAR files',
+    )
       .env('NEARVOTE_QUANTISE_DATA')
       .makeOptionMandatory(),
     splitOption('--split <split>', 'which CIFAR files are read', 'train').env('NEARVOTE_QUANTISE_SPLIT'),
     new Option('--out <dir>', 'folder to write (default: DIR-int8)').env('NEARVOTE_QUANTISE_OUT'),
-    new Option('--force', 'replace an encoder that is there, the whole folder').env('NEARVOTE_QUANTISE_FORCE'),
+    new Option('--force', 'replace an encoder that is there, the whole folder').env(
+      'NEARVOTE_QUANTISE_FORCE',
+    ),
     new Option('--images <n>', 'images that tell the ranges of values; half as many again measure')
       .argParser(integerFrom(1, 100_000))
       .default(512)
@@ -63,7 +74,10 @@ function quantiseOptions(): Option[] {
       .choices(['auto', ...calibrationMethods])
       .default('auto')
       .env('NEARVOTE_QUANTISE_METHOD'),
-    new Option('--processors <which>', 'vnni: finer weights, which are wrong on x86 without VNNI and refused there')
+    new Option(
+      '--processors <which>',
+      'vnni: finer weights, which are wrong on x86 without VNNI and refused there',
+    )
       .choices(['any', 'vnni'])
       .default('any')
       .env('NEARVOTE_QUANTISE_PROCESSORS'),
@@ -98,7 +112,7 @@ async function quantise(encoder: string, flags: QuantiseFlags): Promise<void> {
       ...{ encoder, out, force },
       name: basename(resolve(out)),
       methods: method === 'auto' ? undefined : [method],
-            mostFloatLayers: floatLayers,
+      mostFloatLayers: floatLayers,
     },
     createProgress(),
   );

@@ -42,7 +42,8 @@ export async function checkProof(encoder: Encoder): Promise<void> {
   }
   // Written so that NaN fails too.
   if (least >= proof.minCosine) return;
-  const instead = source === undefined ? '' : `; its float parent is ${source.parent.name} ${source.parent.version}`;
+  const instead =
+    source === undefined ? '' : `; its float parent is ${source.parent.name} ${source.parent.version}`;
   throw new NearvoteError(
     'encoder_unsupported',
     `Expected encoder ${name} to give the embeddings of its proof, cosine at least ${proof.minCosine}, but on this processor with this runtime it gives others, cosine ${least.toFixed(4)}${instead}`,
@@ -75,7 +76,8 @@ export function proofPixels({ width, height, images, seed }: ProofPixelsOptions)
       const y = row / height;
       for (let column = 0; column < width; column++) {
         const x = column / width;
-        const isDisc = (x - centre.x) * (x - centre.x) + (y - centre.y) * (y - centre.y) < centre.squaredRadius;
+        const isDisc =
+          (x - centre.x) * (x - centre.x) + (y - centre.y) * (y - centre.y) < centre.squaredRadius;
         const isBar = y >= barAt && y < barAt + 0.15;
         for (let c = 0; c < 3; c++) {
           const from = corner[c] ?? 0;

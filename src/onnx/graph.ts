@@ -48,7 +48,8 @@ export function producersOf({ node }: GraphProto): Map<string, NodeProto> {
 export function readersOf(graph: GraphProto): Map<string, NodeProto[]> {
   const readers = new Map<string, NodeProto[]>();
   for (const node of graph.node) {
-    for (const value of new Set(valuesReadBy(node))) readers.set(value, [...(readers.get(value) ?? []), node]);
+    for (const value of new Set(valuesReadBy(node)))
+      readers.set(value, [...(readers.get(value) ?? []), node]);
   }
   return readers;
 }

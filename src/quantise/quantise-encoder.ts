@@ -55,7 +55,10 @@ const fewestImages = 16;
  * @throws NearvoteError `encoder_missing`, `encoder_invalid`, `encoder_unsupported` naming the operator, `dataset_*`,
  * `output_unwritable`
  */
-export async function quantiseEncoder(options: QuantiseEncoderOptions, progress: Progress): Promise<QuantiseResult> {
+export async function quantiseEncoder(
+  options: QuantiseEncoderOptions,
+  progress: Progress,
+): Promise<QuantiseResult> {
   const { out, name, force } = options;
   await checkPlace(out, force);
   const parent = await readEncoderManifest(options.encoder);
@@ -133,9 +136,9 @@ interface ManifestParts {
 }
 
 function manifestOf({ parent, name, bytes, quantised }: ManifestParts): EncoderManifest {
-  const { configHash: _, proof: _proof, ...inherited } = parent;
+  const { version, format, input, output, trainedOn, licence } = parent;
   return {
-    ...inherited,
+    ...{ version, format, input, output, trainedOn, licence },
     name,
     file: 'encoder.onnx',
     sha256: sha256Of([bytes]),
@@ -195,7 +198,10 @@ export function trialRows({ trials }: Pick<QuantiseResult, 'trials'>): string[][
 export const trialColumns = ['variant', 'mean cosine', 'worst', 'same nearest', ''] as const;
 
 /** The layers of what was written, in order. */
-export function layerRows({ layers, leftInFloat }: Pick<QuantiseResult, 'layers' | 'leftInFloat'>): string[][] {
+export function layerRows({
+  layers,
+  leftInFloat,
+}: Pick<QuantiseResult, 'layers' | 'leftInFloat'>): string[][] {
   return [
     ...layers.map(({ name, kind, sqnrDb }) => [name, kind, sqnrDb.toFixed(1)]),
     ...[...leftInFloat].map(([name, why]) => [name, 'float', why]),

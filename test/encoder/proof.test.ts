@@ -65,7 +65,9 @@ describe('an encoder with a proof', () => {
     ['more than is known', { more: 1 }],
   ])('has a manifest that is refused with %s', async (_, wrong) => {
     const proof = { seed: 1, images: 1, minCosine: 0.9, embeddings: 'AAAA', ...wrong };
-    await expect(readEncoderManifest(await encoderFolder({ proof }))).rejects.toMatchObject({ code: 'encoder_invalid' });
+    await expect(readEncoderManifest(await encoderFolder({ proof }))).rejects.toMatchObject({
+      code: 'encoder_invalid',
+    });
   });
 });
 

@@ -89,7 +89,11 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
   const trials: { what: string; nearness: Nearness; kept: boolean }[] = [];
   const run = { manifest, threads };
 
-  const watched = async <T>(name: string, total: number, work: (onImages: (count: number) => void) => Promise<T>) => {
+  const watched = async <T>(
+    name: string,
+    total: number,
+    work: (onImages: (count: number) => void) => Promise<T>,
+  ) => {
     progress.start({ name, total, unit: 'images' });
     try {
       return await work((count) => progress.advance(count));
@@ -106,14 +110,21 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
   const compared = calibration.slice(0, mostCompared);
   const compare = ({ variant, plan, ranges }: Measured): Promise<LayerDifference[]> =>
     watched('compare layers', compared.length, (onImages) =>
-      compareLayers(besideFloat({ ...variant, plan, ranges, processors }), { ...run, plan, images: compared, onImages }),
+      compareLayers(besideFloat({ ...variant, plan, ranges, processors }), {
+        ...run,
+        plan,
+        images: compared,
+        onImages,
+      }),
     );
 
   const reference = await embedAll('embed in float', options.bytes);
   async function measure(variant: Variant): Promise<Measured> {
     const plan = planOf(variant.model, variant.inFloat);
     const ranges = new Map(
-      [...variant.observations].map(([name, { histogram }]) => [name, rangeOf(histogram, variant.method)] as const),
+      [...variant.observations].map(
+        ([name, { histogram }]) => [name, rangeOf(histogram, variant.method)] as const,
+      ),
     );
     const bytes = encodeModel(quantiseModel({ ...variant, plan, ranges, processors }));
     const nearness = nearnessOf(await embedAll(`try ${variant.what}`, bytes), reference);
@@ -149,8 +160,13 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
 
   async function corrected(from: Measured): Promise<Measured> {
     const layers = await compare(from);
-    const corrections = new Map(layers.map(({ name, meanError }) => [name, meanError.map((error) => -error)]));
-    return better(from, await measure({ ...from.variant, what: `${from.variant.what}, biases corrected`, corrections }));
+    const corrections = new Map(
+      layers.map(({ name, meanError }) => [name, meanError.map((error) => -error)]),
+    );
+    return better(
+      from,
+      await measure({ ...from.variant, what: `${from.variant.what}, biases corrected`, corrections }),
+    );
   }
 
   async function relieved(from: Measured): Promise<Measured> {
@@ -161,7 +177,10 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
       let next = best;
       for (const { name } of noisiest) {
         const inFloat = new Set([...best.variant.inFloat, name]);
-        next = better(next, await measure({ ...best.variant, inFloat, what: `${best.variant.what}, ${name} in float` }));
+        next = better(
+          next,
+          await measure({ ...best.variant, inFloat, what: `${best.variant.what}, ${name} in float` }),
+        );
       }
       if (next === best) break;
       best = keep(next);

@@ -1,6 +1,12 @@
 import { constantsOf, type Constants } from '../../onnx/constants.js';
 import { intAttribute, onlyReader } from '../../onnx/graph.js';
-import { decodeModel, encodeModel, type GraphModel, type GraphProto, type NodeProto } from '../../onnx/model.js';
+import {
+  decodeModel,
+  encodeModel,
+  type GraphModel,
+  type GraphProto,
+  type NodeProto,
+} from '../../onnx/model.js';
 import type { Observations } from './observe.js';
 import { planOf, type QuantisedValue } from './plan.js';
 

@@ -48,7 +48,11 @@ export function foldPixels(graph: GraphProto): void {
     ];
   }
   graph.node.unshift(
-    node('Transpose', { inputs: [pixels.name], outputs: [names.planes], attributes: { perm: first.affine.perm } }),
+    node('Transpose', {
+      inputs: [pixels.name],
+      outputs: [names.planes],
+      attributes: { perm: first.affine.perm },
+    }),
     node('DequantizeLinear', { inputs: [names.planes, scale, zero], outputs: [names.values] }),
   );
 }
@@ -102,7 +106,8 @@ function stepped(affine: Affine, { step, at, constants }: Step): Affine | undefi
     case 'Gather': {
       const order = constants.ints(step.input[1]) ?? [];
       const axis = ((intAttribute(step, 'axis') ?? 0) + 4) % 4;
-      if (step.input[0] !== at || axis !== perm.indexOf(3) || [...order].sort().join() !== '0,1,2') return undefined;
+      if (step.input[0] !== at || axis !== perm.indexOf(3) || [...order].sort().join() !== '0,1,2')
+        return undefined;
       const pick = (values: readonly number[]): number[] => order.map((channel) => values[channel] ?? NaN);
       return { perm, gain: pick(gain), shift: pick(shift), from: pick(from) };
     }
@@ -152,7 +157,11 @@ interface Fold {
   readonly zeroPoint: number;
 }
 
-function foldInto({ conv, affine, constants }: Reached & { readonly constants: Constants }): Fold | undefined {
+function foldInto({
+  conv,
+  affine,
+  constants,
+}: Reached & { readonly constants: Constants }): Fold | undefined {
   const weights = constants.floats(conv.input[1]);
   const [outputs = 0, channels = 0] = constants.dims(conv.input[1]);
   const old = constants.floats(conv.input[2]);

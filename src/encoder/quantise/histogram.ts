@@ -95,7 +95,12 @@ export function rangeOf(histogram: Histogram, method: CalibrationMethod): Range 
   if (!Number.isFinite(all.least) || !Number.isFinite(all.most)) return { least: 0, most: 0 };
   if (method === 'min-max') return all;
   if (method === 'percentile') return within(histogram, all);
-  return leastOf(all, method === 'entropy' ? (range) => divergence(histogram, range) : (range) => squaredError(histogram, range));
+  return leastOf(
+    all,
+    method === 'entropy'
+      ? (range) => divergence(histogram, range)
+      : (range) => squaredError(histogram, range),
+  );
 }
 
 function within({ counts, reach }: Histogram, all: Range): Range {

@@ -40,7 +40,8 @@ export async function compareLayers(
     onBatch: (seen) => {
       for (const one of plan.weighted) {
         const [x, y] = [seen.get(one.output.source), seen.get(besideOf(one))];
-        if (x !== undefined && y !== undefined) sums.set(one, addDifference(one, { x, y, to: sums.get(one) }));
+        if (x !== undefined && y !== undefined)
+          sums.set(one, addDifference(one, { x, y, to: sums.get(one) }));
       }
     },
   });

@@ -47,7 +47,9 @@ export async function runExposed(
       const pixels = new Uint8Array(Buffer.concat(batch));
       const tensor = new Tensor('uint8', pixels, [batch.length, input.height, input.width, 3]);
       const results = Object.entries(await session.run({ [input.name]: tensor }));
-      const seen = new Map(results.map(([name, { data, dims }]) => [name, { data: data as Float32Array, dims }]));
+      const seen = new Map(
+        results.map(([name, { data, dims }]) => [name, { data: data as Float32Array, dims }]),
+      );
       onBatch(seen);
       onImages?.(batch.length);
       at += batch.length;
@@ -78,8 +80,11 @@ export type Observations = ReadonlyMap<string, Observation>;
 /** Runs the float model once and tells what every value that is quantised was, by its name. */
 export async function observe(model: GraphModel, plan: Plan, options: RunOptions): Promise<Observations> {
   const observations = new Map<string, Observation>();
-  const perChannel = new Set(plan.weighted.filter(({ kind }) => kind === 'Conv').map(({ output }) => output.name));
-  for (const { name } of plan.values) observations.set(name, { histogram: emptyHistogram(), channelMost: new Float64Array() });
+  const perChannel = new Set(
+    plan.weighted.filter(({ kind }) => kind === 'Conv').map(({ output }) => output.name),
+  );
+  for (const { name } of plan.values)
+    observations.set(name, { histogram: emptyHistogram(), channelMost: new Float64Array() });
   const values = plan.values.map(({ source }) => source);
   await runExposed(model, {
     ...options,
@@ -91,7 +96,8 @@ export async function observe(model: GraphModel, plan: Plan, options: RunOptions
         if (found === undefined || known === undefined) continue;
         const [count = 0, channels = 0] = found.dims;
         const isConv = perChannel.has(name);
-        const channelMost = isConv && known.channelMost.length === 0 ? new Float64Array(channels) : known.channelMost;
+        const channelMost =
+          isConv && known.channelMost.length === 0 ? new Float64Array(channels) : known.channelMost;
         observations.set(name, { ...known, channelMost });
         countValues(known.histogram, found.data, {
           ...bounds,

@@ -54,7 +54,14 @@ const combining: ReadonlySet<string> = new Set([
   'Sigmoid',
   'LeakyRelu',
 ]);
-const moving: ReadonlySet<string> = new Set(['MaxPool', 'Flatten', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze']);
+const moving: ReadonlySet<string> = new Set([
+  'MaxPool',
+  'Flatten',
+  'Reshape',
+  'Transpose',
+  'Squeeze',
+  'Unsqueeze',
+]);
 
 /** Decides what is computed in int8, all that can be but the nodes named in `inFloat`. */
 export function planOf({ graph }: GraphModel, inFloat: ReadonlySet<string> = new Set()): Plan {
@@ -66,14 +73,17 @@ export function planOf({ graph }: GraphModel, inFloat: ReadonlySet<string> = new
   for (const one of graph.node) {
     const kind = weightedKind(one);
     if (kind === undefined) continue;
-    const obstacle = inFloat.has(one.name) ? 'by measurement' : obstacleOf({ one, kind, constants, producers });
+    const obstacle = inFloat.has(one.name)
+      ? 'by measurement'
+      : obstacleOf({ one, kind, constants, producers });
     if (obstacle === undefined) kinds.set(one, kind);
     else if (constants.floats(one.input[1]) !== undefined) leftInFloat.set(one.name, obstacle);
   }
 
   /** Whether what reads a value, through what moves it, is computed in int8. */
   const wanted = new Set<NodeProto>(kinds.keys());
-  const isWanted = (value: string): boolean => (readers.get(value) ?? []).some((reader) => wanted.has(reader));
+  const isWanted = (value: string): boolean =>
+    (readers.get(value) ?? []).some((reader) => wanted.has(reader));
   for (const one of graph.node.toReversed()) {
     const output = outputOf({ graph, one, constants });
     const takesFloats = one.input.every((name) => name === '' || constants.floats(name) === undefined);
@@ -106,7 +116,14 @@ export function planOf({ graph }: GraphModel, inFloat: ReadonlySet<string> = new
       take(one.input[0] ?? '');
       const output = outputOf({ graph, one, constants });
       const floatOutput = kind !== 'Conv' && !isWanted(output.name);
-      weighted.push({ node: one, kind, weights: one.input[1] ?? '', bias: one.input[2] || undefined, output, floatOutput });
+      weighted.push({
+        node: one,
+        kind,
+        weights: one.input[1] ?? '',
+        bias: one.input[2] || undefined,
+        output,
+        floatOutput,
+      });
       if (floatOutput) continue;
       absorb(output);
       keep(output);
@@ -116,7 +133,11 @@ export function planOf({ graph }: GraphModel, inFloat: ReadonlySet<string> = new
       combined.set(one, output);
       absorb(output);
       keep(output);
-    } else if (moving.has(one.opType) && bytes.has(one.input[0] ?? '') && (wanted.has(one) || one.opType === 'MaxPool')) {
+    } else if (
+      moving.has(one.opType) &&
+      bytes.has(one.input[0] ?? '') &&
+      (wanted.has(one) || one.opType === 'MaxPool')
+    ) {
       moved.add(one);
       bytes.add(one.output[0] ?? '');
     }

@@ -1,6 +1,13 @@
 import { constantsOf, type Constants } from '../../onnx/constants.js';
 import { intAttribute, keepOnlyNeeded } from '../../onnx/graph.js';
-import { decodeModel, encodeModel, node, type GraphModel, type NodeProto, type TensorProto } from '../../onnx/model.js';
+import {
+  decodeModel,
+  encodeModel,
+  node,
+  type GraphModel,
+  type NodeProto,
+  type TensorProto,
+} from '../../onnx/model.js';
 import { initializer } from '../../onnx/tensor.js';
 import type { Range } from './histogram.js';
 import type { Plan, QuantisedValue, WeightedNode } from './plan.js';
@@ -56,7 +63,11 @@ export function quantiseModel(options: QuantiseModelOptions): GraphModel {
   const floats = new Set([...graph.input.map(({ name }) => name)]);
   let count = 0;
 
-  const constant = (name: string, elementType: 'float32' | 'uint8' | 'int8' | 'int32', values: Values): string => {
+  const constant = (
+    name: string,
+    elementType: 'float32' | 'uint8' | 'int8' | 'int32',
+    values: Values,
+  ): string => {
     added.push(initializer({ name, elementType, dims: values.dims, data: values.data }));
     return name;
   };
@@ -147,7 +158,10 @@ export function quantiseModel(options: QuantiseModelOptions): GraphModel {
   for (const { name } of graph.output) asFloat(name);
   graph.node = nodes;
   graph.initializer.push(...added);
-  keepOnlyNeeded(graph, graph.output.map(({ name }) => name));
+  keepOnlyNeeded(
+    graph,
+    graph.output.map(({ name }) => name),
+  );
   return model;
 }
 
@@ -255,11 +269,20 @@ function weightParts(known: WeightedNode, options: WeightsOptions): WeightParts 
   const [weights, scale, zero] = [`${at}weights`, `${at}weight-scale`, `${at}weight-zero-point`];
   const dims = [quantised.scales.length];
   const constants = [
-    initializer({ name: weights, elementType: 'int8', dims: quantised.dims, data: asBytes(quantised.weights) }),
+    initializer({
+      name: weights,
+      elementType: 'int8',
+      dims: quantised.dims,
+      data: asBytes(quantised.weights),
+    }),
     initializer({ name: scale, elementType: 'float32', dims, data: quantised.scales }),
     initializer({ name: zero, elementType: 'int8', dims, data: new Uint8Array(quantised.scales.length) }),
   ];
-  const reading = { inputs: [weights, scale, zero], outputs: [`${weights}/read`], attributes: { axis: quantised.axis } };
+  const reading = {
+    inputs: [weights, scale, zero],
+    outputs: [`${weights}/read`],
+    attributes: { axis: quantised.axis },
+  };
   const nodes = [node('DequantizeLinear', reading)];
   if (quantised.bias === undefined) return { nodes, constants, inputs: reading.outputs };
   const [bias, biasScale] = [`${at}bias`, `${at}bias-scale`];
@@ -268,7 +291,9 @@ function weightParts(known: WeightedNode, options: WeightsOptions): WeightParts 
     initializer({ name: biasScale, elementType: 'float32', dims, data: quantised.biasScales }),
   );
   const readBias = `${bias}/read`;
-  nodes.push(node('DequantizeLinear', { inputs: [bias, biasScale], outputs: [readBias], attributes: { axis: 0 } }));
+  nodes.push(
+    node('DequantizeLinear', { inputs: [bias, biasScale], outputs: [readBias], attributes: { axis: 0 } }),
+  );
   return { nodes, constants, inputs: [...reading.outputs, readBias] };
 }
 
@@ -340,6 +365,8 @@ function quantiseWeights({ node: one, kind }: WeightedNode, options: WeightsOpti
   const biasScales = scales.map((scale) => Math.fround(Math.fround(inputScale) * scale));
   return {
     ...{ weights, dims, axis, scales, biasScales },
-    bias: wantsBias ? Int32Array.from(bias, (value, c) => Math.round(value / (biasScales[c] ?? NaN))) : undefined,
+    bias: wantsBias
+      ? Int32Array.from(bias, (value, c) => Math.round(value / (biasScales[c] ?? NaN)))
+      : undefined,
   };
 }

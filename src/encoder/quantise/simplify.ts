@@ -44,7 +44,10 @@ export async function simplifyModel(bytes: Uint8Array): Promise<GraphModel> {
   // What lies between a convolution and its batch norm may itself move.
   while (foldBatchNorm(graph) || raiseActivation(graph));
   foldPixels(graph);
-  keepOnlyNeeded(graph, graph.output.map(({ name }) => name));
+  keepOnlyNeeded(
+    graph,
+    graph.output.map(({ name }) => name),
+  );
   return model;
 }
 
@@ -101,7 +104,11 @@ function foldBatchNorm(graph: GraphProto): boolean {
     const perChannel = weights.length / gain.length;
     conv.input = [
       conv.input[0] ?? '',
-      constants.add(conv.input[1] ?? '', dims, weights.map((one, i) => one * (gain[Math.floor(i / perChannel)] ?? NaN))),
+      constants.add(
+        conv.input[1] ?? '',
+        dims,
+        weights.map((one, i) => one * (gain[Math.floor(i / perChannel)] ?? NaN)),
+      ),
       constants.add(
         norm.input[2] ?? '',
         [gain.length],
@@ -132,7 +139,9 @@ function raiseActivation(graph: GraphProto): boolean {
     raised.attribute = activation.attribute;
     pool.input = [`${source}/activated`];
     replaceValue(graph, { from: activation.output[0] ?? '', to: pool.output[0] ?? '' });
-    graph.node = graph.node.flatMap((one) => (one === activation ? [] : one === pool ? [raised, pool] : [one]));
+    graph.node = graph.node.flatMap((one) =>
+      one === activation ? [] : one === pool ? [raised, pool] : [one],
+    );
     return true;
   }
   return false;
@@ -147,4 +156,3 @@ function replaceValue(graph: GraphProto, { from, to }: { readonly from: string; 
     if (isOutput) one.output = one.output.map((name) => (name === old ? fresh : name));
   }
 }
-

@@ -54,7 +54,11 @@ function reals(value: Value): Real {
   if (value.kind === 'real') return value;
   const { dims, values, scale, zero } = value;
   const per = scale.length === 1 ? values.length : values.length / (dims[0] ?? 1) / scale.length;
-  return { kind: 'real', dims, values: values.map((one, i) => (one - zero) * at(scale, Math.floor(i / per) % scale.length)) };
+  return {
+    kind: 'real',
+    dims,
+    values: values.map((one, i) => (one - zero) * at(scale, Math.floor(i / per) % scale.length)),
+  };
 }
 
 function at(values: readonly number[], i: number): number {
@@ -72,13 +76,24 @@ function run(one: NodeProto, inputs: readonly Value[]): Value {
   const [x = missing('x'), y, z] = inputs;
   switch (one.opType) {
     case 'QuantizeLinear': {
-      const [scale, zero] = [at(reals(y ?? missing('scale')).values, 0), z === undefined ? 0 : at(reals(z).values, 0)];
-      const quantised = reals(x).values.map((value) => Math.max(0, Math.min(255, roundHalfEven(value / scale) + zero)));
+      const [scale, zero] = [
+        at(reals(y ?? missing('scale')).values, 0),
+        z === undefined ? 0 : at(reals(z).values, 0),
+      ];
+      const quantised = reals(x).values.map((value) =>
+        Math.max(0, Math.min(255, roundHalfEven(value / scale) + zero)),
+      );
       return { kind: 'real', dims: x.dims, values: quantised };
     }
     case 'DequantizeLinear': {
       const zero = z === undefined ? 0 : at(reals(z).values, 0);
-      return { kind: 'whole', dims: x.dims, values: x.values, scale: reals(y ?? missing('scale')).values, zero };
+      return {
+        kind: 'whole',
+        dims: x.dims,
+        values: x.values,
+        scale: reals(y ?? missing('scale')).values,
+        zero,
+      };
     }
     case 'Conv':
       return convolve(one, inputs as readonly Whole[]);
@@ -103,7 +118,10 @@ function run(one: NodeProto, inputs: readonly Value[]): Value {
     case 'GlobalAveragePool': {
       const { values, dims } = reals(x);
       const area = at(dims, 2) * at(dims, 3);
-      const means = Array.from({ length: at(dims, 1) }, (_, c) => sum(values.slice(c * area, (c + 1) * area)) / area);
+      const means = Array.from(
+        { length: at(dims, 1) },
+        (_, c) => sum(values.slice(c * area, (c + 1) * area)) / area,
+      );
       return { kind: 'real', dims: [1, at(dims, 1), 1, 1], values: means };
     }
     case 'Flatten':
@@ -115,7 +133,11 @@ function run(one: NodeProto, inputs: readonly Value[]): Value {
     case 'Relu':
       return { kind: 'real', dims: x.dims, values: reals(x).values.map((value) => Math.max(0, value)) };
     case 'ReduceL2':
-      return { kind: 'real', dims: [1, 1], values: [Math.sqrt(sum(reals(x).values.map((value) => value * value)))] };
+      return {
+        kind: 'real',
+        dims: [1, 1],
+        values: [Math.sqrt(sum(reals(x).values.map((value) => value * value)))],
+      };
     case 'Div': {
       const divisor = at(reals(y ?? missing('y')).values, 0);
       return { kind: 'real', dims: x.dims, values: reals(x).values.map((value) => value / divisor) };
@@ -131,7 +153,8 @@ function sum(values: readonly number[]): number {
 
 /** Accumulators of int32, which stand for themselves times the product of both scales. */
 function accumulated(dims: readonly number[], values: readonly number[], scales: readonly number[]): Real {
-  for (const value of values) if (!Number.isInteger(value) || Math.abs(value) >= 2 ** 31) throw new Error(`${value} is no int32`);
+  for (const value of values)
+    if (!Number.isInteger(value) || Math.abs(value) >= 2 ** 31) throw new Error(`${value} is no int32`);
   const per = values.length / scales.length;
   return { kind: 'real', dims, values: values.map((value, i) => value * at(scales, Math.floor(i / per))) };
 }
@@ -164,7 +187,11 @@ function convolve(one: NodeProto, [x, w, b]: readonly Whole[]): Real {
             }
         sums.push(total);
       }
-  return accumulated([1, outputs, high, wide], sums, w.scale.map((scale) => scale * at(x.scale, 0)));
+  return accumulated(
+    [1, outputs, high, wide],
+    sums,
+    w.scale.map((scale) => scale * at(x.scale, 0)),
+  );
 }
 
 function multiply(one: NodeProto, [x, w, b]: readonly Whole[]): Real {
@@ -180,5 +207,9 @@ function multiply(one: NodeProto, [x, w, b]: readonly Whole[]): Real {
     }
     return total;
   });
-  return accumulated([1, outputs], sums, w.scale.map((scale) => scale * at(x.scale, 0)));
+  return accumulated(
+    [1, outputs],
+    sums,
+    w.scale.map((scale) => scale * at(x.scale, 0)),
+  );
 }

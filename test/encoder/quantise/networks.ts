@@ -52,7 +52,10 @@ export class Network {
   /** Even in [low, high). */
   drawn(dims: readonly number[], low = -1, high = 1): string {
     const size = dims.reduce((product, dim) => product * dim, 1);
-    return this.constant(dims, Array.from({ length: size }, () => low + this.#random() * (high - low)));
+    return this.constant(
+      dims,
+      Array.from({ length: size }, () => low + this.#random() * (high - low)),
+    );
   }
 
   conv(input: string, weights: readonly number[], attributes: Record<string, AttributeValue> = {}): string {
@@ -68,7 +71,10 @@ export class Network {
   }
 
   /** Pixels as planes of `(value / 255 - mean) / std`. */
-  pixels(mean: readonly number[] = [0.485, 0.456, 0.406], std: readonly number[] = [0.229, 0.224, 0.225]): string {
+  pixels(
+    mean: readonly number[] = [0.485, 0.456, 0.406],
+    std: readonly number[] = [0.229, 0.224, 0.225],
+  ): string {
     const planes = this.op('Transpose', ['pixels'], { perm: [0, 3, 1, 2] });
     const scaled = this.op('Div', [this.op('Cast', [planes], { to: 1 }), this.constant([], [255])]);
     const centred = this.op('Sub', [scaled, this.constant([1, 3, 1, 1], mean)]);
@@ -98,7 +104,10 @@ const pads = [1, 1, 1, 1];
 export function wholeNetwork(): Uint8Array {
   const net = new Network();
   const stem = net.op('Relu', [net.conv(net.pixels(), [8, 3, 2, 2])]);
-  const pooled = net.op('MaxPool', [net.conv(stem, [8, 8, 3, 3], { pads })], { kernel_shape: [2, 2], strides: [2, 2] });
+  const pooled = net.op('MaxPool', [net.conv(stem, [8, 8, 3, 3], { pads })], {
+    kernel_shape: [2, 2],
+    strides: [2, 2],
+  });
   const normed = net.op('Relu', [net.batchNorm(pooled, 8)]);
   const branch = net.conv(net.op('Relu', [net.conv(normed, [8, 8, 3, 3], { pads })]), [8, 8, 1, 1]);
   const sum = net.op('Relu', [net.op('Add', [branch, normed])]);
@@ -113,7 +122,9 @@ export function images(count: number, seed = 1): Uint8Array[] {
   return Array.from({ length: count }, (_, i) => {
     const noise = randomPixels(seed * 1000 + i, side * side * 3);
     const [base = 0, slope = 0] = randomPixels(seed * 2000 + i, 2);
-    return noise.map((value, at) => Math.min(255, base * 0.5 + ((at / 3) % side) * (slope / side) * 0.4 + value * 0.25));
+    return noise.map((value, at) =>
+      Math.min(255, base * 0.5 + ((at / 3) % side) * (slope / side) * 0.4 + value * 0.25),
+    );
   });
 }
 
@@ -133,7 +144,11 @@ export function manifestFor(bytes: Uint8Array, dimension: number): EncoderManife
 }
 
 /** Embeds with ONNX Runtime, all together: `[images, dimension]`. */
-export async function embed(bytes: Uint8Array, pixels: readonly Uint8Array[], dimension: number): Promise<Float32Array> {
+export async function embed(
+  bytes: Uint8Array,
+  pixels: readonly Uint8Array[],
+  dimension: number,
+): Promise<Float32Array> {
   const encoder = await openOnnxEncoder({ manifest: manifestFor(bytes, dimension), bytes, threads: 1 });
   try {
     return (await encoder.embed(new Uint8Array(Buffer.concat(pixels)), pixels.length)).values;

@@ -14,7 +14,10 @@ function operators({ graph }: GraphModel): string[] {
 
 async function expectSame(before: Uint8Array, after: Uint8Array, dimension: number): Promise<void> {
   const pixels = images(5, 4);
-  const [expected, received] = [await embed(before, pixels, dimension), await embed(after, pixels, dimension)];
+  const [expected, received] = [
+    await embed(before, pixels, dimension),
+    await embed(after, pixels, dimension),
+  ];
   const apart = received.map((value, i) => Math.abs(value - (expected[i] ?? NaN)));
   expect(Math.max(...apart)).toBeLessThan(2e-4);
 }
@@ -29,12 +32,21 @@ function onlyConv(prepare: (net: Network) => string, attributes: Record<string, 
 describe('scaling, mean and deviation of the pixels', () => {
   const reversed = (net: Network): string => {
     const planes = net.op('Transpose', ['pixels'], { perm: [0, 3, 1, 2] });
-    const swapped = net.op('Gather', [net.op('Cast', [planes], { to: 1 }), net.indices([2, 1, 0])], { axis: 1 });
-    return net.op('Mul', [net.op('Add', [swapped, net.constant([3, 1, 1], [-99, -110, -121])]), net.constant([], [0.02])]);
+    const swapped = net.op('Gather', [net.op('Cast', [planes], { to: 1 }), net.indices([2, 1, 0])], {
+      axis: 1,
+    });
+    return net.op('Mul', [
+      net.op('Add', [swapped, net.constant([3, 1, 1], [-99, -110, -121])]),
+      net.constant([], [0.02]),
+    ]);
   };
   it.each([
     ['without padding, different for each channel', (net: Network) => net.pixels(), {}],
-    ['with padding by one mean that is a whole pixel value', (net: Network) => net.pixels([127 / 255, 127 / 255, 127 / 255]), { pads }],
+    [
+      'with padding by one mean that is a whole pixel value',
+      (net: Network) => net.pixels([127 / 255, 127 / 255, 127 / 255]),
+      { pads },
+    ],
     ['with channels in reverse', reversed, {}],
   ])('become part of the first convolution %s', async (_, prepare, attributes) => {
     const bytes = onlyConv(prepare, attributes);
@@ -54,7 +66,10 @@ describe('scaling, mean and deviation of the pixels', () => {
 describe('a batch norm behind a maximum pool', () => {
   const network = (least: number, activation: 'Relu' | 'Identity' = 'Relu'): Uint8Array => {
     const net = new Network();
-    const pooled = net.op('MaxPool', [net.conv(net.pixels(), [6, 3, 3, 3])], { kernel_shape: [2, 2], strides: [2, 2] });
+    const pooled = net.op('MaxPool', [net.conv(net.pixels(), [6, 3, 3, 3])], {
+      kernel_shape: [2, 2],
+      strides: [2, 2],
+    });
     const active = net.op(activation, [net.batchNorm(pooled, 6, least)]);
     return net.encoder(net.op('Flatten', [net.op('GlobalAveragePool', [active])]));
   };
