@@ -130,14 +130,16 @@ async function add(path: string, flags: AddFlags): Promise<void> {
 
 function printManifest(manifest: EncoderManifest, json = false): void {
   if (json) return print(JSON.stringify(manifest));
-  const { name, version, format, file, sha256, input, output, trainedOn, trainedImages, metrics, licence } =
-    manifest;
+  const { name, version, format, file, sha256, input, output, metrics, licence } = manifest;
+  const { trainedOn, trainedImages, source, proof } = manifest;
   const lines = {
     encoder: `${name} ${version}`,
     licence: licence === 'unknown' ? 'not said' : licence,
     file: `${file} (${format}), sha256 ${sha256}`,
     input: `${input.name}: ${input.width} x ${input.height}, ${describeGeometry(input.geometry)}`,
     output: `${output.name}: ${output.dimension} values, unit length`,
+    ...(source && { 'quantised from': `${source.parent.name} ${source.parent.version}` }),
+    ...(proof && { proof: `${proof.images} images, cosine at least ${proof.minCosine}` }),
     'trained on':
       (trainedOn.length === 0 ? 'not said' : trainedOn.join(', ')) +
       (trainedImages === undefined ? '' : `; ${trainedImages.count} images it knows again`),

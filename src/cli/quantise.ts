@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { calibrationMethods, type CalibrationMethod } from '../encoder/quantise/histogram.js';
 import type { Processors } from '../encoder/quantise/qdq.js';
 import {
@@ -11,13 +11,7 @@ import {
   trialRows,
   type QuantiseResult,
 } from '../quantise/quantise-encoder.js';
-import {
-  imageLimitOptions,
-  type ImageLimitOptions,
-  integerFrom,
-  numberAbove,
-  splitOption,
-} from './options.js';
+import { imageLimitOptions, type ImageLimitOptions, integerFrom, splitOption } from './options.js';
 import { createProgress, tableOf } from './output.js';
 import { print } from './printable.js';
 
@@ -29,8 +23,7 @@ interface QuantiseFlags extends ImageLimitOptions {
   readonly images: number;
   readonly method: CalibrationMethod | 'auto';
   readonly processors: Processors;
-  readonly minCosine: number;
-  readonly floatLayers: number;
+  readonly floatShare: number;
   readonly threads: number;
   readonly seed: number;
   readonly json?: true;
@@ -81,14 +74,13 @@ function quantiseOptions(): Option[] {
       .choices(['any', 'vnni'])
       .default('any')
       .env('NEARVOTE_QUANTISE_PROCESSORS'),
-    new Option('--min-cosine <x>', 'mean cosine to the float encoder below which layers are left in float')
-      .argParser(numberAbove(0))
-      .default(0.98)
-      .env('NEARVOTE_QUANTISE_MIN_COSINE'),
-    new Option('--float-layers <n>', 'most layers that are left in float for that')
-      .argParser(integerFrom(0))
-      .default(3)
-      .env('NEARVOTE_QUANTISE_FLOAT_LAYERS'),
+    new Option(
+      '--float-share <share>',
+      'of the work, as much may stay in float where that brings embeddings nearer',
+    )
+      .argParser(parseShare)
+      .default(0.05)
+      .env('NEARVOTE_QUANTISE_FLOAT_SHARE'),
     new Option('--threads <n>', 'threads that compute')
       .argParser(integerFrom(1, 256))
       .default(availableParallelism(), 'one a core')
@@ -102,8 +94,16 @@ function quantiseOptions(): Option[] {
   ];
 }
 
+function parseShare(value: string): number {
+  const share = Number(value);
+  if (!(share >= 0 && share <= 1) || value.trim() === '') {
+    throw new InvalidArgumentError('Expected a number from 0 to 1.');
+  }
+  return share;
+}
+
 async function quantise(encoder: string, flags: QuantiseFlags): Promise<void> {
-  const { method, json, floatLayers, force = false, ...rest } = flags;
+  const { method, json, force = false, ...rest } = flags;
   const place = resolve(encoder);
   const out = flags.out ?? join(dirname(place), `${basename(place)}-int8`);
   const result = await quantiseEncoder(
@@ -112,7 +112,6 @@ async function quantise(encoder: string, flags: QuantiseFlags): Promise<void> {
       ...{ encoder, out, force },
       name: basename(resolve(out)),
       methods: method === 'auto' ? undefined : [method],
-      mostFloatLayers: floatLayers,
     },
     createProgress(),
   );

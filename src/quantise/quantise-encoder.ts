@@ -4,8 +4,7 @@ import type { Progress } from '../domain/progress.js';
 import { checkPlace, publishFolder } from '../encoder/add/publish.js';
 import { readEncoderManifest, readOnnxModel } from '../encoder/load.js';
 import { sha256Of, type EncoderManifest } from '../encoder/manifest.js';
-import { openOnnxEncoder } from '../encoder/onnx-runtime.js';
-import { checkProof, makeProof } from '../encoder/proof.js';
+import { proofOfModel } from '../encoder/proof-of-model.js';
 import { chooseQuantisation, type Quantised } from '../encoder/quantise/choose.js';
 import type { CalibrationMethod } from '../encoder/quantise/histogram.js';
 import type { Processors } from '../encoder/quantise/qdq.js';
@@ -32,8 +31,7 @@ export interface QuantiseEncoderOptions extends DecodeLimits {
   readonly threads: number;
   readonly methods?: readonly CalibrationMethod[] | undefined;
   readonly processors: Processors;
-  readonly minCosine: number;
-  readonly mostFloatLayers: number;
+  readonly floatShare: number;
 }
 
 export interface QuantiseResult extends Omit<Quantised, 'bytes'> {
@@ -76,7 +74,7 @@ export async function quantiseEncoder(
     progress,
   );
   const bare = manifestOf({ parent, name, bytes, quantised });
-  const manifest = { ...bare, proof: await proven(bare, bytes) };
+  const manifest = { ...bare, proof: await proofOfModel(bare, bytes) };
   const result = {
     ...quantised,
     parent,
@@ -154,18 +152,6 @@ function manifestOf({ parent, name, bytes, quantised }: ManifestParts): EncoderM
 
 function rounded(value: number): number {
   return Number(value.toFixed(5));
-}
-
-/**
- * The proof of what the model says, computed in float step by step, which this processor's own int8 must meet as well.
- * @throws NearvoteError `encoder_unsupported` where it does not
- */
-async function proven(manifest: EncoderManifest, bytes: Uint8Array): Promise<EncoderManifest['proof']> {
-  const plain = await openOnnxEncoder({ manifest, bytes, threads: 1, optimisation: 'disabled' });
-  const proof = await makeProof(plain).finally(() => plain.close());
-  const served = await openOnnxEncoder({ manifest: { ...manifest, proof }, bytes, threads: 1 });
-  await checkProof(served).finally(() => served.close());
-  return proof;
 }
 
 interface WarningParts {

@@ -37,7 +37,7 @@ async function prepared(count = 72): Promise<QuantiseEncoderOptions> {
       out: join(dir, 'whole-int8'),
     },
     ...{ name: 'whole-int8', force: false, images: 512, seed: 0, threads: 1, processors: 'any' },
-    ...{ methods: ['min-max'], minCosine: 0.9, mostFloatLayers: 0 },
+    ...{ methods: ['min-max'], floatShare: 0 },
   };
 }
 

@@ -5,6 +5,7 @@ import { decodeModel } from '../../onnx/model.js';
 import type { Fit, Kernel } from '../../image/geometry.js';
 import { type EncoderManifest, encoderManifestSchema, readEncoderFile, sha256Of } from '../manifest.js';
 import { inlineExternalData } from './external-data.js';
+import { proofOfModel } from '../proof-of-model.js';
 import { proveEncoder } from './prove.js';
 import { checkPlace, publishFolder } from './publish.js';
 import { wrapModel } from './wrap.js';
@@ -36,8 +37,9 @@ export async function addEncoder(options: AddEncoderOptions): Promise<EncoderMan
   const model = decodeModel(await readEncoderFile(dirname(path), basename(path)));
   await inlineExternalData(model, path);
   const wrapped = await wrapModel(model, options);
-  const manifest = manifestOf(options, { dimension: wrapped.dimension, sha256: sha256Of([wrapped.bytes]) });
-  await proveEncoder(wrapped, manifest);
+  const bare = manifestOf(options, { dimension: wrapped.dimension, sha256: sha256Of([wrapped.bytes]) });
+  await proveEncoder(wrapped, bare);
+  const manifest = { ...bare, proof: await proofOfModel(bare, wrapped.bytes) };
   const files = {
     'encoder.onnx': wrapped.bytes,
     'encoder.json': `${JSON.stringify(manifest, undefined, 2)}\n`,

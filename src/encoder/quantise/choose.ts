@@ -25,13 +25,12 @@ export interface QuantiseOptions {
   readonly processors: Processors;
   /** Those that are tried. */
   readonly methods?: readonly CalibrationMethod[] | undefined;
-  /** Layers are left in float, the worst first, until the mean cosine is this or `mostFloatLayers` are. */
-  readonly minCosine: number;
-  readonly mostFloatLayers: number;
+  /** Of the work: as much may stay in float where that brings embeddings nearer. */
+  readonly floatShare: number;
 }
 
 /** How near the embeddings of held-out images are to those of the float encoder. */
-export interface Nearness {
+interface Nearness {
   readonly meanCosine: number;
   readonly worstCosine: number;
   /** The share of images whose nearest other image is the same one. */
@@ -39,7 +38,7 @@ export interface Nearness {
 }
 
 /** One variant that was measured. */
-export interface Trial extends Nearness {
+interface Trial extends Nearness {
   readonly what: string;
   /** Whether what came after was built on it. */
   readonly kept: boolean;
@@ -60,6 +59,11 @@ export interface Quantised extends Nearness {
 const mostCompared = 64;
 /** Layers that are tried in float at a time, the noisiest. */
 const triedInFloat = 3;
+const mostInFloat = 3;
+/** Of what is missing to a cosine of 1: a layer that takes less away is not worth its time. */
+const worthwhile = 0.1;
+/** What it costs to make a float of a byte, and a byte of a float, in multiplications of bytes. */
+const conversion = 64;
 
 interface Variant {
   readonly what: string;
@@ -80,11 +84,11 @@ interface Measured {
 
 /**
  * Quantises a float encoder: tries ways to tell the ranges, then evens out channels, then corrects biases, then leaves the
- * noisiest layers in float if it must, and keeps of each what brings held-out images nearest to the float embeddings.
+ * noisiest small layers in float, and keeps of each what brings held-out images nearest to the float embeddings.
  * @throws NearvoteError `encoder_unsupported` where nothing in the model can be computed in int8
  */
 export async function chooseQuantisation(options: QuantiseOptions, progress: Progress): Promise<Quantised> {
-  const { manifest, model, calibration, heldOut, threads, processors, minCosine, mostFloatLayers } = options;
+  const { manifest, model, calibration, heldOut, threads, processors } = options;
   checkPlan(model, planOf(model));
   const trials: { what: string; nearness: Nearness; kept: boolean }[] = [];
   const run = { manifest, threads };
@@ -158,8 +162,7 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
     return better(from, await measure({ ...from.variant, what, model: evened, observations: observed }));
   }
 
-  async function corrected(from: Measured): Promise<Measured> {
-    const layers = await compare(from);
+  async function corrected(from: Measured, layers: readonly LayerDifference[]): Promise<Measured> {
     const corrections = new Map(
       layers.map(({ name, meanError }) => [name, meanError.map((error) => -error)]),
     );
@@ -169,20 +172,27 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
     );
   }
 
-  async function relieved(from: Measured): Promise<Measured> {
+  async function relieved(from: Measured, layers: readonly LayerDifference[]): Promise<Measured> {
+    const costOf = ({ multiplications, outputs }: LayerDifference): number =>
+      multiplications + conversion * outputs;
+    const whole = layers.reduce((sum, layer) => sum + layer.multiplications, 0);
+    let left = options.floatShare * whole;
     let best = from;
-    while (best.nearness.meanCosine < minCosine && best.variant.inFloat.size < mostFloatLayers) {
-      const layers = await compare(best);
-      const noisiest = layers.toSorted((a, b) => a.sqnrDb - b.sqnrDb).slice(0, triedInFloat);
+    for (let count = 0; count < mostInFloat; count++) {
+      const { inFloat, ...rest } = best.variant;
+      const tried = layers
+        .filter((layer) => !inFloat.has(layer.name) && costOf(layer) <= left)
+        .sort((a, b) => a.sqnrDb - b.sqnrDb)
+        .slice(0, triedInFloat);
       let next = best;
-      for (const { name } of noisiest) {
-        const inFloat = new Set([...best.variant.inFloat, name]);
-        next = better(
-          next,
-          await measure({ ...best.variant, inFloat, what: `${best.variant.what}, ${name} in float` }),
-        );
+      for (const { name } of tried) {
+        const what = `${rest.what}, ${name} in float`;
+        next = better(next, await measure({ ...rest, inFloat: new Set([...inFloat, name]), what }));
       }
-      if (next === best) break;
+      if (1 - next.nearness.meanCosine > (1 - worthwhile) * (1 - best.nearness.meanCosine)) break;
+      const chosen = layers.find(({ name }) => next.variant.inFloat.has(name) && !inFloat.has(name));
+      if (chosen === undefined) break;
+      left -= costOf(chosen);
       best = keep(next);
     }
     return best;
@@ -190,13 +200,16 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
 
   let best = keep(await bestMethod(await observeAll('calibrate', model)));
   best = keep(await equalised(best));
-  best = keep(await corrected(best));
-  best = await relieved(best);
+  // What a layer alone makes wrong depends on no other layer.
+  const layers = await compare(best);
+  best = keep(await corrected(best, layers));
+  best = await relieved(best, layers);
+  const { inFloat } = best.variant;
   return {
     ...best.nearness,
     bytes: best.bytes,
     trials: trials.map(({ what, nearness, kept }) => ({ what, kept, ...nearness })),
-    layers: await compare(best),
+    layers: layers.filter(({ name }) => !inFloat.has(name)),
     leftInFloat: best.plan.leftInFloat,
     floatOperators: floatOperatorsOf(best),
   };

@@ -1,3 +1,4 @@
+import { constantsOf } from '../../onnx/constants.js';
 import type { GraphModel } from '../../onnx/model.js';
 import { runExposed, type Exposed, type RunOptions } from './observe.js';
 import type { Plan, WeightedNode } from './plan.js';
@@ -11,11 +12,16 @@ export interface LayerDifference {
   readonly sqnrDb: number;
   /** Of each output channel, before its activation: quantised less float. */
   readonly meanError: Float64Array;
+  /** Of one image. */
+  readonly multiplications: number;
+  readonly outputs: number;
 }
 
 interface LayerSums {
   readonly error: Float64Array;
   perChannel: number;
+  /** Values of one image. */
+  outputs: number;
   signal: number;
   noise: number;
 }
@@ -30,6 +36,7 @@ export async function compareLayers(
   options: RunOptions & { readonly plan: Plan },
 ): Promise<LayerDifference[]> {
   const { plan } = options;
+  const constants = constantsOf(beside.graph);
   const sums = new Map<WeightedNode, LayerSums>();
   const values = plan.weighted.flatMap((one) => [one.output.source, besideOf(one)]);
   // Not further: fused, the copies would become integer operators.
@@ -46,18 +53,20 @@ export async function compareLayers(
     },
   });
   return plan.weighted.map((one) => {
-    const { error, perChannel, signal, noise } = sums.get(one) ?? noSums(0);
+    const { error, perChannel, outputs, signal, noise } = sums.get(one) ?? noSums(0);
     return {
       name: one.node.name,
       kind: one.kind,
       sqnrDb: 10 * Math.log10(signal / noise),
       meanError: error.map((sum) => sum / perChannel),
+      multiplications: outputs * (constants.dims(one.weights).reduce((a, b) => a * b, 1) / error.length),
+      outputs,
     };
   });
 }
 
 function noSums(channels: number): LayerSums {
-  return { error: new Float64Array(channels), perChannel: 0, signal: 0, noise: 0 };
+  return { error: new Float64Array(channels), perChannel: 0, outputs: 0, signal: 0, noise: 0 };
 }
 
 interface Difference {
@@ -73,6 +82,7 @@ function addDifference({ kind, output }: WeightedNode, { x, y, to }: Difference)
   const { lower = -Infinity, upper = Infinity } = output.bounds ?? {};
   const sums = to ?? noSums(channels);
   sums.perChannel += x.data.length / channels;
+  sums.outputs = x.data.length / (x.dims[0] ?? 1);
   for (let row = 0; row < x.data.length / area; row++) {
     const channel = row % channels;
     let error = 0;

@@ -68,7 +68,7 @@ export interface Exposed {
 }
 
 /** What came of a value over all images. */
-export interface Observation {
+interface Observation {
   /** Between its bounds. */
   readonly histogram: Histogram;
   /** The largest amount in each channel of a convolution's output, between its bounds; empty for others. */

@@ -3,7 +3,7 @@ import { floatAttribute, intAttribute, onlyReader, producersOf, readersOf } from
 import type { GraphModel, GraphProto, NodeProto } from '../../onnx/model.js';
 
 /** What is computed behind a node before anything else reads it: ReLU is `[0, ∞]`. */
-export interface Bounds {
+interface Bounds {
   readonly lower: number;
   readonly upper: number;
 }

@@ -105,6 +105,25 @@ export function quantiseModel(options: QuantiseModelOptions): GraphModel {
     return fromBytes(found, name);
   };
 
+  /**
+   * A value as float, for a node with float weights. Where such a node stands between DequantizeLinear and
+   * QuantizeLinear, ONNX Runtime makes its weights int8 by itself, one scale for all channels (WeightBiasQuantization): a
+   * product by 2 of half the values, which is exact, stands in its way.
+   */
+  const doubled = (name: string): string => {
+    const { name: quantised, scale } = bytesOf(name);
+    const [half, two, output] = [
+      `${name}/half-scale${count}`,
+      `${name}/two${count}`,
+      `${name}/doubled${count++}`,
+    ];
+    constant(half, 'float32', { dims: [], data: [scale.scale / 2] });
+    constant(two, 'float32', { dims: [], data: [2] });
+    const read = fromBytes({ name: quantised, scale: { ...scale, names: [half, scale.names[1]] } });
+    nodes.push(node('Mul', { inputs: [read, two], outputs: [output] }));
+    return output;
+  };
+
   function addWeighted(one: NodeProto, known: WeightedNode): void {
     const { output, floatOutput, node: planned } = known;
     const input = bytesOf(one.input[0] ?? '');
@@ -151,7 +170,9 @@ export function quantiseModel(options: QuantiseModelOptions): GraphModel {
       nodes.push(one);
       bytes.set(output, { name: `${output}/bytes`, scale: source.scale });
     } else {
-      one.input = one.input.map(asFloat);
+      const [data = ''] = one.input;
+      const keeps = constants.floats(one.input[1]) !== undefined && bytes.has(data) && !floats.has(data);
+      one.input = keeps ? [doubled(data), ...one.input.slice(1)] : one.input.map(asFloat);
       emit(one, undefined);
     }
   }
