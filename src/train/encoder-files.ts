@@ -1,6 +1,7 @@
 import { fingerprintBytes } from '../domain/fingerprints.js';
 import { markdownTable } from '../domain/markdown-table.js';
 import { encoderManifestSchema, sha256Of, type EncoderManifest } from '../encoder/manifest.js';
+import { proofOfModel } from '../encoder/proof-of-model.js';
 import { resizeTo, type Fit, type Kernel } from '../image/geometry.js';
 import type { Figures } from './loop.js';
 
@@ -32,14 +33,16 @@ export interface EncoderFilesOptions {
 }
 
 /** The files of `models/NAME`: the encoder and its manifest, a model card, the config and the figures of every epoch. */
-export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<string, Uint8Array | string>> {
+export async function encoderFiles(
+  options: EncoderFilesOptions,
+): Promise<Readonly<Record<string, Uint8Array | string>>> {
   const { name, version, licence, trainedOn, model, input, dimension, metrics, config, history } = options;
   const { fingerprints, datasets } = options.trainedImages;
   const size = { width: input.size, height: input.size };
   const sha256 = sha256Of([fingerprints]);
   // Named after what it holds: replacing an encoder, the manifest of either finds its own.
   const imagesFile = `trained-images-${sha256.slice(0, 8)}.bin`;
-  const manifest: EncoderManifest = encoderManifestSchema.parse({
+  const bare: EncoderManifest = encoderManifestSchema.parse({
     name,
     version,
     format: 'onnx',
@@ -58,6 +61,7 @@ export function encoderFiles(options: EncoderFilesOptions): Readonly<Record<stri
     licence,
     configHash: config.hash,
   } satisfies EncoderManifest);
+  const manifest = { ...bare, proof: await proofOfModel(bare, model) };
   return {
     'encoder.onnx': model,
     [imagesFile]: fingerprints,

@@ -48,7 +48,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<TrainR
   const data = await loadTrainingData(config, stoppable(options));
   const trained = await trainNetwork({ ...options, config, hash, data, run });
   const { ended, metrics } = trained;
-  const files = encoderFiles({
+  const files = await encoderFiles({
     name,
     version,
     licence,
