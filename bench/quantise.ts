@@ -12,7 +12,7 @@ import { addEncoder } from '../src/encoder/add/add-encoder.js';
 import type { Encoder } from '../src/encoder/encoder.js';
 import { loadEncoder } from '../src/encoder/load.js';
 import { answersOf } from '../src/evaluate/measure-accuracy.js';
-import { bootstrapDifference } from '../src/evaluate/metrics/bootstrap.js';
+import { bootstrapDifference } from '../src/evaluate/metrics/intervals.js';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
 import { limitPerClass } from '../src/image/dataset/sample.js';
 import { createDecoder } from '../src/image/decode.js';

@@ -3,7 +3,7 @@ import { markdownTable } from '../domain/markdown-table.js';
 import type { Progress } from '../domain/progress.js';
 import { checkPlace, publishFolder } from '../encoder/add/publish.js';
 import { readEncoderManifest, readOnnxModel } from '../encoder/load.js';
-import { sha256Of, type EncoderManifest } from '../encoder/manifest.js';
+import { readEncoderFile, sha256Of, type EncoderManifest } from '../encoder/manifest.js';
 import { proofOfModel } from '../encoder/proof-of-model.js';
 import { chooseQuantisation, type Quantised } from '../encoder/quantise/choose.js';
 import type { CalibrationMethod } from '../encoder/quantise/histogram.js';
@@ -86,8 +86,18 @@ export async function quantiseEncoder(
     'encoder.onnx': bytes,
     'encoder.json': `${JSON.stringify(manifest, undefined, 2)}\n`,
     'README.md': modelCard({ ...result, manifest }),
+    ...(await trainedImagesOf(options.encoder, parent)),
   };
   return { ...result, manifest: { ...manifest, file: await publishFolder({ dir: out, files, force }) } };
+}
+
+/** Both were trained on the same images. */
+async function trainedImagesOf(
+  dir: string,
+  { trainedImages }: EncoderManifest,
+): Promise<Record<string, Uint8Array>> {
+  if (trainedImages === undefined) return {};
+  return { [trainedImages.file]: await readEncoderFile(dir, trainedImages.file) };
 }
 
 interface ReadImages {
@@ -134,9 +144,10 @@ interface ManifestParts {
 }
 
 function manifestOf({ parent, name, bytes, quantised }: ManifestParts): EncoderManifest {
-  const { version, format, input, output, trainedOn, licence } = parent;
+  const { version, format, input, output, trainedOn, trainedImages, licence } = parent;
   return {
     ...{ version, format, input, output, trainedOn, licence },
+    ...(trainedImages === undefined ? {} : { trainedImages }),
     name,
     file: 'encoder.onnx',
     sha256: sha256Of([bytes]),
