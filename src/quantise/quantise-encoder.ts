@@ -51,7 +51,7 @@ const fewestImages = 16;
  * Writes an int8 encoder made from a float one: all of its folder, or nothing. The same encoder, data and options give the
  * same bytes.
  * @throws NearvoteError `encoder_missing`, `encoder_invalid`, `encoder_unsupported` naming the operator, `dataset_*`,
- * `output_unwritable`
+ * `output_exists`, `output_unwritable`
  */
 export async function quantiseEncoder(
   options: QuantiseEncoderOptions,

@@ -99,7 +99,7 @@ describe('what cannot be done leaves nothing behind', () => {
   it('an encoder that is there already, unless it may be replaced', async () => {
     const options = await prepared(30);
     await quantiseEncoder(options, silent);
-    await expect(quantiseEncoder(options, silent)).rejects.toMatchObject({ code: 'output_unwritable' });
+    await expect(quantiseEncoder(options, silent)).rejects.toMatchObject({ code: 'output_exists' });
     await quantiseEncoder({ ...options, force: true }, silent);
   });
 
