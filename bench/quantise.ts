@@ -218,7 +218,7 @@ async function measure(target: Target, dir: string): Promise<void> {
         images: 512,
         seed: 0,
         threads: availableParallelism(),
-        floatShare: 0.05,
+        floatShare: 0.02,
       },
       processors: flags.processors === 'vnni' ? 'vnni' : 'any',
     },

@@ -79,7 +79,7 @@ function quantiseOptions(): Option[] {
       'of the work, as much may stay in float where that brings embeddings nearer',
     )
       .argParser(parseShare)
-      .default(0.05)
+      .default(0.02)
       .env('NEARVOTE_QUANTISE_FLOAT_SHARE'),
     new Option('--threads <n>', 'threads that compute')
       .argParser(integerFrom(1, 256))
