@@ -64,14 +64,15 @@ async function operationsFor(adapter: boolean) {
   return { trains: trainEncoder, draws: previewEncoder };
 }
 
-function printTrained({ out, ended, metrics }: TrainResult, { json }: Pick<TrainFlags, 'json'>): void {
-  if (json === true) return print(JSON.stringify({ out, ended, metrics }));
+function printTrained(trained: TrainResult, { json }: Pick<TrainFlags, 'json'>): void {
+  const { out, ended, metrics, warning } = trained;
+  if (json === true) return print(JSON.stringify({ out, ended, metrics, warning }));
   print(`${out} is written: ${endings[ended]}\n`);
   const width = Math.max(...Object.keys(metrics).map(({ length }) => length));
   for (const [name, value] of Object.entries(metrics)) {
     print(`  ${name.padEnd(width)}  ${Number.isInteger(value) ? value : value.toFixed(4)}`);
   }
-  print(`\nNext: npx nearvote build --data DIR --encoder ${out} --out index/NAME`);
+  print(`\n${warning ?? `Next: npx nearvote build --data DIR --encoder ${out} --out index/NAME`}`);
 }
 
 interface TrainFlags {

@@ -16,10 +16,17 @@ export interface TrainingData {
   readonly statistics: ChannelStatistics;
 }
 
+export interface TrainingDataOptions {
+  readonly config: TrainConfig;
+  /** The config's, for errors. */
+  readonly file: string;
+  readonly told: Told;
+}
+
 /** Reads what a config trains on and validates with. */
-export async function loadTrainingData(config: TrainConfig, told: Told): Promise<TrainingData> {
+export async function loadTrainingData({ config, file, told }: TrainingDataOptions): Promise<TrainingData> {
   const { data, model, seed } = config;
-  const { train, held } = await openSplits(data, seed);
+  const { train, held } = await openSplits({ data, seed, file });
   const decoding = { fit: model.fit, kernel: model.kernel, progress: told.progress };
   const { inputSize } = model;
   const images = await loadTrainingImages({
@@ -51,15 +58,32 @@ export function viewOptions(config: TrainConfig, images: DecodedImages): BatchVi
   };
 }
 
-/** Opens the dataset to train on, and the one to validate with. */
-export async function openSplits(
-  { train, validation }: TrainConfig['data'],
-  seed: number,
-): Promise<{ train: Dataset; held: Dataset | undefined }> {
-  const all = await openDataset(train, { split: 'train' });
+export interface SplitsOptions extends Pick<TrainConfig, 'data' | 'seed'> {
+  /** The config's, for errors. */
+  readonly file: string;
+}
+
+/**
+ * Opens the dataset to train on, and the one to validate with.
+ * @throws NearvoteError of `openDataset`, with the config's file and key
+ */
+export async function openSplits({
+  data: { train, validation },
+  seed,
+  file,
+}: SplitsOptions): Promise<{ train: Dataset; held: Dataset | undefined }> {
+  const open = async (path: string, split: 'train' | 'test', key: string): Promise<Dataset> => {
+    try {
+      return await openDataset(path, { split });
+    } catch (error) {
+      if (!(error instanceof NearvoteError)) throw error;
+      throw new NearvoteError(error.code, `${error.message}; ${key} of ${file} names it`, { cause: error });
+    }
+  };
+  const all = await open(train, 'train', 'data.train');
   if (validation === undefined) return { train: all, held: undefined };
   if (typeof validation === 'string')
-    return { train: all, held: await openDataset(validation, { split: 'test' }) };
+    return { train: all, held: await open(validation, 'test', 'data.validation') };
   const { kept, held } = await holdOut(all, { share: validation.holdOut, seed });
   return { train: kept, held };
 }

@@ -111,7 +111,7 @@ export async function runLoop<Batch extends object = ViewBatch>(
     await options.onEpoch(figures);
     if (!due) return false;
     const value = figures[config.validation.metric] ?? NaN;
-    if (best === null || value > best.value) {
+    if (isBetter(figures, best, history)) {
       best = { metric: config.validation.metric, value, step };
       withoutBetter = 0;
       await options.saveBest(checkpoint());
@@ -158,6 +158,15 @@ export async function runLoop<Batch extends object = ViewBatch>(
 }
 
 const noLosses = { sum: 0, count: 0 };
+
+/** By the best's metric, and where that is equal, as it often is on few images, by MAP@R. */
+function isBetter(figures: Figures, best: Checkpoint['best'], history: readonly Figures[]): boolean {
+  if (best === null) return true;
+  const value = figures[best.metric] ?? NaN;
+  if (value !== best.value) return value > best.value;
+  const before = history.find(({ step }) => step === best.step);
+  return (figures['MAP@R'] ?? NaN) > (before?.['MAP@R'] ?? NaN);
+}
 
 /** How many validations have passed since the best one. */
 function validationsSinceBest({ best, history }: Checkpoint): number {

@@ -2,7 +2,14 @@ import { NearvoteError } from '../domain/errors.js';
 import type { Checkpoint } from './checkpoint.js';
 import type { TrainConfig } from './config/schema.js';
 import { createStepReport, endings, epochLine, inTime, type Narration, type Told } from './describe-run.js';
-import { runLoop, type EndReason, type Figures, type LoopOptions, type LoopResult } from './loop.js';
+import {
+  runLoop,
+  type EndReason,
+  type Figures,
+  type LoopConfig,
+  type LoopOptions,
+  type LoopResult,
+} from './loop.js';
 import type { OptimizerOptions } from './optimizer.js';
 import type { RunFolder } from './run-folder.js';
 
@@ -36,6 +43,8 @@ export interface TrainResult {
   readonly out: string;
   readonly ended: Exclude<EndReason, 'stopped'>;
   readonly metrics: Figures;
+  /** Why not to serve it; left out where nothing speaks against it. */
+  readonly warning?: string | undefined;
 }
 
 /**
@@ -115,10 +124,19 @@ export async function driveTraining<Batch extends object>(
       now: () => performance.now() / 1000,
       stopping: () => stop?.aborted === true,
     });
-    return { ...result, best: (await folder.readBest()) ?? result.last };
+    const best = (await folder.readBest()) ?? result.last;
+    if (result.ended !== 'stopped') await say(keptLine(best, config));
+    return { ...result, best };
   } finally {
     show(undefined);
   }
+}
+
+/** Which weights are kept, and why. */
+function keptLine({ best, step, history }: Checkpoint, { epochs, validation }: LoopConfig): string {
+  const epoch = history.find((figures) => figures.step === step)?.epoch ?? epochs;
+  const why = best === null ? 'the last' : `the best by ${validation.metric}, ${best.value.toFixed(4)}`;
+  return `kept: epoch ${epoch} of ${epochs}, ${why}`;
 }
 
 type OfConfig = Pick<TrainConfig, 'optimizer' | 'clip' | 'ema' | 'temperature' | 'seed' | 'threads'>;

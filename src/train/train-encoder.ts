@@ -45,7 +45,7 @@ export async function trainEncoder(options: TrainEncoderOptions): Promise<TrainR
   const { name, version, licence, model } = config;
   const { out = join('models', name), run = join('runs', name), force = false } = options;
   await checkPlace(out, force);
-  const data = await loadTrainingData(config, stoppable(options));
+  const data = await loadTrainingData({ config, file: options.config.file, told: stoppable(options) });
   const trained = await trainNetwork({ ...options, config, hash, data, run });
   const { ended, metrics } = trained;
   const files = await encoderFiles({
@@ -76,7 +76,7 @@ export async function previewEncoder(
   options: Pick<TrainOptions, 'config' | 'progress' | 'narration' | 'stop'>,
 ): Promise<Uint8Array> {
   const config = parseTrainConfig(options.config.text, options.config.file);
-  const { images } = await loadTrainingData(config, stoppable(options));
+  const { images } = await loadTrainingData({ config, file: options.config.file, told: stoppable(options) });
   return drawViews({ ...config, images, operations: config.augment, inputSize: config.model.inputSize });
 }
 

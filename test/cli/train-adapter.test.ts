@@ -108,6 +108,23 @@ describe('nearvote train --backbone', () => {
     expect(other.code).toBe(1);
   });
 
+  it('says to keep the encoder where the adapter gains nothing, in place of what to do next', async () => {
+    // The nearest of each image is that image itself, with the adapter and without it.
+    const gainless = config
+      .replace('name: blue', 'name: gainless')
+      .replace('train: train', 'train: validation')
+      .replace('epochs: 150', 'epochs: 1')
+      .replace('k: 5', 'k: 1');
+    await writeFile(join(base, 'gainless.yml'), gainless);
+    const { code, stdout, stderr } = await train('--backbone', 'backbone', 'gainless.yml');
+    expect(stdout).toMatch(
+      /no better than the encoder alone on the held-out images .*: keep the encoder\.\n$/,
+    );
+    expect(stdout).not.toContain('Next:');
+    expect(stderr).toContain('kept: epoch 1 of 1, the best by accuracy, ');
+    expect(code).toBe(0);
+  });
+
   it('draws the views without training', async () => {
     const { code } = await train('--backbone', 'backbone', 'blue.yml', '--preview', 'views.png');
     expect(code).toBe(0);

@@ -182,7 +182,12 @@ describe('nearvote train', () => {
     [
       'a folder that is not there',
       { data: '{ train: nowhere }' },
-      /dataset at nowhere .*\[dataset_missing\]/,
+      /dataset at nowhere .*; data\.train of bad\.yml names it \[dataset_missing\]/,
+    ],
+    [
+      'a validation folder that is not there',
+      { data: '{ train: data/train, validation: nowhere }' },
+      /dataset at nowhere .*; data\.validation of bad\.yml names it \[dataset_missing\]/,
     ],
     ['an empty folder', { data: '{ train: empty }' }, /\[dataset_invalid\]/],
     [

@@ -163,6 +163,16 @@ describe('the loop', () => {
     expect(run.saved.last.map(({ step }) => step)).toEqual([3, 5, 8, 10, 13, 15, 18, 20]);
   });
 
+  it('keeps, of validations that are equal by the metric, the one with the highest MAP@R, and of equal ones the first', async () => {
+    const values = [0.2, 0.3, 0.3, 0.1];
+    const validate = () => Promise.resolve({ 'precision@1': 0.8, 'MAP@R': values.shift() ?? NaN });
+    const first: Run = createRun({ validate, stopping: () => first.losses.length >= 7 });
+    const { last } = await runLoop(first.options);
+    const second = createRun({ validate, from: last });
+    await runLoop(second.options);
+    expect([...first.saved.best, ...second.saved.best].map(({ step }) => step)).toEqual([5, 10]);
+  });
+
   it('stops early where nothing gets better, counting over an interruption', async () => {
     const config = configOf('earlyStopping: { patience: 2 }');
     const run = createRun({ config, validate: scripted([0.5, 0.4, 0.5, 0.9]) });

@@ -23,13 +23,20 @@ export interface AdapterData {
   readonly validation: DecodedImages | undefined;
 }
 
+export interface AdapterDataOptions {
+  readonly config: AdapterConfig;
+  /** The config's, for errors. */
+  readonly file: string;
+  readonly backbone: Backbone;
+  readonly told: Told;
+}
+
 /** Reads what an adapter is trained on and validated with, at the backbone's size and in its way. */
-export async function loadAdapterData(
-  { data, seed }: AdapterConfig,
-  { manifest, size, fit, kernel }: Backbone,
-  told: Told,
-): Promise<AdapterData> {
-  const { train, held } = await openSplits(data, seed);
+export async function loadAdapterData(options: AdapterDataOptions): Promise<AdapterData> {
+  const { file, told } = options;
+  const { data, seed } = options.config;
+  const { manifest, size, fit, kernel } = options.backbone;
+  const { train, held } = await openSplits({ data, seed, file });
   const decoding = { fit, kernel, progress: told.progress };
   // Small images are enlarged, as they are when served.
   const load = (side: number): Promise<DecodedImages> =>

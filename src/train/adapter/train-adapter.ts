@@ -43,19 +43,25 @@ export interface TrainAdapterOptions extends TrainOptions {
  */
 export async function trainAdapter(options: TrainAdapterOptions): Promise<TrainResult> {
   const { text } = options.config;
+  const startedAt = performance.now();
   const { written, config, folder } = readOptions(options);
   const { name, threads } = config;
   const { out = join('models', name), run = join('runs', name), force = false } = options;
   await checkPlace(out, force);
   const backbone = await openBackbone(folder, { threads });
   try {
-    const data = await loadAdapterData(config, backbone, stoppable(options));
+    const data = await loadAdapterData({
+      config,
+      file: options.config.file,
+      backbone,
+      told: stoppable(options),
+    });
     // A folder's name does not decide what is trained; its encoder does.
     const hash = hashConfig({ ...written, backbone: backbone.manifest.sha256 });
-    const trained = await trainWeights({ ...options, config, hash, backbone, data, run });
+    const trained = await trainWeights({ ...options, config, hash, backbone, data, run, startedAt });
     const files = await filesOf({ config, hash, text, backbone, data, trained });
     await publishFolder({ dir: out, files, force });
-    return { out, ended: trained.ended, metrics: trained.metrics };
+    return { out, ended: trained.ended, metrics: trained.metrics, warning: trained.warning };
   } finally {
     await backbone.encoder.close();
   }
@@ -68,7 +74,12 @@ export async function previewAdapter(
   const { config, folder } = readOptions(options);
   const backbone = await openBackbone(folder, config);
   try {
-    const { stored } = await loadAdapterData(config, backbone, stoppable(options));
+    const { stored } = await loadAdapterData({
+      config,
+      file: options.config.file,
+      backbone,
+      told: stoppable(options),
+    });
     return await drawViews({
       ...config,
       images: stored,
@@ -135,7 +146,8 @@ async function filesOf(options: FilesOptions): Promise<Readonly<Record<string, U
         : `a linear map of ${features} to ${dimension} and beside it ${hidden} hidden units`),
     images: `the adapter on ${data.plain.count} images of ${data.plain.labelNames.length} labels`,
     figures:
-      'Figures after "backbone: " are those of the backbone alone on the same images, without the adapter.',
+      'Figures after "backbone: " are those of the backbone alone on the same images, without the adapter; seconds are of the ' +
+      'whole command, embedding included.',
     history: trained.history,
   });
 }
@@ -157,18 +169,21 @@ interface WeightsOptions extends Omit<TrainAdapterOptions, 'config' | 'backbone'
   readonly backbone: Backbone;
   readonly data: AdapterData;
   readonly run: string;
+  /** By `performance.now()`, of the whole command. */
+  readonly startedAt: number;
 }
 
 interface TrainedWeights {
   readonly ended: TrainResult['ended'];
   readonly adapter: FrozenAdapter;
   readonly metrics: Figures;
+  readonly warning: string | undefined;
   readonly history: readonly Figures[];
 }
 
 /** Embeds all views once, trains an adapter on them, going on where its run folder left off, and takes the best weights. */
 async function trainWeights(options: WeightsOptions): Promise<TrainedWeights> {
-  const { config, hash, backbone, data, narration, stop } = options;
+  const { config, hash, backbone, data, narration, stop, startedAt } = options;
   const { progress } = stoppable(options);
   const { name, seed, threads } = config;
   const { plain, stored, validation: held } = data;
@@ -249,10 +264,8 @@ async function trainWeights(options: WeightsOptions): Promise<TrainedWeights> {
     const { best } = result;
     const adapter = frozen({ vectors: best.tensors });
     const figures = await validation.of(adapter);
-    const { metric } = config.validation;
-    if ((figures[metric] ?? 0) < (alone[metric] ?? 0)) {
-      await say(`nearvote: by ${metric} the adapter is worse than the backbone alone; do not serve it`);
-    }
+    const warning = warningOf(figures, alone, config.validation.metric);
+    if (warning !== undefined) await folder.log(warning);
     const before = Object.entries(alone).map(([figure, value]) => [`backbone: ${figure}`, value] as const);
     return {
       ended,
@@ -261,13 +274,25 @@ async function trainWeights(options: WeightsOptions): Promise<TrainedWeights> {
         ...figures,
         ...Object.fromEntries(before),
         steps: best.step,
-        seconds: Math.round(result.last.elapsedSeconds),
+        // Embedding the views takes longer than training on them does.
+        seconds: Math.round((performance.now() - startedAt) / 1000 + (last?.elapsedSeconds ?? 0)),
       },
+      warning,
       history: result.last.history,
     };
   } finally {
     for (const close of closing.reverse()) await close();
   }
+}
+
+/** Where an adapter gained nothing, as far as the images that were held out tell. */
+function warningOf(figures: Figures, alone: Figures, metric: string): string | undefined {
+  const [after = NaN, before = NaN] = [figures[metric], alone[metric]];
+  if (!(after <= before)) return undefined;
+  return (
+    `The adapter is no better than the encoder alone on the held-out images (${metric} ${after.toFixed(4)} against ` +
+    `${before.toFixed(4)}): keep the encoder.`
+  );
 }
 
 /** @throws NearvoteError `config_invalid` for more dimensions than the backbone has */

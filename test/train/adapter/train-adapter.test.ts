@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { previewAdapter, trainAdapter } from '../../../src/train/adapter/train-adapter.js';
 import { told } from '../told.js';
 import { writeTinyBackbone } from './tiny-backbone.js';
@@ -50,6 +50,32 @@ validation: { k: 3 }
     expect(result).toMatchObject({ out, ended: 'epochs', metrics: figures });
     expect(await readdir(out)).toContain('encoder.onnx');
     expect(lines).toContain('backbone: accuracy 1.0000');
+    expect(lines).toContain('kept: epoch 2 of 2, the best by precision@1, 1.0000');
+  });
+
+  it('warns that the adapter is no better where the encoder alone was right already', async () => {
+    const [out, run] = [join(base, 'no-better'), join(base, 'no-better-run')];
+    const { warning } = await trainAdapter({ ...told(), ...options(), out, run });
+    expect(warning).toBe(
+      'The adapter is no better than the encoder alone on the held-out images (precision@1 1.0000 against 1.0000): keep the encoder.',
+    );
+    expect(await readFile(join(run, 'train.log'), 'utf8')).toContain(warning);
+  });
+
+  it('counts the time of embedding the views', async () => {
+    const now = performance.now.bind(performance);
+    let later = 0;
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + later);
+    const { progress, narration } = told();
+    const start: typeof progress.start = ({ unit }) => void (later += unit === 'views' ? 1e6 : 0);
+    const [out, run] = [join(base, 'timed'), join(base, 'timed-run')];
+    try {
+      const ports = { progress: { ...progress, start }, narration };
+      const { metrics } = await trainAdapter({ ...ports, ...options(), out, run });
+      expect(metrics.seconds).toBeGreaterThanOrEqual(1000);
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   it('asks for the encoder to train on where neither the options nor the config name one', async () => {
