@@ -94,7 +94,7 @@ function gainInterval(alone: readonly boolean[], adapted: readonly (readonly boo
 
 const base = await mkdtemp(join(tmpdir(), 'nearvote-photos-'));
 try {
-  await symlink(photos, join(base, 'photos'));
+  await symlink(join(photos, 'train'), join(base, 'photos'));
   const alone = await rightOf(alreadyThere);
   const runs: Trained[] = [];
   if (isAdapter) for (const seed of seeds) runs.push(await train(base, seed));

@@ -42,7 +42,7 @@ export function calibrateCommand(): Command {
     .description('fit confidence and unknown rejection on labelled images that the index does not hold')
     .addHelpText(
       'after',
-      '\nThe vote stays as it is: no label changes.\n\nExample:\n  $ nearvote calibrate --data photos/calibration --index index/photos\n',
+      '\nThe vote stays as it is: no label changes.\n\nExample:\n  $ nearvote calibrate --data calibration --index index/photos\n',
     )
     .action(calibrateIndex);
   for (const option of calibrateOptions()) command.addOption(option);

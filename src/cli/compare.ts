@@ -37,7 +37,7 @@ export function compareCommand(): Command {
     .argument('<b>', 'another of the same kind')
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote compare models/supcon models/cross-entropy --examples photos/train --data photos/validation --report report.html\n',
+      '\nExample:\n  $ nearvote compare models/supcon models/cross-entropy --examples photos --data validation --report report.html\n',
     )
     .action(compareTwo);
   for (const option of compareOptions()) command.addOption(option);

@@ -47,7 +47,7 @@ export function evaluateCommand(): Command {
     .description('measure an index on labelled images it does not hold')
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote evaluate --data photos/validation --index index/photos --examples photos/train --report report.html\n',
+      '\nExample:\n  $ nearvote evaluate --data validation --index index/photos --examples photos --report report.html\n',
     )
     .action(evaluateIndex);
   for (const option of evaluateOptions()) command.addOption(option);
