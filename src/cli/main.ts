@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { Command, CommanderError, Help } from 'commander';
+import { closestName } from '../domain/closest-name.js';
 import { NearvoteError } from '../domain/errors.js';
 // First of all that is ours: threads and children take the environment from here.
 import '../onnx/no-telemetry.js';
@@ -53,12 +54,48 @@ function usageError(said: string, command: Command): string {
   return `${printable(text.trim().replaceAll('\n', ' '))}; npx ${names.join(' ')} --help tells the options\n`;
 }
 
-/** Commander names the first that is missing, and after that the next. */
+/** Commander names the first that is missing, and after that the next; one that is misspelled is not missing. */
 function missingOptions(command: Command): string {
+  // What is left of the command line: an option among it is known to nobody.
+  const unknown = command.args.find((argument) => /^--?[a-z]/i.test(argument));
+  if (unknown !== undefined) {
+    const flag = unknown.replace(/=.*/s, '');
+    const meant = closestName(
+      flag,
+      command.options.flatMap(({ long }) => long ?? []),
+    );
+    return `error: unknown option '${flag}'${didYouMean(meant)}`;
+  }
   const missing = command.options.filter(
     (option) => option.mandatory && command.getOptionValue(option.attributeName()) === undefined,
   );
   return `error: missing ${missing.map(({ flags }) => flags).join(', ')}`;
+}
+
+function didYouMean(name: string | undefined): string {
+  return name === undefined ? '' : ` (Did you mean ${name}?)`;
+}
+
+/** Read by `serve` where it needs them: a key is no option, for others see a command line. */
+const keyVariables = ['NEARVOTE_API_KEYS', 'NEARVOTE_ADMIN_KEY'];
+
+/** Names the variables that no command reads: what they were to set stays as it was. */
+async function warnOfVariables(program: Command): Promise<void> {
+  const among = (known: ReadonlySet<string>): string[] =>
+    Object.keys(process.env).filter((name) => name.startsWith('NEARVOTE_') && !known.has(name));
+  // Those of other commands are rarely set where one runs: the others are loaded only then.
+  if (among(new Set(variablesOf([program]))).length === 0) return;
+  const known = variablesOf(await Promise.all(Object.values(commands).map((load) => load())));
+  for (const name of among(new Set(known))) {
+    printError(
+      printable(`nearvote: nothing reads the variable ${name}${didYouMean(closestName(name, known))}`),
+    );
+  }
+}
+
+function variablesOf(programs: readonly Command[]): string[] {
+  const all = programs.flatMap((program) => [program, ...descendants(program)]);
+  return [...keyVariables, ...all.flatMap(({ options }) => options.flatMap(({ envVar }) => envVar ?? []))];
 }
 
 function descendants(command: Command): Command[] {
@@ -68,7 +105,13 @@ function descendants(command: Command): Command[] {
 /** 0 done, 1 failed, 2 wrong usage. */
 async function main(argv: readonly string[]): Promise<number> {
   try {
-    await (await createProgram(argv[2])).parseAsync(argv);
+    const [node = '', script = '', named, topic] = argv;
+    const program = await createProgram(named);
+    if (named !== undefined && Object.hasOwn(commands, named)) await warnOfVariables(program);
+    const isUnknown =
+      named === 'help' && topic !== undefined && !topic.startsWith('-') && !Object.hasOwn(commands, topic);
+    // Commander would print the help of all, and not say why.
+    await program.parseAsync(isUnknown && topic !== 'help' ? [node, script, topic] : argv);
     return 0;
   } catch (error) {
     // Commander has printed its own message, or the help that was asked for.

@@ -146,7 +146,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
 function reasonOf({ code }: NodeJS.ErrnoException): string {
   switch (code) {
     case 'EADDRINUSE':
-      return 'that port is in use';
+      return 'that port is in use; --port names another';
     case 'EACCES':
       return 'this user may not use that port';
     case 'EADDRNOTAVAIL':

@@ -123,7 +123,9 @@ describe('nearvote serve', () => {
     const taken = await run('--port', String(port));
     expect(taken.code).toBe(1);
     expect(taken.stderr).toMatch(
-      new RegExp(`127\\.0\\.0\\.1:${port} but that port is in use.*\\[address_unavailable\\]`),
+      new RegExp(
+        `127\\.0\\.0\\.1:${port} but that port is in use; --port names another.*\\[address_unavailable\\]`,
+      ),
     );
     server.close();
 

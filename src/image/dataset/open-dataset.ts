@@ -1,6 +1,7 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
-import { extname } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
+import { closestName } from '../../domain/closest-name.js';
 import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { openCifarArchive } from './cifar-archive.js';
 import { isCifarFolder, openCifarFolder } from './cifar-folder.js';
@@ -45,9 +46,12 @@ async function statOf(path: string): Promise<Stats> {
     return await stat(path);
   } catch (error) {
     const reason = systemCodeOf(error);
+    const siblings = await readdir(dirname(path)).catch(() => []);
+    const meant = closestName(basename(path), siblings);
+    const instead = meant === undefined ? '' : `. There is ${join(dirname(path), meant)}`;
     throw new NearvoteError(
       'dataset_missing',
-      `Expected a dataset at ${path} but it cannot be opened (${reason})`,
+      `Expected a dataset at ${path} but it cannot be opened (${reason})${instead}`,
       {
         cause: error,
       },
