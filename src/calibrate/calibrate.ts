@@ -4,7 +4,7 @@ import { withEncoder, type EmbeddedDataset, type EmbeddingOptions } from '../emb
 import { measureConfidence, type MeasuredConfidence } from '../evaluate/measure-confidence.js';
 import { encoderIdentity } from '../encoder/manifest.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
-import { limitImages } from '../image/dataset/sample.js';
+import { limitImages, withLabels } from '../image/dataset/sample.js';
 import { contentDigest, type OpenIndex } from '../examples/index-store.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
@@ -60,6 +60,8 @@ export interface CalibrateReport extends Pick<FittedCalibration, 'losses'> {
   readonly rejected: EmbeddedDataset['rejected'];
   /** Labels of the index of which there was no image. */
   readonly unseen: readonly string[];
+  /** Images of labels that the index lacks: no vote can be right about them. */
+  readonly leftOut: { readonly images: number; readonly labels: readonly string[] };
   /** Images that the encoder was trained on, as far as it can tell: what is fitted on them promises too much. */
   readonly trainedOn: number;
   /** Where it was written. */
@@ -74,15 +76,25 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   const { data, split, maxImages, seed, vote } = options;
   // Whatever can be wrong with what was asked for is said before the long work.
   const all = await openDataset(data, { split, maxFileBytes: options.maxImageBytes });
-  const dataset = maxImages === undefined ? all : await limitImages(all, { maxImages, seed });
   await using pair = await openOffline(options);
   const { index, encoder, encoderDir } = pair;
-  checkLabels(
-    dataset.labelCounts.keys(),
-    index.manifest.labels.map(({ label }) => label),
-  );
+  const labels = new Set(index.manifest.labels.map(({ label }) => label));
+  checkLabels(all.labelCounts.keys(), labels);
+  const known = withLabels(all, labels);
+  const leftOut = {
+    images: all.size - known.size,
+    labels: [...all.labelCounts.keys()].filter((label) => !labels.has(label)),
+  };
+  const dataset = maxImages === undefined ? known : await limitImages(known, { maxImages, seed });
+  checkLabels(dataset.labelCounts.keys(), labels);
   if (!options.clampK) checkK(vote.k, index.examples.length);
   checkCount(dataset.size, Math.min(vote.k, index.examples.length));
+
+  if (!options.force) {
+    const images: { label: string; source: string }[] = [];
+    for await (const { label, source } of dataset.images()) images.push({ label, source });
+    refuseOverlap(overlapOf({ images, examples: index.examples }), images.length);
+  }
 
   const embedding = { ...options, encoder, encoderDir, progress };
   const embedded = await withEncoder(embedding, ({ embed }) => embed(dataset));
@@ -106,9 +118,9 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   await writeCalibration(root, calibration);
   const file = join(root, 'calibration.json');
   const seen = new Set(embedded.images.map(({ label }) => label));
-  const unseen = index.manifest.labels.map(({ label }) => label).filter((label) => !seen.has(label));
+  const unseen = [...labels].filter((label) => !seen.has(label));
   const { rejected, trainedOn } = embedded;
-  return { calibration, figures, losses, rejected, unseen, trainedOn, file };
+  return { calibration, figures, losses, rejected, unseen, leftOut, trainedOn, file };
 }
 
 interface FitParts {

@@ -6,19 +6,18 @@ import type { Calibration } from '../vote/calibration.js';
 import { fewestToReject, thresholdOf } from '../vote/unknown.js';
 
 /**
- * Refuses labels that an index cannot be calibrated on, before anything is embedded.
+ * Refuses labels that an index cannot be calibrated on, before anything is embedded; some that it lacks may be among
+ * them.
  * @throws NearvoteError `dataset_invalid`
  */
 export function checkLabels(labels: Iterable<string>, indexLabels: Iterable<string>): void {
-  const wanted = new Set(labels);
+  const all = new Set(labels);
   const known = new Set(indexLabels);
-  if (wanted.size === 0) throw invalid('Expected labelled images but received none');
-  const strangers = [...wanted].filter((label) => !known.has(label));
-  if (strangers.length > 0) {
-    const named = strangers.slice(0, 5).map((label) => JSON.stringify(label));
-    const more = strangers.length > 5 ? ` and ${strangers.length - 5} more` : '';
+  if (all.size === 0) throw invalid('Expected labelled images but received none');
+  const wanted = new Set([...all].filter((label) => known.has(label)));
+  if (wanted.size === 0) {
     throw invalid(
-      `Expected only labels that the index has, ${listed([...known])}, but received ${named.join(', ')}${more}`,
+      `Expected labels that the index has, ${listed([...known])}, but received only ${listed([...all])}`,
     );
   }
   const [first = ''] = wanted;
@@ -68,7 +67,8 @@ export interface Overlap {
 /** How many images the index holds already. */
 export function overlapOf(options: {
   readonly images: readonly Pick<Example, 'label' | 'source'>[];
-  readonly found: NearestRows;
+  /** Absent before anything was embedded: pictures are not compared. */
+  readonly found?: NearestRows | undefined;
   readonly examples: readonly Example[];
 }): Overlap {
   const { images, found, examples } = options;
@@ -79,7 +79,7 @@ export function overlapOf(options: {
   let [sameSource, samePicture, either] = [0, 0, 0];
   for (const [i, image] of images.entries()) {
     const isSameSource = known.has(keyOf(image));
-    const isSamePicture = (found.similarities[i * found.k] ?? NaN) >= sameImage;
+    const isSamePicture = found !== undefined && (found.similarities[i * found.k] ?? NaN) >= sameImage;
     if (isSameSource) sameSource++;
     if (isSamePicture) samePicture++;
     if (isSameSource || isSamePicture) either++;
@@ -93,6 +93,6 @@ export function refuseOverlap({ sameSource, samePicture, images }: Overlap, tota
   throw new NearvoteError(
     'dataset_overlaps',
     `Expected images that the index has not seen but ${images} of ${total} are in it already: ${sameSource} by label and ` +
-      `source, ${samePicture} as all but the same picture. A calibration on them would promise too much; --force does it all the same`,
+      `source${samePicture === 0 ? '' : `, ${samePicture} as all but the same picture`}. A calibration on them would promise too much; --force does it all the same`,
   );
 }

@@ -2,7 +2,7 @@ import Table from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { build } from '../build/build.js';
 import type { BuildReport } from '../build/build-report.js';
-import { percent } from '../evaluate/page/words.js';
+import { counted, percent } from '../evaluate/page/words.js';
 import {
   imageLimitOptions,
   type ImageLimitOptions,
@@ -133,7 +133,7 @@ function buildSummary(report: BuildReport): string {
   const rate = embedded === 0 ? '' : `, ${(embedded / report.embedSeconds).toFixed(0)} images/s`;
   const headline = report.changed ? 'Published' : 'Nothing changed:';
   return [
-    `${headline} ${name} ${version}: ${examples} examples of ${manifest.labels.length} labels, dimension ${manifest.dimension}`,
+    `${headline} ${name} ${version}: ${counted(examples, 'example')} of ${counted(manifest.labels.length, 'label')}, dimension ${manifest.dimension}`,
     `${embedded} embedded, ${fromCache} from the cache, ${rejected} rejected`,
     ...(reject === undefined
       ? []

@@ -4,7 +4,7 @@ import { calibrate, type CalibrateReport } from '../calibrate/calibrate.js';
 import type { CalibrationFile } from '../examples/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
 import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
-import { confidenceRows, percent } from '../evaluate/page/words.js';
+import { confidenceRows, counted, percent } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
 import { fewestToReject, unknownRules, type UnknownRule } from '../vote/unknown.js';
 import {
@@ -127,13 +127,18 @@ const style = { head: [], border: [] };
 
 /** What `nearvote calibrate` did, for people. */
 export function renderCalibration(report: CalibrateReport): string {
-  const { calibration, figures, rejected, unseen, trainedOn } = report;
+  const { calibration, figures, rejected, unseen, leftOut, trainedOn } = report;
   const { vote, images, overlap, dataset, index } = calibration;
   return [
     `${images} images of ${dataset} against index ${index.name} ${index.version}`,
     `${vote.rule} vote of k = ${vote.k} neighbours${vote.rule === 'softmax' ? `, T = ${vote.temperature}` : ''}, as it is served: no label changes`,
     ...confidenceLines(calibration.confidence.kind, figures),
     unknownLine(calibration),
+    ...(leftOut.images > 0
+      ? [
+          `Warning: the index has no example of ${leftOut.labels.slice(0, 10).join(', ')}${leftOut.labels.length > 10 ? ', ...' : ''}: ${counted(leftOut.images, 'image')} of ${counted(leftOut.labels.length, 'label')} left out`,
+        ]
+      : []),
     ...(unseen.length > 0
       ? [`Warning: no image has the label ${unseen.join(', ')}: how sure such answers are was not measured`]
       : []),

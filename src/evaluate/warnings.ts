@@ -1,5 +1,6 @@
 import type { Example } from '../domain/decision.js';
 import type { EmbeddedDataset } from '../embed/embed-dataset.js';
+import { counted } from './page/words.js';
 import type { CalibratedReport } from './measure-confidence.js';
 
 type Measured = Pick<EmbeddedDataset, 'images' | 'rejected' | 'trainedOn'>;
@@ -34,7 +35,7 @@ export function evaluateWarnings({
     ...(missing.length === 0
       ? []
       : [
-          `the index has no example of ${list(missing)}: all ${wrong} images of ${missing.length} labels count as mistakes, and retrieval leaves them out`,
+          `the index has no example of ${list(missing)}: ${wrong === 1 ? 'the one image' : `all ${wrong} images`} of ${counted(missing.length, 'label')} ${wrong === 1 ? 'counts as a mistake' : 'count as mistakes'}, and retrieval leaves ${wrong === 1 ? 'it' : 'them'} out`,
         ]),
     ...trainedOnWarning('the encoder', known),
     ...(unknown === undefined ? [] : trainedOnWarning('the encoder', unknown, 'unknown images')),

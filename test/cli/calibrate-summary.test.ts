@@ -19,6 +19,7 @@ const summary = (
 ): string =>
   renderCalibration({
     unseen,
+    leftOut: { images: 0, labels: [] },
     calibration: aCalibration(changes),
     figures: { before: figures(before), after: figures(after) },
     losses: { share: 0.5, temperature: 0.3, isotonic: 0.4, logistic: 0.2 },

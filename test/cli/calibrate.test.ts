@@ -63,6 +63,8 @@ beforeAll(async () => {
   await drawFolder('held-out', { count: 20, firstSeed: 1_000 });
   await drawFolder('few', { count: 2, firstSeed: 1_000 });
   await drawFolder('stranger', { labels: { ...colours, yellow: [9, 9, 9] }, count: 10, firstSeed: 1_000 });
+  await drawFolder('strangers', { labels: { yellow: [9, 9, 9] }, count: 30, firstSeed: 1_000 });
+  await drawFolders(join(base, 'same-names'), { count: 10, firstSeed: 0, nameOf: (i) => `${i}.png` });
   await drawFolder('one', { labels: { red: colours.red }, count: 30, firstSeed: 1_000 });
   await drawFolder('later', { count: 8, firstSeed: 4_000 });
   // The very pictures of the index.
@@ -73,7 +75,8 @@ afterAll(() => rm(base, { recursive: true }));
 
 describe('nearvote calibrate', () => {
   it.each([
-    ['stranger', 'dataset_invalid', 'but received "yellow"'],
+    ['strangers', 'dataset_invalid', 'but received only yellow'],
+    ['same-names', 'dataset_overlaps', '10 of 30 are in it already: 10 by label and source.'],
     ['one', 'dataset_invalid', 'but received "red" alone'],
     ['few', 'dataset_invalid', 'k, which is 20, but received 6'],
     ['empty', 'dataset_invalid', ''],
@@ -94,6 +97,19 @@ describe('nearvote calibrate', () => {
       expect(stderr).toContain('Expected a number above 0');
     }
     expect(await calibrate('held-out', '--epsilon', '1')).toMatchObject({ code: 2 });
+  });
+
+  it('embeds nothing of what the index has by label and source', async () => {
+    const { stderr } = await calibrate('same-names');
+    expect(stderr).not.toContain('embed:');
+  });
+
+  it('leaves out the images of a label that the index lacks, and says of how many', async () => {
+    const { code, stdout } = await calibrate('stranger', '--k', '5');
+    expect(stdout).toContain('Warning: the index has no example of yellow: 10 images of 1 label left out');
+    expect(code).toBe(0);
+    expect(await stored()).toMatchObject({ images: 30 });
+    await rm(join(index, 'calibration.json'));
   });
 
   it('refuses a page that cannot be written before it fits anything', async () => {

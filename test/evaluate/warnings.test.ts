@@ -20,6 +20,10 @@ describe('warnings of an evaluation', () => {
     const known = { images: ['cat', 'emu', 'emu', 'yak'].map(labelled), rejected: [], trainedOn: 0 };
     const [warning] = evaluateWarnings({ known, unknown: undefined, examples, duplicates: 0 });
     expect(warning).toContain('no example of emu, yak: all 3 images of 2 labels count as mistakes');
+    const one = { images: ['cat', 'yak'].map(labelled), rejected: [], trainedOn: 0 };
+    expect(evaluateWarnings({ known: one, unknown: undefined, examples, duplicates: 0 })).toEqual([
+      'the index has no example of yak: the one image of 1 label counts as a mistake, and retrieval leaves it out',
+    ]);
   });
 
   it('say how many of the images the encoder was trained on', () => {

@@ -3,6 +3,11 @@ import type { TableSection } from '../../report/section.js';
 import type { ConfidenceHeadline, MeasuredConfidence } from '../measure-confidence.js';
 import type { Interval } from '../metrics/intervals.js';
 
+/** `1 label`, `2 labels`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** `92.24 %`; a dash where there is no figure. */
 export function percent(share: number | undefined): string {
   return share === undefined || Number.isNaN(share) ? '–' : `${(100 * share).toFixed(2)} %`;

@@ -52,6 +52,19 @@ export async function limitImages(
   };
 }
 
+/** The images of a dataset whose label is one of these, in its order. */
+export function withLabels(dataset: Dataset, labels: ReadonlySet<string>): Dataset {
+  const labelCounts = new Map([...dataset.labelCounts].filter(([label]) => labels.has(label)));
+  return {
+    ...dataset,
+    size: [...labelCounts.values()].reduce((sum, count) => sum + count, 0),
+    labelCounts,
+    async *images() {
+      for await (const image of dataset.images()) if (labels.has(image.label)) yield image;
+    },
+  };
+}
+
 interface Ranked {
   readonly id: string;
   readonly hash: number;
