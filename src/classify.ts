@@ -130,7 +130,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
               // Where nothing fitted did better, the confidence is still the share of the vote.
               calibrated: calibration.confidence.kind !== 'share',
             }
-          : { outcome: 'known' as const, confidence: top.score, calibrated: false };
+          : { confidence: top.score, outcome: 'known' as const, calibrated: false };
       return {
         decision: {
           id: createId(),

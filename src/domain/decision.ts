@@ -19,12 +19,12 @@ export interface LabelScore {
 export interface Decision {
   readonly id: string;
   readonly label: string;
-  /** `unknown`: less like the index than nearly all known images are; label, scores and neighbours are what came nearest. */
-  readonly outcome: 'known' | 'unknown';
   /** Uncalibrated: the top label's share of the vote. Calibrated: the probability that the label is right. */
   readonly confidence: number;
   /** Where a calibration is served: the conformal p-value of the image being known; unknown is below its epsilon. */
   readonly pValue?: number;
+  /** `unknown`: less like the index than nearly all known images are; label, scores and neighbours are what came nearest. */
+  readonly outcome: 'known' | 'unknown';
   readonly calibrated: boolean;
   /** Every label that got votes, best first; scores sum to 1. */
   readonly scores: readonly LabelScore[];

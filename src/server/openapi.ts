@@ -217,12 +217,17 @@ function renderPage(): string {
 <title>nearvote</title>
 <link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
+<style>
+/* Swagger UI's own rules leave no room between columns. */
+.swagger-ui #errors th, .swagger-ui #errors td { padding: 8px 24px 8px 0; vertical-align: top; line-height: 1.4; }
+.swagger-ui #errors code { white-space: nowrap; }
+</style>
 </head>
 <body>
 <div id="swagger-ui"></div>
 <section class="swagger-ui"><div class="wrapper">
 <h2>Errors</h2>
-<table><thead><tr><th>code</th><th>status</th><th>meaning</th><th>where it comes from, and what to do</th></tr></thead><tbody>
+<table id="errors"><thead><tr><th>code</th><th>status</th><th>meaning</th><th>where it comes from, and what to do</th></tr></thead><tbody>
 ${rows.join('\n')}
 </tbody></table>
 </div></section>

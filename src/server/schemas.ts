@@ -47,21 +47,21 @@ export const decisionSchema = z
   .strictObject({
     id: z.string(),
     label: z.string(),
-    outcome: z.enum(['known', 'unknown']).meta({
-      description:
-        'unknown: less like the index than nearly all known images; label, scores and neighbours are what came nearest. Always known where there is no pValue',
-    }),
     confidence: z.number().min(0).max(1).meta({
       description:
         "Uncalibrated: the top label's share of the vote. Calibrated: the probability that the label is right, for images like those of the calibration",
     }),
-    calibrated: z.boolean().meta({
-      description:
-        'Whether the confidence was fitted: a calibration is served in which something did better than the share of the vote, and the request set neither k nor vote of its own',
-    }),
     pValue: z.number().min(0).max(1).optional().meta({
       description:
         'Only where a calibration is served and the request set neither k nor vote of its own: the conformal p-value of the image being known; below the epsilon of the calibration it is unknown',
+    }),
+    outcome: z.enum(['known', 'unknown']).meta({
+      description:
+        'unknown: less like the index than nearly all known images; label, scores and neighbours are what came nearest. Always known where there is no pValue',
+    }),
+    calibrated: z.boolean().meta({
+      description:
+        'Whether the confidence was fitted: a calibration is served in which something did better than the share of the vote, and the request set neither k nor vote of its own',
     }),
     scores: z
       .array(z.strictObject({ label: z.string(), score: z.number() }))

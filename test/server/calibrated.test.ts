@@ -59,6 +59,18 @@ describe('a calibrated answer', () => {
     expect(decision.confidence).toBe(decision.scores[0]?.score);
   });
 
+  it('has its fields in the order of any other answer', async () => {
+    const keysOf = async (query: string): Promise<string[]> => {
+      const headers = { 'content-type': 'image/png' };
+      const body = await drawColour('red');
+      const answer = await server.ask(`/classify${query}`, { method: 'POST', headers, body });
+      return Object.keys(answer.body as object);
+    };
+    const calibrated = await keysOf('');
+    expect(calibrated.slice(0, 6)).toEqual(['id', 'label', 'confidence', 'pValue', 'outcome', 'calibrated']);
+    expect(await keysOf('?k=10')).toEqual(calibrated.filter((key) => key !== 'pValue'));
+  });
+
   it('shows as many neighbours as its k, and no more', async () => {
     expect((await classify('red', '?neighbours=10')).neighbours).toHaveLength(10);
     const answer = await server.ask('/classify?neighbours=11', {
