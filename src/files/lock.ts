@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -95,9 +96,14 @@ export async function lockFolder(root: string, options: LockFolderOptions = {}):
  */
 async function isLeftBehind(root: string, staleMs: number): Promise<boolean> {
   const lock = await stat(join(root, lockName)).catch(() => undefined);
-  if (lock !== undefined && Date.now() - lock.mtimeMs > staleMs) return true;
+  if (lock !== undefined && isStale(lock, staleMs)) return true;
   const holder = await readHolder(join(root, holderName));
   return holder !== undefined && (await isDead(holder));
+}
+
+/** A time ahead of the clock by as much was set by a clock that was wrong: it would be fresh until that time comes. */
+function isStale({ mtimeMs }: Pick<Stats, 'mtimeMs'>, staleMs: number): boolean {
+  return Math.abs(Date.now() - mtimeMs) > staleMs;
 }
 
 /**
@@ -108,7 +114,7 @@ async function takeOver<Taken>(root: string, staleMs: number, take: () => Promis
   const takeover = join(root, takeoverName);
   const begun = await stat(takeover).catch(() => undefined);
   // It takes moments: whoever began it was killed in the middle.
-  if (begun !== undefined && Date.now() - begun.mtimeMs > staleMs) await removeFolder(takeover);
+  if (begun !== undefined && isStale(begun, staleMs)) await removeFolder(takeover);
   await mkdir(takeover).catch(async (error: unknown) => {
     throw systemCodeOf(error) === 'EEXIST' ? await refusal(root, staleMs) : error;
   });

@@ -59,6 +59,16 @@ describe('the lock of a folder', () => {
     expect(await readdir(root)).toEqual([]);
   });
 
+  it('is free where a wrong clock has touched it further ahead than it may be late', async () => {
+    await leaveLock(elsewhere, secondsAgo(-25));
+    await expect(lockFolder(root)).rejects.toMatchObject(refused('process 1 on another-machine'));
+    await utimes(join(root, '.lock'), secondsAgo(-35), secondsAgo(-35));
+    await mkdir(join(root, '.lock-takeover'));
+    await utimes(join(root, '.lock-takeover'), secondsAgo(-35), secondsAgo(-35));
+    await (await lockFolder(root)).release();
+    expect(await readdir(root)).toEqual([]);
+  });
+
   it('is respected where its holder wrote no name', async () => {
     await leaveLock('{"tok', secondsAgo(1));
     await expect(lockFolder(root)).rejects.toMatchObject(refused('a process that is not known'));
