@@ -171,6 +171,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     warnings: [
       ...warningsOf(manifest, refused),
       ...unlabelledWarning(dataset),
+      ...passedOverWarnings(dataset),
       ...(calibration.kind === 'ignored' ? [calibrationWarning(out)] : []),
       ...unremoved.map(unremovedWarning),
     ],
@@ -252,6 +253,15 @@ function unlabelledWarning({ unlabelled = [] }: Dataset): string[] {
   const named = unlabelled.slice(0, rejectsShown).join(', ') + more;
   return [
     `Files beside the folders of the classes have no label and are left out, ${unlabelled.length}: ${named}`,
+  ];
+}
+
+function passedOverWarnings({ passedOver = new Map(), emptyClasses = [] }: Dataset): string[] {
+  const endings = [...passedOver].sort(([a], [b]) => (a < b ? -1 : 1));
+  const files = endings.map(([ending, count]) => `${count} ${ending}`).join(', ');
+  return [
+    ...(endings.length === 0 ? [] : [`Files that are no images by their names are passed over: ${files}`]),
+    ...(emptyClasses.length === 0 ? [] : [`Without images and so no label: ${emptyClasses.join(', ')}`]),
   ];
 }
 

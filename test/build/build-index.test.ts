@@ -62,6 +62,15 @@ describe('building an index', () => {
     const back = await buildIndex(buildOptions({ out, dataset: first }));
     expect(back.version).not.toBe(version);
     expect(back.warnings).toEqual([]);
+    const passedOver = new Map([
+      ['.txt', 2],
+      ['.db', 1],
+    ]);
+    const odd = { ...first, passedOver, emptyClasses: ['owls'] };
+    expect((await buildIndex(buildOptions({ out, dataset: odd }))).warnings).toEqual([
+      'Files that are no images by their names are passed over: 1 .db, 2 .txt',
+      'Without images and so no label: owls',
+    ]);
   });
 
   it('publishes every image in the order of its dataset, with its label and embedding', async () => {

@@ -27,6 +27,10 @@ export interface Dataset {
   readonly labelCounts: ReadonlyMap<string, number>;
   /** Files that lie where a label would be told by a folder but none is: they are left out. None unless said. */
   readonly unlabelled?: readonly string[];
+  /** How many files were taken for no images, by what their names end with. None unless said. */
+  readonly passedOver?: ReadonlyMap<string, number>;
+  /** Folders of classes without an image. None unless said. */
+  readonly emptyClasses?: readonly string[];
   /** In a stable order, independent of the file system's. */
   images(): AsyncIterable<LabelledImage>;
 }

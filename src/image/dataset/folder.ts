@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { extname, join, sep } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { type Dataset, fileDataset, nameOfPath } from './dataset.js';
 
@@ -31,11 +31,16 @@ export async function openFolder(
   const paths: string[] = [];
   const unreadable = new Map<string, string>();
   const strays: string[] = [];
+  const passedOver = new Map<string, number>();
+  const emptyClasses: string[] = [];
   for (const entry of await listRoot(root)) {
     const name = textOf(entry.name);
     if (entry.isDirectory()) {
-      await collect({ root, realRoot, folder: name, raw: entry.name, into: paths, unreadable });
-    } else if (!sidecars.test(name)) (unlabelled ? paths : strays).push(name);
+      const before = paths.length;
+      await collect({ root, realRoot, folder: name, raw: entry.name, into: paths, unreadable, passedOver });
+      if (paths.length === before) emptyClasses.push(name);
+    } else if (sidecars.test(name)) passOver(name, passedOver);
+    else (unlabelled ? paths : strays).push(name);
   }
   if (paths.length === 0) throw noClasses(root, strays);
   paths.sort();
@@ -45,7 +50,7 @@ export async function openFolder(
   const labels = paths.map(labelOf);
   const name = nameOfPath(root);
   const dataset = fileDataset({ name, folder: root, ids: paths, labels, maxFileBytes, unreadable });
-  return { ...dataset, unlabelled: strays };
+  return { ...dataset, unlabelled: strays, passedOver, emptyClasses: emptyClasses.sort() };
 }
 
 const splitNames = /^(train(ing)?|val(id(ation)?)?|test(ing)?|dev|eval)$/i;
@@ -82,10 +87,11 @@ interface Walk {
   readonly raw: Buffer;
   readonly into: string[];
   readonly unreadable: Map<string, string>;
+  readonly passedOver: Map<string, number>;
 }
 
 async function collect(walk: Walk): Promise<void> {
-  const { root, realRoot, folder, raw, into, unreadable } = walk;
+  const { root, realRoot, folder, raw, into, unreadable, passedOver } = walk;
   const refuse = (path: string, reason: string) => {
     into.push(path);
     unreadable.set(path, reason);
@@ -98,12 +104,17 @@ async function collect(walk: Walk): Promise<void> {
     const name = textOf(entry.name);
     const path = `${folder}/${name}`;
     if (entry.isDirectory()) await collect({ ...walk, folder: path, raw: bytesOf(raw, entry.name) });
-    else if (sidecars.test(name)) continue;
+    else if (sidecars.test(name)) passOver(name, passedOver);
     else if (!isUtf8(raw) || !isUtf8(entry.name)) {
       if (entry.isFile()) refuse(path, 'its name is not UTF-8');
     } else if (entry.isFile()) into.push(path);
     else if (entry.isSymbolicLink() && (await linksToFileWithin(realRoot, join(root, path)))) into.push(path);
   }
+}
+
+function passOver(name: string, passedOver: Map<string, number>): void {
+  const ending = extname(name).toLowerCase();
+  passedOver.set(ending, (passedOver.get(ending) ?? 0) + 1);
 }
 
 const bytesOf = (folder: string | Buffer, name: Buffer): Buffer =>

@@ -28,6 +28,20 @@ describe('the name of a folder or list', () => {
 });
 
 describe('a folder per class', () => {
+  it('counts what it passes over by how names end, and names a class without images', async () => {
+    const root = await folderOf({
+      'cats/a.jpg': 'x',
+      'cats/notes.txt': 'x',
+      'cats/Thumbs.db': 'x',
+      'dogs/young/NOTES.TXT': 'x',
+      'readme.md': 'x',
+    });
+    await mkdir(join(root, 'owls'));
+    const { passedOver, emptyClasses } = await openDataset(root, train);
+    expect(passedOver).toEqual(new Map(Object.entries({ '.txt': 2, '.db': 1, '.md': 1 })));
+    expect(emptyClasses).toEqual(['dogs', 'owls']);
+  });
+
   it('takes the first level for the label and lists what lies below by relative path', async () => {
     const root = await folderOf({
       'cats/b.JPG': 'x',
