@@ -1,4 +1,4 @@
-import { access, constants, writeFile } from 'node:fs/promises';
+import { access, constants, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { clearLine, cursorTo } from 'node:readline';
 import { Presets, SingleBar } from 'cli-progress';
@@ -24,10 +24,29 @@ export async function checkWritable(file: string): Promise<void> {
  * @throws NearvoteError `output_unwritable`
  */
 export async function writeOutput(file: string, text: string): Promise<void> {
-  await writeFile(file, text).catch((cause: unknown) => {
+  await writeWhole(file, text).catch((cause: unknown) => {
     throw unwritable(file, cause);
   });
   printError(printable(`${file} is written`));
+}
+
+/** Writes beside the file and renames, so that a full disk leaves what was there, and no part of a file. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const there = await stat(file).catch(() => undefined);
+  // A pipe or a device cannot be replaced, nor should what /dev/stdout leads to.
+  if ((there !== undefined && !there.isFile()) || resolve(file).startsWith('/dev/')) {
+    await writeFile(file, text);
+    return;
+  }
+  const place = there === undefined ? file : await realpath(file);
+  const staged = `${place}.${process.pid}.part`;
+  try {
+    await writeFile(staged, text, { mode: there?.mode });
+    await rename(staged, place);
+  } catch (error) {
+    await rm(staged, { force: true });
+    throw error;
+  }
 }
 
 function unwritable(file: string, cause: unknown): NearvoteError {
