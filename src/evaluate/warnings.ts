@@ -41,7 +41,9 @@ export function evaluateWarnings({
     ...(unknown === undefined ? [] : trainedOnWarning('the encoder', unknown, 'unknown images')),
     ...(duplicates === 0
       ? []
-      : [`${duplicates} images are all but identical to an example: these figures are optimistic`]),
+      : [
+          `${duplicates} images are all but identical to an example: these figures are optimistic (nearvote audit --test looks for copies that were saved again, resized or mirrored, too)`,
+        ]),
     ...(calibrated === undefined || calibrated.fittedOn === 0
       ? []
       : [
