@@ -9,7 +9,7 @@ import {
   coarsePicture,
   comparedPicture,
   comparedSide,
-  isSamePicture,
+  likenessOf,
   mayBeSame,
 } from '../src/audit/same-picture.js';
 import { searchOthers } from '../src/audit/search-others.js';
@@ -38,7 +38,7 @@ async function compare(pairs: readonly Pair[]): Promise<Pair[]> {
   for (const pair of pairs) {
     if (!mayBeSame(coarse[pair.a] ?? flat, coarse[pair.b] ?? flat)) continue;
     const [a, b] = [comparedPicture(await enlarged(pair.a)), comparedPicture(await enlarged(pair.b))];
-    if (isSamePicture(a, b)) same.push(pair);
+    if (likenessOf(a, b) !== undefined) same.push(pair);
   }
   return same;
 }

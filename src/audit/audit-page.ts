@@ -62,7 +62,7 @@ export const areConfirmed = (found: Confirmable): boolean => found.every(({ find
 const areOrMayBe = (found: Confirmable): string => (areConfirmed(found) ? 'are' : 'may be');
 
 const lookFirst =
-  ' Some were told by their embeddings alone and may be different pictures: look at them before any is taken out.';
+  ' Some were told by their embeddings alone, or by pixels that leave a doubt, and may be different pictures: look at them before any is taken out.';
 
 async function sectionsOf(options: AuditPageOptions): Promise<Section[]> {
   const { audit, examples, findImage } = options;
@@ -104,7 +104,7 @@ async function suspectPictures(
   return {
     kind: 'pictures',
     title: suspectsTitle(mislabelled),
-    note: `The ${Math.min(suspectsShown, mislabelled.length)} most suspicious of ${mislabelled.length}, each with its nearest neighbours: those of its own label and those of another.`,
+    note: `The ${Math.min(suspectsShown, mislabelled.length)} most suspicious of ${mislabelled.length}, each with its nearest neighbours: those of its own label and those of another. ${ofTheTwo}`,
     rows: await Promise.all(rows),
   };
 }
@@ -198,28 +198,30 @@ function suspectsTitle(suspects: readonly Suspicion[]): string {
   return suspects.every(isLikelyWrong) ? 'Likely mislabelled' : 'The most suspicious labels';
 }
 
+/** What the shares and the probability are: by two ways of looking, they need not agree. */
+const ofTheTwo =
+  'Wrong is the probability that the label is wrong, by a linear model of all examples; it names the other label too. The shares are of the vote of the nearest neighbours, which are few and may say otherwise.';
+
 /** The suspects as a table, where there are no pictures of them. */
 export function mislabelledTable(suspects: readonly Suspicion[], examples: readonly Example[]): TableSection {
   return {
     kind: 'table',
     title: suspectsTitle(suspects),
-    note: 'The most suspicious first: log odds of the best other label against the one it has, and how likely that one is wrong.',
+    note: `The most suspicious first. ${ofTheTwo}`,
     columns: [
       { name: 'image' },
       { name: 'label' },
       { name: 'its share of the vote', align: 'right' },
       { name: 'rather' },
       { name: 'its share', align: 'right' },
-      { name: 'log odds', align: 'right' },
       { name: 'wrong', align: 'right' },
     ],
-    rows: suspects.map(({ row, score, suggested, ownShare, suggestedShare, wrong }) => [
+    rows: suspects.map(({ row, suggested, ownShare, suggestedShare, wrong }) => [
       examples[row]?.source ?? '',
       examples[row]?.label ?? '',
       share(ownShare),
       suggested,
       share(suggestedShare),
-      score.toFixed(2),
       share(wrong),
     ]),
   };

@@ -8,7 +8,7 @@ import { withEncoder, type EmbeddingOptions } from '../embed/embed-dataset.js';
 import { namesItsImages } from '../image/dataset/cifar.js';
 import { everyImageById, type LabelledImage } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
-import { createDecoder, type DecodeLimits } from '../image/decode.js';
+import { createDecoder, type Decoder, type DecodeLimits } from '../image/decode.js';
 import { resizeTo } from '../image/geometry.js';
 import { thumbnailsOf } from '../image/thumbnail.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
@@ -21,7 +21,6 @@ import type { VoteRule } from '../vote/rules.js';
 import { auditIndex, checkAuditable, type Audit, type HeldOut } from './audit-index.js';
 import { auditPage } from './audit-page.js';
 import type { ReadPixels } from './find-duplicates.js';
-import { comparedSide } from './same-picture.js';
 
 export interface AuditOptions extends EmbeddingOptions {
   /** Folder of the index, and folder of encoders. */
@@ -144,14 +143,17 @@ async function trainedOnByName({ models }: AuditOptions, { manifest }: OpenIndex
   }
 }
 
-/** Reads images, by row, as the small pictures that duplicates are told by; those that cannot be decoded are left out. */
+/** Reads images, by row, as the square pictures that duplicates are told by; those that cannot be decoded are left out. */
 function pixelReader(images: readonly LabelledImage[], limits: DecodeLimits): ReadPixels {
-  const side = { width: comparedSide, height: comparedSide };
-  const decoder = createDecoder({
-    geometry: resizeTo({ ...side, fit: 'fill', kernel: 'linear' }),
-    ...limits,
-  });
-  return async (rows) => {
+  const decoders = new Map<number, Decoder>();
+  const decoderOf = (side: number): Decoder => {
+    const geometry = resizeTo({ width: side, height: side, fit: 'fill', kernel: 'linear' });
+    const decoder = decoders.get(side) ?? createDecoder({ geometry, ...limits });
+    decoders.set(side, decoder);
+    return decoder;
+  };
+  return async (rows, side) => {
+    const decoder = decoderOf(side);
     // Files are read one by one ahead of the decoder, not all at once.
     const inTurn = pLimit(4 * availableParallelism());
     const pixels = new Map<number, Uint8Array>();

@@ -29,16 +29,20 @@ interface MislabelledFinding extends Found {
 export interface DuplicatesFinding extends Found {
   readonly kind: 'duplicates' | 'conflicting-duplicates';
   readonly score: number;
-  /** By their pixels; else the embeddings alone say so, and the pictures have to be looked at. */
+  /** By their pixels; else it is a guess, of which the suggestion says why, and the pictures have to be looked at. */
   readonly confirmed: boolean;
+  /** Whether some of them are mirror images. */
+  readonly mirrored: boolean;
 }
 
 /** `score`: the highest cosine of the test image to one of `ids`. */
 export interface LeakFinding extends Found {
   readonly kind: 'leak';
   readonly score: number;
-  /** By their pixels; else the embeddings alone say so, and the pictures have to be looked at. */
+  /** By their pixels; else it is a guess, of which the suggestion says why, and the pictures have to be looked at. */
   readonly confirmed: boolean;
+  /** Whether some of them are mirror images. */
+  readonly mirrored: boolean;
   readonly test: { readonly id: string; readonly label: string };
 }
 

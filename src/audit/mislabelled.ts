@@ -23,7 +23,10 @@ export interface Suspicion {
   /** Shares of the vote, 0 to 1. */
   readonly ownShare: number;
   readonly suggestedShare: number;
-  /** That the label is wrong, 0 to 1, by how much it is doubted and by how many labels seem to be wrong. */
+  /**
+   * That the label is wrong, 0 to 1, by how much it is doubted and by how many labels seem to be wrong. 0 for all where
+   * the model says no more of the labels than how frequent each is: of few rows it knows too little to doubt any.
+   */
   readonly wrong: number;
 }
 
@@ -35,7 +38,11 @@ export interface Suspicion {
 export function suspicions({ embeddings, labelling, votes }: SuspicionOptions): Suspicion[] {
   const { names, of, counts } = labelling;
   const model = linearScores({ embeddings, labelling });
-  const { scale, noise } = fitNoise(model, labelling);
+  const { scale, noise, gain } = fitNoise(model, labelling);
+  // Two figures were fitted: by chance they gain about this much (Schwarz 1978, Annals of Statistics 6, 461-464).
+  const isInformed = gain > Math.log(of.length);
+  /** No surer than so many rows can make it. */
+  const surest = 1 - 1 / (of.length + 1);
   const scores = new Float64Array(names.length);
   return votes.map((vote, row): Suspicion => {
     const own = of[row] ?? 0;
@@ -51,7 +58,7 @@ export function suspicions({ embeddings, labelling, votes }: SuspicionOptions): 
       suggested: names[other] ?? '',
       ownShare: shareOf(names[own] ?? ''),
       suggestedShare: shareOf(names[other] ?? ''),
-      wrong: isAlone ? 0 : wrong,
+      wrong: isAlone || !isInformed ? 0 : Math.min(wrong, surest),
     };
   });
 }
@@ -96,6 +103,8 @@ export interface Noise {
   readonly scale: number;
   /** The share of labels that were given at random. */
   readonly noise: number;
+  /** How much likelier the labels are so than drawn by their frequencies, in natural logarithms. */
+  readonly gain: number;
 }
 
 const steps = 60;
@@ -106,7 +115,7 @@ const steepest = 40;
  * The likeliest scale and noise, where a label is given by the softmax of its scores or else at random, by expectation and
  * maximisation: each label counts by how likely it is not random, with a step of Newton's for the scale.
  */
-export function fitNoise(model: LinearScores, { names, of }: Labelling): Noise {
+export function fitNoise(model: LinearScores, { names, of, counts }: Labelling): Noise {
   const labels = names.length;
   const count = Math.min(of.length, Math.ceil(mostScores / labels));
   const rows = Int32Array.from({ length: count }, (_, i) => Math.floor((i * of.length) / count));
@@ -137,7 +146,13 @@ export function fitNoise(model: LinearScores, { names, of }: Labelling): Noise {
     scale = Math.min(Math.max(next, scale / 2), 2 * scale, steepest);
     noise = random / count;
   }
-  return { scale, noise };
+  let gain = 0;
+  for (const [i, row] of rows.entries()) {
+    const own = of[row] ?? 0;
+    const probability = softmaxOf(own, scores.subarray(i * labels, (i + 1) * labels), scale);
+    gain += Math.log((noise / labels + (1 - noise) * probability) / ((counts[own] ?? 0) / of.length));
+  }
+  return { scale, noise, gain };
 }
 
 /** A label is flagged from this probability on that it is wrong: most that are, are surer. bench/audit.ts measures it. */
@@ -150,9 +165,13 @@ export function mislabelled(suspicions: readonly Suspicion[]): Suspicion[] {
   return mostSuspicious(suspicions).filter(isLikelyWrong);
 }
 
+/** Whether the embeddings say enough of the labels to doubt any. */
+export const canDoubt = (suspicions: readonly Suspicion[]): boolean =>
+  suspicions.some(({ wrong }) => wrong > 0);
+
 /** Every example but those that are alone with their label, most suspicious first. */
 export function mostSuspicious(suspicions: readonly Suspicion[]): Suspicion[] {
   return suspicions
     .filter(({ score }) => score > -Infinity)
-    .toSorted((a, b) => b.score - a.score || a.row - b.row);
+    .toSorted((a, b) => b.wrong - a.wrong || b.score - a.score || a.row - b.row);
 }

@@ -26,6 +26,20 @@ function lumaOf(rgb: Uint8Array, at: number): number {
   return 0.299 * (rgb[at] as number) + 0.587 * (rgb[at + 1] as number) + 0.114 * (rgb[at + 2] as number);
 }
 
+/** A grey picture of any side, a little smoothed. */
+function smoothGrey(rgb: Uint8Array): Float32Array {
+  return blurred(
+    Float32Array.from({ length: rgb.length / 3 }, (_, i) => lumaOf(rgb, 3 * i)),
+    [0.25, 0.5, 0.25],
+  );
+}
+
+/** A picture less the mean of its surroundings, 9 x 9. */
+function detailOf(fine: Float32Array): Float32Array {
+  const around = blurred(fine, Array<number>(9).fill(1 / 9));
+  return fine.map((value, i) => value - (around[i] as number));
+}
+
 export function comparedPicture(rgb: Uint8Array): ComparedPicture {
   const pixels = comparedSide * comparedSide;
   const grey = new Float32Array(pixels);
@@ -38,11 +52,10 @@ export function comparedPicture(rgb: Uint8Array): ComparedPicture {
     blue[i] = (rgb[3 * i + 2] as number) - luma;
   }
   const fine = blurred(grey, [0.25, 0.5, 0.25]);
-  const around = blurred(fine, Array<number>(9).fill(1 / 9));
   const middle = halved(fine);
   return {
     ...{ fine, middle, coarse: halved(middle) },
-    detail: fine.map((value, i) => value - (around[i] as number)),
+    detail: detailOf(fine),
     colour: [halved(halved(blue)), halved(halved(red))],
   };
 }
@@ -240,13 +253,19 @@ function correlation(a: Float32Array, b: Float32Array): number {
   return variances > 1e-3 * n ? (product - (sumA * sumB) / n) / Math.sqrt(variances) : 0;
 }
 
-/** In grey levels: pictures nowhere farther apart are equal. */
-const equalWithin = 6;
+/** In levels of grey and of colour: pictures nowhere farther apart are equal. What JPEG does to an even picture is less. */
+const equalWithin = 2;
+
+const isWithin = (a: Float32Array, b: Float32Array, levels: number): boolean =>
+  a.every((value, i) => Math.abs(value - (b[i] as number)) <= levels);
 
 function areEqual(a: ComparedPicture, b: ComparedPicture): boolean {
-  const close = (one: Float32Array, other: Float32Array): boolean =>
-    one.every((value, i) => Math.abs(value - (other[i] as number)) <= equalWithin);
-  return close(a.middle, b.middle) && close(a.colour[0], b.colour[0]) && close(a.colour[1], b.colour[1]);
+  const [blue, red] = b.colour;
+  return (
+    isWithin(a.fine, b.fine, equalWithin) &&
+    isWithin(a.colour[0], blue, equalWithin) &&
+    isWithin(a.colour[1], red, equalWithin)
+  );
 }
 
 /** Of coarse pictures as they lie. Copies with 5 % off each edge have 0.67 and more; random pairs of photos about 0.3. */
@@ -262,6 +281,13 @@ const alike = { coarse: 0.75, middle: 0.85, detail: 0.9, blocks: 0.9 };
 const worstBlocks = 0.3;
 /** With fewer blocks of texture only equal pixels are a copy. */
 const leastBlocks = 6;
+/** With fewer a look up close decides: a line of print fills eight of the 64. */
+const richBlocks = 16;
+/** Mean square of the detail of a block that cannot be missing in a copy, in levels, and as a share of the mean. */
+const strongTexture = 16;
+const strongOfMean = 0.1;
+/** Such a block correlates at least so much in copies. */
+const alikeInPlace = 0.5;
 /** In levels of blue and red against grey, in the mean: a pattern in other colours is another picture. */
 const mostColour = 14;
 
@@ -273,7 +299,7 @@ const coarseAllowance = 0.05;
  * so that few pairs are read again.
  */
 export function mayBeSame(a: Float32Array, b: Float32Array): boolean {
-  if (a.every((value, i) => Math.abs(value - (b[i] as number)) <= equalWithin)) return true;
+  if (isWithin(a, b, 2 * equalWithin)) return true;
   return [b, mirrored(b)].some((other) => {
     if (correlation(a, other) < coarseAsTheyLie) return false;
     const warp = align(a, other, noWarp, coarseSteps);
@@ -281,13 +307,50 @@ export function mayBeSame(a: Float32Array, b: Float32Array): boolean {
   });
 }
 
+/** How two pictures are one. */
+export interface Likeness {
+  /** Whether one is the other's mirror image. */
+  readonly mirrored: boolean;
+  /** Whether a strong pattern of one place is missing in the other: a copy with a mark on it, or two of a kind. */
+  readonly differsInPlace: boolean;
+  /** Whether so little stands out that two pictures of fine print could pass: `isSameUpClose` tells. */
+  readonly isPlain: boolean;
+  /** From the places of the first to those of the other, mirrored where it is. */
+  readonly warp: Warp;
+}
+
 /**
  * Whether two pictures are one photo: saved again, resized, cropped a little, mirrored, brighter or darker. One is brought
  * onto the other, from coarse to fine; then what stands out of its surroundings has to correlate, as a whole and in most
- * blocks that have any texture. Two products on one backdrop agree in the backdrop and in the outline at best.
+ * blocks that have any texture. Two products on one backdrop agree in the backdrop and in the outline at best. Undefined
+ * where they are not.
  */
-export function isSamePicture(a: ComparedPicture, b: ComparedPicture): boolean {
-  return areEqual(a, b) || isCopy(a, b, false) || isCopy(a, b, true);
+export function likenessOf(a: ComparedPicture, b: ComparedPicture): Likeness | undefined {
+  if (areEqual(a, b)) {
+    const isPlain = detailCorrelations(a.detail, b.detail).blocks.length < richBlocks;
+    return { mirrored: false, differsInPlace: false, isPlain, warp: noWarp };
+  }
+  return copyLikeness(a, b, false) ?? copyLikeness(a, b, true);
+}
+
+/** Side of the RGB pictures that plain pictures are compared at, `[side, side, 3]`: fine print shows. */
+export const closeSide = 512;
+/** What stands out of two plain pictures up close correlates so much, but in a tenth of the blocks. */
+const alikeUpClose = { detail: 0.9, blocks: 0.8, worstBlocks: 0.1 };
+
+/** Whether two pictures that are alike, at 64 x 64, are so in what shows up close too. */
+export function isSameUpClose(
+  a: Uint8Array,
+  b: Uint8Array,
+  { mirrored: isMirrored, warp }: Likeness,
+): boolean {
+  // Most are, and little of the time that the rest takes tells it.
+  if (a.every((value, i) => Math.abs(value - (b[i] as number)) <= 2 * equalWithin)) return true;
+  const [one, other] = [detailOf(smoothGrey(a)), detailOf(smoothGrey(b))];
+  const { whole, blocks } = detailCorrelations(one, warped(isMirrored ? mirrored(other) : other, warp));
+  if (blocks.length === 0) return true;
+  const { detail, blocks: least, worstBlocks: share } = alikeUpClose;
+  return whole >= detail && (blocks[Math.floor(share * blocks.length)]?.correlation ?? 0) >= least;
 }
 
 function mirroredPicture({ coarse, middle, fine, detail, colour }: ComparedPicture): ComparedPicture {
@@ -297,18 +360,30 @@ function mirroredPicture({ coarse, middle, fine, detail, colour }: ComparedPictu
   };
 }
 
-function isCopy(a: ComparedPicture, original: ComparedPicture, isMirrored: boolean): boolean {
+function copyLikeness(
+  a: ComparedPicture,
+  original: ComparedPicture,
+  isMirrored: boolean,
+): Likeness | undefined {
   const coarse = isMirrored ? mirrored(original.coarse) : original.coarse;
   const first = align(a.coarse, coarse, noWarp, coarseSteps);
-  if (first === undefined || correlation(a.coarse, warped(coarse, first)) < alike.coarse) return false;
+  if (first === undefined || correlation(a.coarse, warped(coarse, first)) < alike.coarse) return undefined;
   const b = isMirrored ? mirroredPicture(original) : original;
   const second = align(a.middle, b.middle, first, 4);
-  if (second === undefined || correlation(a.middle, warped(b.middle, second)) < alike.middle) return false;
+  if (second === undefined || correlation(a.middle, warped(b.middle, second)) < alike.middle)
+    return undefined;
   const warp = align(a.fine, b.fine, second, 2);
-  if (warp === undefined || colourDifference(a, b, warp) > mostColour) return false;
-  const { whole, blocks } = detailCorrelations(a.detail, warped(b.detail, warp));
-  if (blocks.length < leastBlocks) return false;
-  return whole >= alike.detail && (blocks[Math.floor(worstBlocks * blocks.length)] ?? 0) >= alike.blocks;
+  if (warp === undefined || colourDifference(a, b, warp) > mostColour) return undefined;
+  const { whole, blocks, energy } = detailCorrelations(a.detail, warped(b.detail, warp));
+  if (blocks.length < leastBlocks || whole < alike.detail) return undefined;
+  if ((blocks[Math.floor(worstBlocks * blocks.length)]?.correlation ?? 0) < alike.blocks) return undefined;
+  const strong = Math.max(strongTexture, strongOfMean * energy);
+  return {
+    mirrored: isMirrored,
+    differsInPlace: blocks.some((one) => one.energy > strong && one.correlation < alikeInPlace),
+    isPlain: blocks.length < richBlocks,
+    warp,
+  };
 }
 
 function colourDifference(a: ComparedPicture, b: ComparedPicture, warp: Warp): number {
@@ -332,14 +407,24 @@ const leastOfMean = 0.1;
 /** Of the 64 pixels of a block that the other picture has to reach. */
 const leastReached = 24;
 
+interface BlockCorrelation {
+  readonly correlation: number;
+  /** The mean square of the detail, in the picture that has more of it. */
+  readonly energy: number;
+}
+
 /** The correlation of detail as a whole, and in each block that has texture in either picture, ascending. */
-function detailCorrelations(a: Float32Array, b: Float32Array): { whole: number; blocks: number[] } {
-  const across = comparedSide / blockSide;
+function detailCorrelations(
+  a: Float32Array,
+  b: Float32Array,
+): { whole: number; energy: number; blocks: BlockCorrelation[] } {
+  const side = sideOf(a);
+  const across = side / blockSide;
   const sums = Array.from({ length: across * across }, () => ({ a: 0, b: 0, both: 0, n: 0 }));
   for (let i = 0; i < a.length; i++) {
     const [one, other] = [a[i] as number, b[i] as number];
     if (Number.isNaN(other)) continue;
-    const [x, y] = [i % comparedSide, Math.floor(i / comparedSide)];
+    const [x, y] = [i % side, Math.floor(i / side)];
     const block = sums[across * Math.floor(y / blockSide) + Math.floor(x / blockSide)];
     if (block === undefined) continue;
     block.a += one * one;
@@ -357,6 +442,10 @@ function detailCorrelations(a: Float32Array, b: Float32Array): { whole: number; 
   const least = Math.max(leastTexture, (leastOfMean * total.a) / total.n);
   const of = (one: { a: number; b: number; both: number }): number =>
     one.both / Math.sqrt(Math.max(one.a * one.b, 1e-9));
-  const blocks = sums.filter((one) => one.n >= leastReached && Math.max(one.a, gain * one.b) / one.n > least);
-  return { whole: of(total), blocks: blocks.map(of).sort((one, other) => one - other) };
+  const blocks = sums
+    .filter((one) => one.n >= leastReached)
+    .map((one) => ({ correlation: of(one), energy: Math.max(one.a, gain * one.b) / one.n }))
+    .filter(({ energy }) => energy > least)
+    .sort((one, other) => one.correlation - other.correlation);
+  return { whole: of(total), energy: total.a / total.n, blocks };
 }

@@ -3,7 +3,7 @@ import { audit, type AuditedIndex } from '../audit/audit.js';
 import { areConfirmed, mislabelledTable, overlapTable } from '../audit/audit-page.js';
 import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
 import type { Overlap } from '../audit/labelling.js';
-import { isLikelyWrong, type Suspicion } from '../audit/mislabelled.js';
+import { canDoubt, isLikelyWrong, type Suspicion } from '../audit/mislabelled.js';
 import { renderPage } from '../report/render-page.js';
 import {
   imageLimitOptions,
@@ -161,6 +161,16 @@ function summaryOf(audited: AuditedIndex, vote: string): AuditSummary {
 
 const suspectsShown = 20;
 const groupsShown = 10;
+const membersShown = 5;
+
+/** The first few, and how many more there are. */
+function someOf(members: readonly string[]): string {
+  const more = members.length - membersShown;
+  const first = members.slice(0, membersShown).join(', ');
+  return more > 0 ? `${first} and ${more.toLocaleString('en')} more` : first;
+}
+
+const asMirrored = ({ mirrored }: { readonly mirrored: boolean }): string => (mirrored ? ', mirrored' : '');
 
 function suspectsLine(mislabelled: readonly Suspicion[]): string {
   const likely = mislabelled.filter(isLikelyWrong).length;
@@ -181,7 +191,7 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
     isSure(found)
       ? 'confirmed by their pixels'
       : summary.pixels
-        ? 'some told by their embeddings alone, since not every image can be read: look at the pictures'
+        ? 'some told by their embeddings alone, where an image cannot be read, or by pixels that leave a doubt: look at the pictures'
         : 'told by their embeddings alone: look at the pictures (--examples compares their pixels)';
   return [
     `Audit of ${index.name} ${index.version}: ${summary.examples} examples of ${summary.labels} labels, k = ${summary.k}, ${summary.vote} vote`,
@@ -191,7 +201,11 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
           `Warning: the encoder was trained on ${summary.trainedOn} of ${summary.examples} examples and their labels, so it hides what is wrong with them`,
         ]),
     ...(mislabelled.length === 0
-      ? ['No example looks mislabelled']
+      ? [
+          canDoubt(audited.audit.suspicions)
+            ? 'No example looks mislabelled'
+            : 'No label can be doubted: the embeddings of these examples say no more of the labels than how frequent each is',
+        ]
       : [
           suspectsLine(mislabelled),
           tableOf(mislabelledTable(mislabelled.slice(0, suspectsShown), audited.index.examples)),
@@ -204,7 +218,7 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
       .slice(0, groupsShown)
       .map(
         ({ finding }) =>
-          `  ${finding.score.toFixed(4)} ${finding.sources.map((source, i) => `${source} (${finding.labels[i] ?? ''})`).join(', ')}`,
+          `  ${finding.score.toFixed(4)} ${someOf(finding.sources.map((source, i) => `${source} (${finding.labels[i] ?? ''})`))}${asMirrored(finding)}`,
       ),
     ...(test === null
       ? []
@@ -215,7 +229,7 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
       .slice(0, groupsShown)
       .map(
         ({ finding }) =>
-          `  ${finding.score.toFixed(4)} ${finding.test.id} ${finding.confirmed ? 'is' : 'may be'} ${finding.sources.join(', ')}`,
+          `  ${finding.score.toFixed(4)} ${finding.test.id} ${finding.confirmed ? 'is' : 'may be'} ${someOf(finding.sources)}${asMirrored(finding)}`,
       ),
     ...(overlaps.length === 0
       ? ['No labels overlap']

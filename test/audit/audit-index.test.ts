@@ -127,6 +127,79 @@ describe('pixels, where they are at hand', () => {
   });
 });
 
+describe('pictures of which the nearest are drawn', () => {
+  type Draw = (x: number, y: number) => number;
+  /** Audits pictures whose embeddings lie along an arc in their order, drawn at any side. */
+  async function groupsOf(draws: readonly Draw[], labels: readonly string[]) {
+    const { duplicates } = await auditIndex({
+      ...{ ...settings, k: 1 },
+      examples: labels.map((label, row) => ({ id: String(row), label, source: `${label}/${row}.png` })),
+      embeddings: onCircle(draws.map((_, i) => i)),
+      readPixels: (rows, side) => {
+        const pictureOf = (row: number): Uint8Array =>
+          Uint8Array.from({ length: 3 * side * side }, (_, i) => {
+            const at = Math.floor(i / 3);
+            return draws[row]?.((64 * (at % side)) / side, (64 * Math.floor(at / side)) / side) ?? 0;
+          });
+        return Promise.resolve(new Map(rows.map((row) => [row, pictureOf(row)])));
+      },
+    });
+    return duplicates;
+  }
+  const alternating = (count: number): string[] => Array.from({ length: count }, (_, i) => 'ab'[i % 2] ?? '');
+
+  it('are no group where even greys go from black to white in steps of 4', async () => {
+    const greys = Array.from({ length: 64 }, (_, i) => () => 4 * i);
+    expect(await groupsOf(greys, alternating(64))).toEqual([]);
+  });
+
+  it('are groups of those that are like the one to keep, where each is like the next', async () => {
+    const greys = Array.from({ length: 12 }, (_, i) => () => 100 + i);
+    const groups = await groupsOf(greys, alternating(12));
+    expect(groups.map(({ rows }) => rows).sort(([a = 0], [b = 0]) => a - b)).toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+      [6, 7, 8],
+      [9, 10, 11],
+    ]);
+  });
+
+  it('are one group where all are alike, though none lists all others', async () => {
+    const groups = await groupsOf(
+      Array.from({ length: 14 }, () => () => 90),
+      alternating(14),
+    );
+    expect(groups.map(({ rows }) => rows.length)).toEqual([14]);
+    expect(groups[0]?.finding.confirmed).toBe(true);
+  });
+
+  const random = seededRandom(11);
+  const greys = Array.from({ length: 64 }, () => 40 + 170 * random());
+  const pattern: Draw = (x, y) => greys[8 * Math.floor(y / 8) + Math.floor(x / 8)] ?? NaN;
+  const scratched: Draw = (x, y) => (Math.abs(x - y - 8) < 1.5 && y > 18 && y < 30 ? 255 : pattern(x, y));
+  const mirrored: Draw = (x, y) => pattern(63.999 - x, y);
+
+  it('ask to be looked at where they differ in one place and in their labels', async () => {
+    const [group] = await groupsOf([pattern, scratched], ['ok', 'scratch']);
+    expect(group?.finding).toMatchObject({
+      ...{ kind: 'conflicting-duplicates', confirmed: false },
+      suggestion:
+        'may be the same picture, though they differ in one place: look at them; if they are, decide between ok and scratch, then keep one',
+    });
+    const [same] = await groupsOf([pattern, pattern], ['ok', 'scratch']);
+    expect(same?.finding).toMatchObject({ confirmed: true, mirrored: false });
+  });
+
+  it('are said to be mirror images where they are', async () => {
+    const [group] = await groupsOf([pattern, mirrored], ['left', 'right']);
+    expect(group?.finding).toMatchObject({
+      ...{ kind: 'conflicting-duplicates', confirmed: true, mirrored: true },
+      suggestion:
+        'are mirror images; if left and right matter to the labels, both are right, else decide between left and right, then keep one',
+    });
+  });
+});
+
 describe('the findings', () => {
   it('are one of each thing found, with the ids, sources and labels of the index', async () => {
     const planted = plant(1);

@@ -4,11 +4,15 @@ import {
   coarsePicture,
   comparedPicture,
   comparedSide,
-  isSamePicture,
+  closeSide,
+  isSameUpClose,
+  likenessOf,
   mayBeSame,
+  type ComparedPicture,
 } from '../../src/audit/same-picture.js';
 import { createDecoder } from '../../src/image/decode.js';
 import { resizeTo } from '../../src/image/geometry.js';
+import { seededRandom } from '../../src/domain/seeded-random.js';
 
 const side = { width: comparedSide, height: comparedSide };
 const decoder = createDecoder({ geometry: resizeTo({ ...side, fit: 'fill', kernel: 'linear' }) });
@@ -56,6 +60,7 @@ const copies = {
   'made darker with less contrast': (image: Buffer) => sharp(image).linear(0.7, 10),
 };
 
+const isSamePicture = (a: ComparedPicture, b: ComparedPicture): boolean => likenessOf(a, b) !== undefined;
 const read = async (image: Buffer) => comparedPicture(await decoder.decode(image));
 
 describe('pictures of products on one backdrop', () => {
@@ -102,4 +107,75 @@ it('even pictures are the same where their colour is, to what JPEG leaves of it'
   expect(isSamePicture(even(100, 120, 90), even(102, 119, 91))).toBe(true);
   expect(isSamePicture(even(100, 120, 90), even(130, 120, 90))).toBe(false);
   expect(isSamePicture(even(100, 100, 100), even(130, 130, 130))).toBe(false);
+  expect(isSamePicture(even(100, 100, 100), even(104, 104, 104))).toBe(false);
+});
+
+it('an even picture is the same as itself saved again at quality 30', async () => {
+  for (const grey of [3, 77, 128, 200]) {
+    const image = await sharp({
+      create: { width: 300, height: 200, channels: 3, background: [grey, grey, grey] },
+    })
+      .png()
+      .toBuffer();
+    const again = await sharp(image).jpeg({ quality: 30 }).toBuffer();
+    expect(likenessOf(await read(image), await read(again))).toMatchObject({ isPlain: true });
+  }
+});
+
+describe('white slips with a line of print', () => {
+  const close = createDecoder({
+    geometry: resizeTo({ width: closeSide, height: closeSide, fit: 'fill', kernel: 'linear' }),
+  });
+  /** Sixty letters of 5 x 7 dots, 22 pixels high, drawn by a seed. */
+  function slip(seed: number): Promise<Buffer> {
+    const random = seededRandom(seed);
+    const dots = Array.from({ length: 60 * 35 }, () => random() < 0.45);
+    const grey = new Uint8Array(1200 * 1600).fill(255);
+    for (let y = 400; y < 422; y++) {
+      for (let x = 100; x < 100 + 60 * 14; x++) {
+        const [letter, column] = [Math.floor((x - 100) / 14), Math.floor(((x - 100) % 14) / 2.2)];
+        const isInk = column < 5 && dots[35 * letter + 5 * Math.floor((y - 400) / 3.2) + column];
+        if (isInk === true) grey[1200 * y + x] = 10;
+      }
+    }
+    return sharp(grey, { raw: { width: 1200, height: 1600, channels: 1 } })
+      .png()
+      .toBuffer();
+  }
+  async function isCertain(a: Buffer, b: Buffer): Promise<boolean> {
+    const likeness = likenessOf(await read(a), await read(b));
+    if (likeness === undefined) return false;
+    return !likeness.isPlain || isSameUpClose(await close.decode(a), await close.decode(b), likeness);
+  }
+
+  it('are certain to be one picture only where the print is the same', async () => {
+    const slips = await Promise.all(Array.from({ length: 8 }, (_, i) => slip(i + 1)));
+    for (const [i, one] of slips.entries()) {
+      for (const other of slips.slice(i + 1)) expect(await isCertain(one, other)).toBe(false);
+    }
+    for (const one of slips.slice(0, 2)) {
+      expect(await isCertain(one, await sharp(one).jpeg({ quality: 30 }).toBuffer())).toBe(true);
+      expect(await isCertain(one, await sharp(one).resize(600).jpeg().toBuffer())).toBe(true);
+    }
+  });
+});
+
+it('a scratch on a part is a difference in one place, and saving again is none', async () => {
+  /** Twelve discs on a plate, and a bright scratch between them. */
+  function part(isScratched: boolean): Promise<Buffer> {
+    const grey = Uint8Array.from({ length: 400 * 400 }, (_, i) => {
+      const [x, y] = [i % 400, Math.floor(i / 400)];
+      if (isScratched && Math.abs(x - y - 60) < 4 && y > 120 && y < 165) return 255;
+      const disc = Math.floor(x / 90) + 4 * Math.floor(y / 120);
+      if (Math.hypot((x % 90) - 45, (y % 120) - 60) < 18 + 3 * (disc % 5)) return disc % 2 === 0 ? 235 : 50;
+      return Math.min(x, y, 399 - x, 399 - y) < 20 ? 30 : 150;
+    });
+    return sharp(grey, { raw: { width: 400, height: 400, channels: 1 } })
+      .png()
+      .toBuffer();
+  }
+  const [whole, scratched] = [await part(false), await part(true)];
+  const again = await sharp(whole).jpeg({ quality: 30 }).toBuffer();
+  expect(likenessOf(await read(whole), await read(scratched))).toMatchObject({ differsInPlace: true });
+  expect(likenessOf(await read(whole), await read(again))).toMatchObject({ differsInPlace: false });
 });

@@ -10,7 +10,7 @@ import {
   type Suspicion,
 } from '../../src/audit/mislabelled.js';
 import { asEmbeddings, type Embeddings } from '../../src/domain/embeddings.js';
-import { onCircle, randomUnitRows, seededRandom } from '../neighbours/unit-vectors.js';
+import { onCircle, randomUnitRows, seededRandom, unitRows } from '../neighbours/unit-vectors.js';
 
 /** Solves A x = b by Gauss's elimination with pivots. */
 function solve(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
@@ -152,6 +152,37 @@ describe('suspicion', () => {
   });
 });
 
+it.each([10, 20, 30, 50])(
+  'no label is called wrong where %i rows of 256 dimensions know nothing of them',
+  (count) => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const embeddings = randomUnitRows(count, 256, seed);
+      const labels = Array.from({ length: count }, (_, row) => 'ab'[row % 2] ?? '');
+      const all = suspicions({ embeddings, labelling: numberLabels(labels), votes: labels.map(() => []) });
+      expect(mislabelled(all)).toEqual([]);
+    }
+  },
+);
+
+it('no label is called wrong where the nearest of each of few rows has the other label', () => {
+  // Ten pairs of arrows that point to the left and to the right: all but one picture to the encoder.
+  const base = randomUnitRows(10, 256, 7);
+  const aside = randomUnitRows(20, 256, 8);
+  const rows = Array.from({ length: 20 }, (_, row) =>
+    Array.from({ length: 256 }, (_unused, j) => {
+      const original = base.values[Math.floor(row / 2) * 256 + j] ?? NaN;
+      return original + 0.2 * (aside.values[row * 256 + j] ?? NaN);
+    }),
+  );
+  const labels = rows.map((_, row) => (row % 2 === 0 ? 'left' : 'right'));
+  const all = suspicions({
+    embeddings: unitRows(rows),
+    labelling: numberLabels(labels),
+    votes: labels.map(() => []),
+  });
+  expect(mislabelled(all)).toEqual([]);
+});
+
 describe('the likely mislabelled', () => {
   const suspicion = (row: number, score: number, wrong: number): Suspicion => ({
     ...{ row, score, wrong, suggested: 'b', ownShare: 0, suggestedShare: 1 },
@@ -160,6 +191,11 @@ describe('the likely mislabelled', () => {
 
   it('are those that are wrong with a probability of 0.4 and more, the most suspicious first', () => {
     expect(mislabelled(all).map(({ row }) => row)).toEqual([3, 1]);
+  });
+
+  it('are in the order of the probability that is shown', () => {
+    const others = [suspicion(0, 2, 0.5), suspicion(1, 1, 0.9), suspicion(2, 3, 0.7)];
+    expect(mislabelled(others).map(({ row }) => row)).toEqual([1, 2, 0]);
   });
 
   it('are ranked with all others, but for those that are alone with their label', () => {

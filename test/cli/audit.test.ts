@@ -1,6 +1,8 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/audit/findings.js';
@@ -83,6 +85,39 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
       expect.objectContaining({ sources: ['green/5.png'], test: { id: 'green/leaked.png', label: 'green' } }),
     ]);
     expect(await readFile(report, 'utf8')).toContain('green/wrong.png');
+  });
+
+  it('shows of a large group only the first few, and writes all', async () => {
+    const [many, built] = [join(base, 'many'), join(base, 'index', 'many')];
+    for (let i = 0; i < 12; i++) {
+      await cp(join(photos, 'red', '1.png'), join(many, 'red', `${i}.png`));
+      await cp(join(photos, 'blue', `${i}.png`), join(many, 'blue', `${i}.png`));
+    }
+    await nearvote('build', '--data', many, '--encoder', 'models/cifar10-compact', '--out', built);
+    const out = join(base, 'many.jsonl');
+    const { stdout } = await nearvote('audit', '--index', built, '--examples', many, '--out', out);
+    expect(stdout).toMatch(/ (red\/\d+\.png \(red\), ){4}red\/\d+\.png \(red\) and 7 more\n/);
+    const groups = (await readFile(out, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Finding)
+      .filter(({ kind }) => kind === 'duplicates');
+    expect(groups.map(({ sources }) => sources.length)).toEqual([12]);
+  });
+
+  it('leaves what was there where the disk takes only part of the findings', async () => {
+    const folder = join(base, 'full');
+    await mkdir(folder);
+    const out = join(folder, 'findings.jsonl');
+    await writeFile(out, 'earlier\n');
+    // A file that may have 1 KB is as a disk that is full.
+    const script =
+      'trap "" XFSZ; ulimit -f 1; exec "$0" dist/cli/main.js audit --index "$1" --k 10 --out "$2"';
+    await expect(
+      promisify(execFile)('bash', ['-c', script, process.execPath, index, out]),
+    ).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('Expected to write') as string });
+    expect(await readFile(out, 'utf8')).toBe('earlier\n');
+    expect(await readdir(folder)).toEqual(['findings.jsonl']);
   });
 
   it('needs neither images nor encoder to ask the index alone, and sums up as JSON', async () => {
