@@ -110,13 +110,15 @@ async function publishVersion(options: PublishVersionOptions): Promise<Published
 async function sameAsServed(root: string, manifest: IndexManifest): Promise<Published | undefined> {
   const served = await openIndex(root).catch(() => undefined);
   if (served === undefined || meaningOf(served.manifest) !== meaningOf(manifest)) return undefined;
+  // An older build did not count what the encoder was trained on.
+  if (served.manifest.trainedOn === undefined && manifest.trainedOn !== undefined) return undefined;
   return { version: served.version, dir: join(root, served.version), changed: false, unremoved: [] };
 }
 
 /** All of a manifest that decides an answer: not when it was made and of what, what was measured or what was rejected. */
 function meaningOf(manifest: IndexManifest): string {
   const files = { ...manifest.files, 'rejects.jsonl': undefined };
-  const told = { dataset: undefined, createdAt: undefined, recall: undefined };
+  const told = { dataset: undefined, trainedOn: undefined, createdAt: undefined, recall: undefined };
   return JSON.stringify({ ...manifest, ...told, files });
 }
 
