@@ -53,6 +53,7 @@ augment: []
       'training colours: 8 images, 2 steps an epoch, 1 threads',
       'epoch 1/2',
       'epoch 2/2',
+      'kept: epoch 2 of 2, the last',
     ]);
     expect(await readFile(join(base, 'run', 'train.log'), 'utf8')).toBe(lines.join('\n') + '\n');
     expect(ports.progress.advanced).toBe(8);
