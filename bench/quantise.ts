@@ -16,6 +16,7 @@ import { bootstrapDifference } from '../src/evaluate/metrics/intervals.js';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
 import { limitPerClass } from '../src/image/dataset/sample.js';
 import { createDecoder } from '../src/image/decode.js';
+import { resizeTo } from '../src/image/geometry.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import {
   layerColumns,
@@ -50,7 +51,7 @@ interface Target {
 const { shared } = flags;
 const cifar = join(shared, 'data/cifar10');
 const clothing = join(shared, 'data/clothing');
-const plain = { force: true, version: '1.0.0', trainedOn: [], kernel: 'cubic' } as const;
+const plain = { force: true, version: '1.0.0', trainedOn: [] } as const;
 const cifarData = {
   data: cifar,
   examples: { path: cifar, split: 'train' },
@@ -76,10 +77,10 @@ const targets: readonly Target[] = [
       const path = join(shared, 'models/efficientnet-lite0/encoder-float.onnx');
       const [mean, std] = [[0.498, 0.498, 0.498] as const, [0.502, 0.502, 0.502] as const];
       const preprocessing = { layout: 'nchw', channels: 'rgb', scale: 255, mean, std } as const;
-      const size = { width: 224, height: 224, fit: 'cover' } as const;
+      const geometry = resizeTo({ width: 224, height: 224, fit: 'cover', kernel: 'cubic' });
       await addEncoder({
         ...plain,
-        ...size,
+        geometry,
         path,
         dir: out,
         name: 'efficientnet-lite0',

@@ -2,9 +2,18 @@ import { basename, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addEncoder } from '../encoder/add/add-encoder.js';
 import { readEncoderManifest } from '../encoder/load.js';
-import { encoderManifestSchema, type EncoderManifest } from '../encoder/manifest.js';
-import { describeGeometry, fits, kernels, type Fit, type Kernel } from '../image/geometry.js';
-import { numberAbove } from './options.js';
+import { encoderManifestSchema, type EncoderManifest, type EncoderSource } from '../encoder/manifest.js';
+import {
+  describeGeometry,
+  type Fit,
+  fits,
+  type Geometry,
+  type Kernel,
+  kernels,
+  resizeTo,
+} from '../image/geometry.js';
+import { NearvoteError } from '../domain/errors.js';
+import { integerFrom, numberAbove } from './options.js';
 import { print } from './printable.js';
 
 interface AddFlags {
@@ -16,7 +25,9 @@ interface AddFlags {
   readonly token?: 'cls' | 'mean';
   readonly scale: number;
   readonly channels: 'rgb' | 'bgr';
-  readonly fit: Fit;
+  readonly fit?: Fit;
+  readonly resize?: number;
+  readonly cropPct?: number;
   readonly kernel: Kernel;
   readonly name?: string;
   readonly encoderVersion: string;
@@ -77,7 +88,18 @@ function addCommand(): Command {
     new Option('--channels <order>', "order of the colours in the model's input")
       .choices(['rgb', 'bgr'])
       .default('rgb'),
-    new Option('--fit <fit>', 'how an image is made to fit').choices(fits).default('cover'),
+    new Option(
+      '--fit <fit>',
+      'how an image is made to fit: its middle fills the size (cover, the default), it is stretched to it (fill), or all of it is kept with black beside it (contain)',
+    ).choices(fits),
+    new Option(
+      '--resize <n>',
+      'instead of --fit: length that the shorter edge is resized to before the middle of --size is cut out',
+    ).argParser(integerFrom(1, 4096)),
+    new Option(
+      '--crop-pct <x>',
+      "the same in timm's words: which part of the shorter edge --size is, such as 0.875",
+    ).argParser(numberAbove(0)),
     new Option('--kernel <kernel>', 'how it is resized').choices(kernels).default('cubic'),
     new Option('--name <name>', 'name of the encoder (default: that of --out, or of the file)').argParser(
       parseName,
@@ -111,12 +133,12 @@ function showCommand(): Command {
 }
 
 async function add(path: string, flags: AddFlags): Promise<void> {
-  const { size, mean, std, layout, scale, channels, force = false, json, ...rest } = flags;
+  const { mean, std, layout, scale, channels, force = false, json, ...rest } = flags;
   const name = flags.name ?? nameFrom(flags.out ?? path);
   const dir = flags.out ?? join('models', name);
   const manifest = await addEncoder({
     ...rest,
-    ...size,
+    geometry: geometryOf(flags),
     path,
     dir,
     force,
@@ -126,6 +148,25 @@ async function add(path: string, flags: AddFlags): Promise<void> {
   });
   printManifest(manifest, json);
   if (!json) print(`\nNext: npx nearvote build --data DIR --encoder ${dir} --out index/NAME`);
+}
+
+/** @throws NearvoteError `usage` for options that say two things, or a crop larger than what it is cut from */
+function geometryOf({ size, fit, resize, cropPct, kernel }: AddFlags): Geometry {
+  const said = Object.entries({ '--fit': fit, '--resize': resize, '--crop-pct': cropPct });
+  const names = said.flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (names.length > 1) throw new NearvoteError('usage', `Expected one of ${names.join(' and ')}, not both`);
+  const { width, height } = size;
+  // Rounded down, as timm does.
+  const shortestEdge =
+    resize ?? (cropPct === undefined ? undefined : Math.floor(Math.min(width, height) / cropPct));
+  if (shortestEdge === undefined) return resizeTo({ ...size, fit: fit ?? 'cover', kernel });
+  if (shortestEdge < Math.max(width, height) || shortestEdge > 4096) {
+    throw new NearvoteError(
+      'usage',
+      `Expected a shorter edge of at least --size and at most 4096 pixels but received ${shortestEdge}`,
+    );
+  }
+  return { resize: { shortestEdge }, crop: size, kernel };
 }
 
 function printManifest(manifest: EncoderManifest, json = false): void {
@@ -138,7 +179,7 @@ function printManifest(manifest: EncoderManifest, json = false): void {
     file: `${file} (${format}), sha256 ${sha256}`,
     input: `${input.name}: ${input.width} x ${input.height}, ${describeGeometry(input.geometry)}`,
     output: `${output.name}: ${output.dimension} values, unit length`,
-    ...(source && { 'quantised from': `${source.parent.name} ${source.parent.version}` }),
+    ...(source && sourceLine(source)),
     ...(proof && { proof: `${proof.images} images, cosine at least ${proof.minCosine}` }),
     'trained on':
       (trainedOn.length === 0 ? 'not said' : trainedOn.join(', ')) +
@@ -147,6 +188,12 @@ function printManifest(manifest: EncoderManifest, json = false): void {
   };
   const width = Math.max(...Object.keys(lines).map((key) => key.length));
   for (const [key, value] of Object.entries(lines)) print(`${key.padEnd(width)}  ${value}`);
+}
+
+function sourceLine(source: EncoderSource): Record<string, string> {
+  if ('parent' in source) return { 'quantised from': `${source.parent.name} ${source.parent.version}` };
+  const { repository, commit, file } = source.hub;
+  return { 'taken from': `${repository}, ${file} of ${commit}` };
 }
 
 /** NEARVOTE_ENCODER_TRAINED_ON for --trained-on, and so on. */

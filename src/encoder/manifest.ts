@@ -71,6 +71,30 @@ const proofSchema = z.strictObject({
 
 export type Proof = z.infer<typeof proofSchema>;
 
+const sourceSchema = z.union([
+  z.strictObject({
+    /** The float encoder that it was quantised from. */
+    parent: z.strictObject({
+      name: z.string().min(1),
+      version: z.string().min(1),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
+  }),
+  z.strictObject({
+    /** The file of Hugging Face's hub that it was wrapped from. */
+    hub: z.strictObject({
+      /** OWNER/NAME. */
+      repository: z.string().min(1),
+      commit: z.string().regex(/^[0-9a-f]{40}$/),
+      file: z.string().min(1),
+      /** Of that file, lower-case hex. */
+      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
+  }),
+]);
+
+export type EncoderSource = z.infer<typeof sourceSchema>;
+
 /** `models/<name>/encoder.json`: what is needed to serve the model file beside it. */
 export const encoderManifestSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i),
@@ -94,16 +118,7 @@ export const encoderManifestSchema = z.strictObject({
     .regex(/^[0-9a-f]{64}$/)
     .optional(),
   /** What it was made from. */
-  source: z
-    .strictObject({
-      /** The float encoder that it was quantised from. */
-      parent: z.strictObject({
-        name: z.string().min(1),
-        version: z.string().min(1),
-        sha256: z.string().regex(/^[0-9a-f]{64}$/),
-      }),
-    })
-    .optional(),
+  source: sourceSchema.optional(),
   proof: proofSchema.optional(),
 });
 

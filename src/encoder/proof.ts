@@ -43,7 +43,9 @@ export async function checkProof(encoder: Encoder): Promise<void> {
   // Written so that NaN fails too.
   if (least >= proof.minCosine) return;
   const instead =
-    source === undefined ? '' : `; its float parent is ${source.parent.name} ${source.parent.version}`;
+    source === undefined || !('parent' in source)
+      ? ''
+      : `; its float parent is ${source.parent.name} ${source.parent.version}`;
   throw new NearvoteError(
     'encoder_unsupported',
     `Expected encoder ${name} to give the embeddings of its proof, cosine at least ${proof.minCosine}, but on this processor with this runtime it gives others, cosine ${least.toFixed(4)}${instead}`,

@@ -68,6 +68,31 @@ describe('nearvote encoder', () => {
     await expectByHand(dir);
   });
 
+  it.each([
+    [[], { resize: { width: 6, height: 4 }, fit: 'cover', kernel: 'cubic' }],
+    [['--fit', 'fill'], { resize: { width: 6, height: 4 }, fit: 'fill', kernel: 'cubic' }],
+    [['--fit', 'contain'], { resize: { width: 6, height: 4 }, fit: 'contain', kernel: 'cubic' }],
+    [['--resize', '8'], { resize: { shortestEdge: 8 }, crop: { width: 6, height: 4 }, kernel: 'cubic' }],
+    [['--crop-pct', '0.6'], { resize: { shortestEdge: 6 }, crop: { width: 6, height: 4 }, kernel: 'cubic' }],
+  ])('adds an encoder whose images go the way that %j says', async (options, geometry) => {
+    const { path, out } = await foreignFile();
+    const argv = ['add', path, ...required, '--token', 'mean', ...options, '--out', out, '--json'];
+    expect(JSON.parse(await run(...argv))).toMatchObject({ input: { width: 6, height: 4, geometry } });
+  });
+
+  it.each([
+    [['--fit', 'fill', '--resize', '8'], 'Expected one of --fit and --resize, not both'],
+    [['--resize', '5'], 'Expected a shorter edge of at least --size'],
+    [['--crop-pct', '1.5'], 'Expected a shorter edge of at least --size'],
+  ])('refuses %j', async (options, message) => {
+    const { path, out } = await foreignFile();
+    const argv = ['add', path, ...required, '--token', 'mean', ...options, '--out', out];
+    await expect(run(...argv)).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
   it('takes every option from the environment too', async () => {
     const { dir, path, out } = await foreignFile();
     const variables = {

@@ -2,8 +2,14 @@ import { basename, dirname } from 'node:path';
 import { z } from 'zod';
 import { NearvoteError } from '../../domain/errors.js';
 import { decodeModel } from '../../onnx/model.js';
-import type { Fit, Kernel } from '../../image/geometry.js';
-import { type EncoderManifest, encoderManifestSchema, readEncoderFile, sha256Of } from '../manifest.js';
+import { type Geometry, outputSize } from '../../image/geometry.js';
+import {
+  type EncoderManifest,
+  encoderManifestSchema,
+  type EncoderSource,
+  readEncoderFile,
+  sha256Of,
+} from '../manifest.js';
 import { inlineExternalData } from './external-data.js';
 import { proofOfModel } from '../proof-of-model.js';
 import { proveEncoder } from './prove.js';
@@ -11,7 +17,7 @@ import { checkPlace, publishFolder } from './publish.js';
 import { wrapModel } from './wrap.js';
 import type { WrapOptions } from './wrap.js';
 
-export interface AddEncoderOptions extends WrapOptions {
+export interface AddEncoderOptions extends Omit<WrapOptions, 'width' | 'height'> {
   /** The .onnx file. */
   readonly path: string;
   /** The folder to write. */
@@ -19,10 +25,12 @@ export interface AddEncoderOptions extends WrapOptions {
   readonly force: boolean;
   readonly name: string;
   readonly version: string;
-  readonly fit: Fit;
-  readonly kernel: Kernel;
+  /** How an image of any size becomes the pixels that the model takes. */
+  readonly geometry: Geometry;
   readonly licence: string;
   readonly trainedOn: readonly string[];
+  /** Where it was taken from, where that is known. */
+  readonly source?: EncoderSource | undefined;
 }
 
 /**
@@ -36,7 +44,7 @@ export async function addEncoder(options: AddEncoderOptions): Promise<EncoderMan
   await checkPlace(dir, force);
   const model = decodeModel(await readEncoderFile(dirname(path), basename(path)));
   await inlineExternalData(model, path);
-  const wrapped = await wrapModel(model, options);
+  const wrapped = await wrapModel(model, { ...options, ...outputSize(options.geometry) });
   const bare = manifestOf(options, { dimension: wrapped.dimension, sha256: sha256Of([wrapped.bytes]) });
   await proveEncoder(wrapped, bare);
   const manifest = { ...bare, proof: await proofOfModel(bare, wrapped.bytes) };
@@ -53,18 +61,19 @@ interface Wrapped {
 }
 
 function manifestOf(options: AddEncoderOptions, { dimension, sha256 }: Wrapped): EncoderManifest {
-  const { name, version, width, height, fit, kernel, trainedOn, licence } = options;
+  const { name, version, geometry, trainedOn, licence, source } = options;
   const parsed = encoderManifestSchema.safeParse({
     name,
     version,
     format: 'onnx',
     file: 'encoder.onnx',
     sha256,
-    input: { name: 'pixels', width, height, fit, kernel },
+    input: { name: 'pixels', ...outputSize(geometry), geometry },
     output: { name: 'embeddings', dimension },
     trainedOn,
     metrics: {},
     licence,
+    ...(source && { source }),
   });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `${z.core.toDotPath(issue.path)}: ${issue.message}`);

@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { addEncoder } from '../../../src/encoder/add/add-encoder.js';
 import type { AddEncoderOptions } from '../../../src/encoder/add/add-encoder.js';
 import { loadEncoder } from '../../../src/encoder/load.js';
+import { resizeTo } from '../../../src/image/geometry.js';
 import type { EncoderManifest } from '../../../src/encoder/manifest.js';
 import { encodeModel, model, node, tensorInfo } from '../../../src/onnx/model.js';
 import type { GraphModel, NodeProto, TensorProto } from '../../../src/onnx/model.js';
@@ -170,10 +171,7 @@ export async function add(
     force: false,
     name: 'foreign',
     version: '1.0.0',
-    width,
-    height,
-    fit: 'cover',
-    kernel: 'cubic',
+    geometry: resizeTo({ width, height, fit: 'cover', kernel: 'cubic' }),
     licence: 'MIT',
     trainedOn: ['nothing'],
     ...others,

@@ -4,16 +4,20 @@ import { describe, expect, it } from 'vitest';
 import { node, tensorInfo } from '../../../src/onnx/model.js';
 import { initializer } from '../../../src/onnx/tensor.js';
 import { emptyFolder } from '../folder.js';
+import { resizeTo } from '../../../src/image/geometry.js';
 import { add, expectByHand, foreignModel, height, width } from './foreign-network.js';
+
+const exact = (across: number, down: number) =>
+  resizeTo({ width: across, height: down, fit: 'fill', kernel: 'cubic' });
 
 describe('options that do not fit the model are named', () => {
   it.each([
     [
       'another size',
-      { width: 224, height: 224 },
+      { geometry: exact(224, 224) },
       'Expected an input [n,3,224,224] (--size and --layout nchw)',
     ],
-    ['width for height', { width: height, height: width }, 'Expected an input [n,3,6,4]'],
+    ['width for height', { geometry: exact(height, width) }, 'Expected an input [n,3,6,4]'],
     ['another layout', { preprocessing: { layout: 'nhwc' } }, 'the model takes image: float32 [batch,3,4,6]'],
     ['a token of no tokens', { token: 'cls' }, 'Expected no --token, because features is [n,4]'],
     [
