@@ -3,6 +3,15 @@ import { z } from 'zod';
 
 const side = z.int().min(1).max(4096);
 const size = z.strictObject({ width: side, height: side });
+const crop = z.strictObject({
+  width: side,
+  height: side,
+  /**
+   * Where the crop begins when an odd number of pixels is cut off: `even` at the even one of two, as torchvision does and
+   * unless told, `down` at the first, as the image processors of transformers do.
+   */
+  halves: z.enum(['even', 'down']).optional(),
+});
 
 export const fits = ['fill', 'cover', 'contain'] as const;
 export const kernels = ['nearest', 'linear', 'cubic', 'mitchell', 'lanczos2', 'lanczos3'] as const;
@@ -13,7 +22,7 @@ export const geometrySchema = z
     /** To a width and height, or in its own proportions until the shorter edge has this length, or not at all. */
     resize: z.union([size, z.strictObject({ shortestEdge: side }), z.literal('none')]),
     /** The middle of what the resizing left; with `none` before it, a smaller image is padded with black. */
-    crop: size.optional(),
+    crop: crop.optional(),
     /** Of a resize to width and height: `fill` stretches, `cover` keeps the middle, `contain` pads with black. */
     fit: z.enum(fits).optional(),
     /** Which filter resizes. */
@@ -66,14 +75,17 @@ export interface Fitting {
 }
 
 /**
- * What a geometry makes of an image. Lengths and crops are rounded as torchvision's `Resize` and `CenterCrop` do.
+ * What a geometry makes of an image. Lengths are rounded as torchvision's `Resize` and transformers do, and crops as
+ * torchvision's `CenterCrop` or transformers' do.
  * https://github.com/pytorch/vision/blob/main/torchvision/transforms/functional.py
+ * https://github.com/huggingface/transformers/blob/main/src/transformers/image_transforms.py
  */
 export function fitOf(geometry: Geometry, { width, height }: Size): Fitting {
   const wanted = outputSize(geometry);
   const size = resizedTo(geometry, { width, height });
-  const across = middleOf(size.width, wanted.width);
-  const down = middleOf(size.height, wanted.height);
+  const halves = geometry.crop?.halves ?? 'even';
+  const across = middleOf(size.width, { wanted: wanted.width, halves });
+  const down = middleOf(size.height, { wanted: wanted.height, halves });
   return {
     size,
     crop: { left: across.start, top: down.start, width: across.kept, height: down.kept },
@@ -97,9 +109,14 @@ function resizedTo({ resize, fit = 'fill' }: Geometry, { width, height }: Size):
 }
 
 /** Which part of `length` is kept so that `wanted` are left, and how much is added before it. */
-function middleOf(length: number, wanted: number) {
+function middleOf(length: number, { wanted, halves }: { wanted: number; halves: 'even' | 'down' }) {
   const kept = Math.min(length, wanted);
-  return { start: roundHalfEven((length - kept) / 2), kept, before: Math.floor((wanted - kept) / 2) };
+  const half = (length - kept) / 2;
+  return {
+    start: halves === 'down' ? Math.floor(half) : roundHalfEven(half),
+    kept,
+    before: Math.floor((wanted - kept) / 2),
+  };
 }
 
 /** Python's `round`. */
@@ -140,6 +157,7 @@ export function describeGeometry({ resize, crop, fit, kernel }: Geometry): strin
   else if ('width' in resize) words.push(`resize ${resize.width} x ${resize.height}`, `fit ${fit ?? 'fill'}`);
   else words.push(`shortest edge ${resize.shortestEdge}`);
   if (crop !== undefined) words.push(`crop ${crop.width} x ${crop.height}`);
+  if (crop?.halves === 'down') words.push('halves down');
   if (resize !== 'none') words.push(`kernel ${kernel}`);
   return words.join(', ');
 }

@@ -113,6 +113,8 @@ function tapsOf({ length, scale, first, count, kernel }: Axis): Taps {
   }
   const filter = filters[kernel];
   const widened = Math.max(1, scale);
+  // As Pillow has it: divided instead, some weights would be rounded to another whole number.
+  const perInput = 1 / widened;
   const support = filter.support * widened;
   const most = Math.min(length, 2 * Math.ceil(support) + 1);
   const starts = new Int32Array(count);
@@ -128,7 +130,7 @@ function tapsOf({ length, scale, first, count, kernel }: Axis): Taps {
     for (let k = 0; k < most; k++) {
       const at = start + k;
       const isInside = at >= least && at < end;
-      own[k] = isInside ? filter.weigh((at - centre + 0.5) / widened) : 0;
+      own[k] = isInside ? filter.weigh((at - centre + 0.5) * perInput) : 0;
       sum += own[k] ?? 0;
     }
     for (let k = 0; k < most; k++) weights[i * most + k] = fixed((own[k] ?? 0) / sum);
