@@ -139,6 +139,7 @@ module.exports = {
     },
     only('sharp', 'sharp', '^src/image/sharp\\.ts$'),
     only('onnxruntime', 'onnxruntime-node', '^src/onnx/session\\.ts$'),
+    only('huggingface-hub', '@huggingface/[^/]+', '^src/encoder/hub/'),
     only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
     only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/page/map'),

@@ -2,17 +2,10 @@ import { basename, join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addEncoder } from '../encoder/add/add-encoder.js';
 import { readEncoderManifest } from '../encoder/load.js';
-import { encoderManifestSchema, type EncoderManifest, type EncoderSource } from '../encoder/manifest.js';
-import {
-  describeGeometry,
-  type Fit,
-  fits,
-  type Geometry,
-  type Kernel,
-  kernels,
-  resizeTo,
-} from '../image/geometry.js';
+import { type Fit, fits, type Geometry, type Kernel, kernels, resizeTo } from '../image/geometry.js';
 import { NearvoteError } from '../domain/errors.js';
+import { inspectCommand, listCommand, pullCommand } from './encoder-hub.js';
+import { parseName, printManifest, variableOf } from './encoder-manifest.js';
 import { integerFrom, numberAbove } from './options.js';
 import { print } from './printable.js';
 
@@ -40,9 +33,12 @@ interface AddFlags {
 
 export function encoderCommand(): Command {
   return new Command('encoder')
-    .description('add and show encoders')
+    .description('take, list, add, inspect and show encoders')
     .addHelpText('after', '\nExample:\n  $ nearvote encoder show models/cifar10-compact\n')
+    .addCommand(pullCommand())
+    .addCommand(listCommand())
     .addCommand(addCommand())
+    .addCommand(inspectCommand())
     .addCommand(showCommand());
 }
 
@@ -169,38 +165,6 @@ function geometryOf({ size, fit, resize, cropPct, kernel }: AddFlags): Geometry 
   return { resize: { shortestEdge }, crop: size, kernel };
 }
 
-function printManifest(manifest: EncoderManifest, json = false): void {
-  if (json) return print(JSON.stringify(manifest));
-  const { name, version, format, file, sha256, input, output, metrics, licence } = manifest;
-  const { trainedOn, trainedImages, source, proof } = manifest;
-  const lines = {
-    encoder: `${name} ${version}`,
-    licence: licence === 'unknown' ? 'not said' : licence,
-    file: `${file} (${format}), sha256 ${sha256}`,
-    input: `${input.name}: ${input.width} x ${input.height}, ${describeGeometry(input.geometry)}`,
-    output: `${output.name}: ${output.dimension} values, unit length`,
-    ...(source && sourceLine(source)),
-    ...(proof && { proof: `${proof.images} images, cosine at least ${proof.minCosine}` }),
-    'trained on':
-      (trainedOn.length === 0 ? 'not said' : trainedOn.join(', ')) +
-      (trainedImages === undefined ? '' : `; ${trainedImages.count} images it knows again`),
-    ...Object.fromEntries(Object.entries(metrics).map(([key, value]) => [key, String(value)])),
-  };
-  const width = Math.max(...Object.keys(lines).map((key) => key.length));
-  for (const [key, value] of Object.entries(lines)) print(`${key.padEnd(width)}  ${value}`);
-}
-
-function sourceLine(source: EncoderSource): Record<string, string> {
-  if ('parent' in source) return { 'quantised from': `${source.parent.name} ${source.parent.version}` };
-  const { repository, commit, file } = source.hub;
-  return { 'taken from': `${repository}, ${file} of ${commit}` };
-}
-
-/** NEARVOTE_ENCODER_TRAINED_ON for --trained-on, and so on. */
-function variableOf(option: Option): string {
-  return `NEARVOTE_ENCODER_${option.name().replace('encoder-', '').replaceAll('-', '_').toUpperCase()}`;
-}
-
 /** A file's or folder's name as an encoder's: dinov2_vits14.onnx is dinov2_vits14. */
 function nameFrom(path: string): string {
   const name = basename(path, '.onnx')
@@ -238,13 +202,6 @@ function parseStd(text: string): Channels {
   const std = parseMean(text);
   if (std.some((value) => value <= 0)) throw new InvalidArgumentError('Expected numbers above 0.');
   return std;
-}
-
-function parseName(text: string): string {
-  if (!encoderManifestSchema.shape.name.safeParse(text).success) {
-    throw new InvalidArgumentError('Expected letters, digits, dots, dashes and underscores.');
-  }
-  return text;
 }
 
 function parseList(text: string): string[] {

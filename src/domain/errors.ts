@@ -50,6 +50,8 @@ export const errorCodes = [
   'output_exists',
   'address_unavailable',
   'dependency_missing',
+  'hub_unreachable',
+  'hub_refused',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

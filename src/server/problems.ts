@@ -173,6 +173,8 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   output_exists: hidden(500, 'The output exists already'),
   address_unavailable: hidden(500, 'The address is unavailable'),
   dependency_missing: hidden(500, 'A dependency is missing'),
+  hub_unreachable: hidden(500, 'The hub of models cannot be reached'),
+  hub_refused: hidden(500, 'The hub of models refuses'),
 };
 
 export const problemMediaType = 'application/problem+json';

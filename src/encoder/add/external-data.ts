@@ -42,6 +42,12 @@ export async function inlineExternalData(model: GraphModel, modelPath: string): 
   }
 }
 
+/** The files beside a model that its weights lie in, as it names them. */
+export function externalFilesOf(model: GraphModel): string[] {
+  const entries = tensorsOf(model).flatMap(({ externalData }) => externalData);
+  return [...new Set(entries.flatMap(({ key, value }) => (key === 'location' ? [value] : [])))];
+}
+
 function tensorsOf({ graph, functions }: GraphModel): TensorProto[] {
   const nodes = [...graphsIn(graph).flatMap(({ node }) => node), ...functions.flatMap(({ node }) => node)];
   const attributes = nodes.flatMap(({ attribute }) => attribute);

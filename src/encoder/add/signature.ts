@@ -39,9 +39,7 @@ export function findSignature(model: GraphModel, options: SignatureOptions): Sig
 }
 
 function findInput(model: GraphModel, options: SignatureOptions): Omit<Signature, 'output'> {
-  // Before IR version 4 every constant is listed as an input too.
-  const constants = new Set(model.graph.initializer.map(({ name }) => name));
-  const inputs = model.graph.input.filter(({ name }) => !constants.has(name));
+  const inputs = givenInputs(model);
   const [input] = inputs;
   if (input === undefined || inputs.length > 1) {
     throw unsupported(`Expected one input, the image, but received ${listed(inputs)}`);
@@ -73,6 +71,12 @@ function findInput(model: GraphModel, options: SignatureOptions): Omit<Signature
   return { input: input.name, inputType, batchIsOne: batch === 1 };
 }
 
+/** What a model is given when it runs: before IR version 4 every constant is listed as an input too. */
+export function givenInputs({ graph }: GraphModel): ValueInfoProto[] {
+  const constants = new Set(graph.initializer.map(({ name }) => name));
+  return graph.input.filter(({ name }) => !constants.has(name));
+}
+
 function findOutput({ graph }: GraphModel, wanted: string | undefined): string {
   const [only, ...others] = graph.output;
   if (wanted === undefined) {
@@ -90,11 +94,13 @@ function findOutput({ graph }: GraphModel, wanted: string | undefined): string {
   return wanted;
 }
 
-function listed(values: readonly ValueInfoProto[]): string {
+/** Inputs or outputs with their types and shapes, for an error. */
+export function listed(values: readonly ValueInfoProto[]): string {
   return values.length === 0 ? 'none' : values.map(described).join(' and ');
 }
 
-function described(value: ValueInfoProto): string {
+/** Name, type and shape. */
+export function described(value: ValueInfoProto): string {
   const type = tensorTypeOf(value);
   if (type === undefined) return `${value.name} (not a tensor)`;
   const name = Object.entries(elementTypes).find(([, number]) => number === type.elementType)?.[0];
