@@ -4,7 +4,7 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const apart = [
   'test/{attacks,cli,journeys,processes}/**/*.test.ts',
   'test/build/build-command.test.ts',
-  'test/encoder/{pool/*,tfjs-runtime}.test.ts',
+  'test/encoder/{pool/*,tensorflow,tfjs-runtime}.test.ts',
   'test/image/{decode,geometry}.test.ts',
   'test/neighbours/{embeddings-file,index-owner}.test.ts',
   'test/server/{append-file,images,security,server}.test.ts',

@@ -1,6 +1,7 @@
 import type { Cancellation } from './domain/cancellation.js';
 import type { Decision } from './domain/decision.js';
 import { NearvoteError } from './domain/errors.js';
+import type { RuntimeName } from './encoder/encoder.js';
 import type { EncoderPool } from './encoder/pool/pool.js';
 import type { Embedded } from './encoder/pool/queue.js';
 import type { Decoder } from './image/decode.js';
@@ -41,9 +42,16 @@ interface EmbedResult {
   readonly timings: StageTimings;
 }
 
+export interface ServedEncoder {
+  readonly name: string;
+  readonly version: string;
+  readonly dimension: number;
+  readonly runtime: RuntimeName;
+}
+
 export interface Classifier {
   readonly index: { readonly name: string; readonly version: string; readonly examples: number };
-  readonly encoder: { readonly name: string; readonly version: string; readonly dimension: number };
+  readonly encoder: ServedEncoder;
   readonly labels: readonly string[];
   /** The k of a request that sets none, clamped to the index. */
   readonly defaultK: number;
@@ -58,7 +66,7 @@ export interface ClassifierOptions {
   readonly decoder: Decoder;
   readonly pool: Pick<EncoderPool, 'embed'>;
   readonly neighbours: Pick<Neighbours, 'version' | 'search'>;
-  readonly encoder: { readonly name: string; readonly version: string; readonly dimension: number };
+  readonly encoder: ServedEncoder;
   /** What a request without its own gets, unless there is a calibration. */
   readonly defaults: VoteSettings;
   /** Its own vote settings take the place of the defaults; a request with its own k or rule is not calibrated. */

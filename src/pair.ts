@@ -245,7 +245,12 @@ export function classifierOf(pair: OpenPair, { defaults, calibration }: Classifi
     decoder,
     pool,
     neighbours,
-    encoder: { name: encoder.name, version: encoder.version, dimension: encoder.output.dimension },
+    encoder: {
+      name: encoder.name,
+      version: encoder.version,
+      dimension: encoder.output.dimension,
+      runtime: pool.runtime,
+    },
     defaults,
     calibration,
     createId: randomUUID,

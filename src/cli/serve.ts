@@ -160,7 +160,7 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     maxConnections: flags.maxConnections,
     onError: (err) => logger.error({ err }, 'a connection could not be accepted'),
   });
-  const { published, encoder, neighbours } = await live.load();
+  const { published, encoder, pool, neighbours } = await live.load();
   const { searchKind } = neighbours;
   if (searchKind === 'exact' && flags.search === 'auto') {
     logger.warn('search is exact: hnswlib-node is not installed, or the index was built without it');
@@ -168,7 +168,7 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
   // process.uptime counts from before the first import.
   print(
     `nearvote is ready on ${started.server.url} as process ${process.pid} with index ${published.name} ${published.version}, ` +
-      `encoder ${encoder.name} ${encoder.version}, ${published.manifest.examples} examples, ` +
+      `encoder ${encoder.name} ${encoder.version} on ${pool.runtime}, ${published.manifest.examples} examples, ` +
       `${searchKind} search, after ${process.uptime().toFixed(2)} s`,
   );
 }

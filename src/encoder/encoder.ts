@@ -2,9 +2,16 @@ import type { Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { EncoderManifest } from './manifest.js';
 
+/** What computes the embeddings: ONNX Runtime, or TensorFlow.js on one of its backends. */
+export const runtimeNames = ['onnxruntime', 'tfjs-native', 'tfjs-wasm'] as const;
+export type RuntimeName = (typeof runtimeNames)[number];
+
 /** The port both runtimes stand behind. */
 export interface Encoder {
   readonly manifest: EncoderManifest;
+  readonly runtime: RuntimeName;
+  /** Why it is slower than this machine allows, and what to do about it; absent where it is not. */
+  readonly slower?: string | undefined;
   /**
    * Embeds a batch. `pixels` is uint8 RGB `[count, height, width, 3]`, the result `[count, dimension]`.
    * @throws NearvoteError `encoder_invalid` when the model returns another shape or vectors not of unit length

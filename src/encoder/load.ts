@@ -105,7 +105,10 @@ function fieldOf(issue: z.core.$ZodIssue): string {
 }
 
 export interface RuntimeOptions {
-  /** Threads of one forward pass. The WASM backend of tfjs has only one under Node, whatever is asked. */
+  /**
+   * Of one forward pass. The WASM backend of tfjs has only one under Node, whatever is asked; the native one keeps to
+   * what the first encoder in a process asked for.
+   */
   readonly threads: number;
   /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
   readonly providers?: readonly string[] | undefined;
@@ -150,7 +153,7 @@ async function openUnproven({ dir, manifest, ...options }: OpenEncoderOptions): 
   checkTfjsProviders(manifest, options.providers);
   const files = await readTfjsFiles(dir, manifest.file);
   checkHash({ dir, manifest, parts: files.parts });
-  return openTfjsEncoder({ manifest, artifacts: files.artifacts() });
+  return openTfjsEncoder({ manifest, artifacts: files.artifacts(), threads: options.threads });
 }
 
 /**

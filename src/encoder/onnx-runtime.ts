@@ -45,6 +45,7 @@ export async function openOnnxEncoder(options: OnnxEncoderOptions): Promise<Enco
   let closed = false;
   return {
     manifest,
+    runtime: 'onnxruntime',
     embed: async (pixels, count) => {
       if (closed) throw closedError(manifest);
       checkPixels({ pixels, count, manifest });

@@ -1,16 +1,15 @@
-import { createRequire } from 'node:module';
-import { dirname, sep } from 'node:path';
-import type * as tfjs from '@tensorflow/tfjs';
 import type { GraphModel, io, LayersModel, Tensor } from '@tensorflow/tfjs';
-import type * as wasmBackend from '@tensorflow/tfjs-backend-wasm';
 import { asEmbeddings } from '../domain/embeddings.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 import { checkPixels, closedError, type Encoder } from './encoder.js';
 import type { EncoderManifest } from './manifest.js';
+import { openTensorFlow, type TensorFlow } from './tensorflow.js';
 
 export interface TfjsEncoderOptions {
   readonly manifest: EncoderManifest;
   readonly artifacts: io.ModelArtifacts;
+  /** Of one operation, on the native backend. */
+  readonly threads: number;
 }
 
 /** A loaded model of either kind: values 0..255 `[n, height, width, 3]` in, `[n, dimension]` out. */
@@ -27,8 +26,9 @@ interface LoadedModel {
  * @throws NearvoteError `encoder_invalid` when it does not load or its input or output are not the manifest's,
  * `dependency_missing` when TensorFlow.js is not installed
  */
-export async function openTfjsEncoder({ manifest, artifacts }: TfjsEncoderOptions): Promise<Encoder> {
-  const tf = await openTensorFlow();
+export async function openTfjsEncoder(options: TfjsEncoderOptions): Promise<Encoder> {
+  const { manifest, artifacts, threads } = options;
+  const { tf, backend, slower } = await openTensorFlow({ threads });
   let model: LoadedModel;
   try {
     const handler = { load: () => Promise.resolve(artifacts) };
@@ -50,6 +50,8 @@ export async function openTfjsEncoder({ manifest, artifacts }: TfjsEncoderOption
   let closed = false;
   return {
     manifest,
+    runtime: `tfjs-${backend}`,
+    slower,
     embed: async (pixels, count) => {
       if (closed) throw closedError(manifest);
       checkPixels({ pixels, count, manifest });
@@ -123,65 +125,4 @@ function layersModel(tf: TensorFlow, model: LayersModel): LoadedModel {
     },
     dispose: () => void model.dispose(),
   };
-}
-
-export type TensorFlow = typeof tfjs;
-type WasmBackend = typeof wasmBackend;
-
-export interface TensorFlowOptions {
-  /** How a package is imported; another one only in tests. */
-  readonly importPackage?: ((name: string) => Promise<unknown>) | undefined;
-}
-
-/**
- * TensorFlow.js on the best backend that is installed: native (tfjs-node), otherwise WebAssembly.
- * @throws NearvoteError `dependency_missing` saying what to install
- */
-export async function openTensorFlow({
-  importPackage = (name) => import(name),
-}: TensorFlowOptions = {}): Promise<TensorFlow> {
-  try {
-    const native = exportsOf(await importPackage('@tensorflow/tfjs-node')) as TensorFlow;
-    await native.ready();
-    return native;
-  } catch {
-    // Not installed, or installed without its native library, which its install script downloads.
-    return openWasm(importPackage);
-  }
-}
-
-async function openWasm(importPackage: (name: string) => Promise<unknown>): Promise<TensorFlow> {
-  let tf: TensorFlow;
-  let wasm: WasmBackend;
-  try {
-    tf = exportsOf(await importPackage('@tensorflow/tfjs')) as TensorFlow;
-    wasm = exportsOf(await importPackage('@tensorflow/tfjs-backend-wasm')) as WasmBackend;
-  } catch (cause) {
-    throw new NearvoteError(
-      'dependency_missing',
-      'Expected TensorFlow.js to run a tfjs encoder but it is not installed: ' +
-        'npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm (WebAssembly), ' +
-        'or npm install @tensorflow/tfjs-node (native)',
-      { cause },
-    );
-  }
-  if (tf.getBackend() !== 'wasm') {
-    const main = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm');
-    wasm.setWasmPaths(dirname(main) + sep);
-    if (!(await tf.setBackend('wasm'))) {
-      throw new NearvoteError(
-        'dependency_missing',
-        'Expected the WebAssembly backend of TensorFlow.js to start but it did not: ' +
-          'npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm, both of one version',
-      );
-    }
-  }
-  await tf.ready();
-  return tf;
-}
-
-/** These packages are CommonJS: what they export is the default export of the module that `import()` gives. */
-function exportsOf(imported: unknown): unknown {
-  const isModule = typeof imported === 'object' && imported !== null && 'default' in imported;
-  return isModule ? imported.default : imported;
 }

@@ -76,6 +76,8 @@ export function createLivePair(options: LivePairOptions): LivePair {
     const { calibration, warning } = applyCalibration(pair.calibration, vote);
     live = { pair, classifier: classifierOf(pair, { defaults: vote.settings, calibration }) };
     if (warning !== undefined) logger.warn(warning);
+    const { slower } = pair.pool;
+    if (slower !== undefined && pair.pool !== former?.pair.pool) logger.warn(slower);
     metrics.serves(live.classifier, {
       searchKind: pair.neighbours.searchKind,
       providers: options.providers,

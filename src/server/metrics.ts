@@ -154,8 +154,8 @@ export function createMetrics(): Metrics {
   });
   const encoderInfo = new Gauge({
     name: 'nearvote_encoder_info',
-    help: '1 for the encoder that answers and the execution providers it was given, the preferred one first',
-    labelNames: ['encoder', 'version', 'providers'],
+    help: '1 for the encoder that answers, what runs it, and the execution providers it was given, the preferred one first',
+    labelNames: ['encoder', 'version', 'runtime', 'providers'],
     registers,
   });
   const indexExamples = new Gauge({
@@ -251,7 +251,7 @@ export function createMetrics(): Metrics {
         1,
       );
       encoderInfo.reset();
-      encoderInfo.set({ ...names, providers: providers.join(',') }, 1);
+      encoderInfo.set({ ...names, runtime: encoder.runtime, providers: providers.join(',') }, 1);
       indexExamples.set(index.examples);
       searchExact.set(searchKind === 'exact' ? 1 : 0);
       calibrated.set(calibration === undefined ? 0 : 1);

@@ -1,6 +1,7 @@
 import { z, type ZodType } from 'zod';
 
 import { errorCodes, NearvoteError } from '../domain/errors.js';
+import { runtimeNames } from '../encoder/encoder.js';
 import { voteRules } from '../vote/rules.js';
 import { quoted } from './body.js';
 
@@ -128,7 +129,10 @@ export type ReloadBody = z.infer<typeof reloadSchema>;
 export const readySchema = z.strictObject({
   status: z.literal('ready'),
   index: namedVersionSchema.extend({ examples: z.int() }),
-  encoder: namedVersionSchema.extend({ dimension: z.int() }),
+  encoder: namedVersionSchema.extend({
+    dimension: z.int(),
+    runtime: z.enum(runtimeNames).meta({ description: 'What computes the embeddings' }),
+  }),
 });
 export type ReadyBody = z.infer<typeof readySchema>;
 

@@ -42,6 +42,7 @@ export function createPixelPool(): CountingPool {
     },
     queueDepth: 0,
     ready: true,
+    runtime: 'onnxruntime',
     embed: async (pixels) => {
       embedded++;
       mostAtOnce = Math.max(mostAtOnce, ++now);

@@ -54,7 +54,7 @@ describe('nearvote serve', () => {
       /^nearvote is starting with index \S+colours, version v1, encoder cifar10-compact \S+$/,
     );
     expect(line).toMatch(
-      /^nearvote is ready on http:\/\/127\.0\.0\.1:\d+ as process \d+ with index colours v1, encoder cifar10-compact \S+, 3 examples, exact search, after \d+\.\d\d s$/,
+      /^nearvote is ready on http:\/\/127\.0\.0\.1:\d+ as process \d+ with index colours v1, encoder cifar10-compact \S+ on onnxruntime, 3 examples, exact search, after \d+\.\d\d s$/,
     );
     const ready = readySchema.parse(await (await fetch(`${url}/readyz`)).json());
     expect(ready).toMatchObject({ index: { examples: 3 }, encoder: { dimension: 256 } });

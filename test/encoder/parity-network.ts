@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { io } from '@tensorflow/tfjs';
-import type { TensorFlow } from '../../src/encoder/tfjs-runtime.js';
+import type { TensorFlow } from '../../src/encoder/tensorflow.js';
 import { encodeModel, model, node, tensorInfo } from '../../src/onnx/model.js';
 import { initializer } from '../../src/onnx/tensor.js';
 import { seededRandom } from './folder.js';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { dot } from '../../src/domain/embeddings.js';
 import type { Encoder } from '../../src/encoder/encoder.js';
 import { loadEncoder } from '../../src/encoder/load.js';
-import { openTensorFlow } from '../../src/encoder/tfjs-runtime.js';
+import { openTensorFlow } from '../../src/encoder/tensorflow.js';
 import { emptyFolder, randomPixels, writeManifest } from './folder.js';
 import { onnxBytes, saveGraphModel, saveLayersModel } from './parity-network.js';
 
@@ -19,7 +19,7 @@ const names = { input: { name: 'pixels', width: 8, height: 8, fit: 'fill', kerne
 
 async function layersFolder(): Promise<string> {
   const dir = await emptyFolder();
-  const files = await saveLayersModel(await openTensorFlow(), dir);
+  const files = await saveLayersModel((await openTensorFlow()).tf, dir);
   await writeManifest(dir, files, { ...names, format: 'tfjs' });
   return dir;
 }
@@ -54,7 +54,7 @@ describe.each(kinds)('a TensorFlow.js %s model', (_kind, folder) => {
   });
 
   it('leaves no tensor behind, however many batches it embeds', async () => {
-    const tf = await openTensorFlow();
+    const { tf } = await openTensorFlow();
     const dir = await folder();
     const before = tf.memory().numTensors;
     const encoder = await loadEncoder(dir, { threads: 1 });
@@ -155,34 +155,5 @@ describe('a TensorFlow.js model that is not one', () => {
       message:
         'Expected encoder tiny to take pixels and give features_elsewhere but it takes pixels and gives embeddings',
     });
-  });
-});
-
-describe('TensorFlow.js', () => {
-  it('says what to install where none of its packages is', async () => {
-    const importPackage = (name: string) => Promise.reject(new Error(`Cannot find package '${name}'`));
-    await expect(openTensorFlow({ importPackage })).rejects.toMatchObject({
-      code: 'dependency_missing',
-      message: expect.stringContaining(
-        'npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm',
-      ) as string,
-    });
-  });
-
-  it('takes the native package where it is installed', async () => {
-    const native = { ready: () => Promise.resolve() };
-    const imported: string[] = [];
-    const importPackage = (name: string) => {
-      imported.push(name);
-      return Promise.resolve({ default: native });
-    };
-    expect(await openTensorFlow({ importPackage })).toBe(native);
-    expect(imported).toEqual(['@tensorflow/tfjs-node']);
-  });
-
-  it('falls back to WebAssembly', async () => {
-    const importPackage = (name: string) =>
-      name === '@tensorflow/tfjs-node' ? Promise.reject(new Error('no libtensorflow')) : import(name);
-    expect((await openTensorFlow({ importPackage })).getBackend()).toBe('wasm');
   });
 });

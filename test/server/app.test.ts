@@ -91,7 +91,7 @@ describe('probes', () => {
     expect(readySchema.parse((await server.ask('/readyz')).body)).toEqual({
       status: 'ready',
       index: { name: 'colours', version: '1', examples: 30 },
-      encoder: { name: 'mean-colour', version: '2', dimension: 3 },
+      encoder: { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' },
     });
   });
 

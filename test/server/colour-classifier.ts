@@ -57,7 +57,7 @@ export function createColourClassifier(calibration?: Calibration): Classifier {
     decoder: decoderTo({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
     pool: colourPool,
     neighbours: colourNeighbours,
-    encoder: { name: 'mean-colour', version: '2', dimension: 3 },
+    encoder: { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' },
     defaults: { rule: 'softmax', temperature: 0.07, k: 20, priorCorrection: false },
     calibration,
     createId: randomUUID,

@@ -27,7 +27,7 @@ interface Stage {
 }
 
 /** A live pair whose openings end when the test says. */
-function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
+function setStage({ keepsPool = false, failsToClose = '', slower = '' } = {}): Stage {
   const openings: Opening[] = [];
   const closed: string[] = [];
   const results: string[] = [];
@@ -40,6 +40,7 @@ function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
     const pool = {
       queueDepth: 0,
       ready: true,
+      ...(slower && { slower }),
       close: () => Promise.resolve(void closed.push(`${version} pool`)),
     };
     const neighbours = {
@@ -102,6 +103,14 @@ async function loaded(options: Parameters<typeof setStage>[0] = {}): Promise<Sta
 const versionServed = ({ serving }: Stage): string | undefined => serving.classifier?.index.version;
 
 describe('the pair that answers', () => {
+  it('warns once of an encoder that is slower than it could be, whatever is reloaded around it', async () => {
+    const stage = await loaded({ keepsPool: true, slower: 'it runs on WebAssembly' });
+    const reloading = stage.live.reload();
+    (await stage.opening(1)).finish('v2');
+    await reloading;
+    expect(stage.warnings).toEqual(['it runs on WebAssembly']);
+  });
+
   it('is opened at full speed first, and beside the one that serves afterwards', async () => {
     const stage = await loaded();
     const reloading = stage.live.reload();

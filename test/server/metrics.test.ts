@@ -122,7 +122,7 @@ describe('the metrics', () => {
       'nearvote_index_info{index="colours",version="2",encoder="mean-colour"}',
     ]);
     expect([...found.keys()].filter((key) => key.startsWith('nearvote_encoder_info'))).toEqual([
-      'nearvote_encoder_info{encoder="mean-colour",version="2",providers="cuda,cpu"}',
+      'nearvote_encoder_info{encoder="mean-colour",version="2",runtime="onnxruntime",providers="cuda,cpu"}',
     ]);
   });
 

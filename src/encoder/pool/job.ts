@@ -1,5 +1,5 @@
 import { bytesOf, floatsOf, type Frame } from '../../processes/frames.js';
-import type { Encoder } from '../encoder.js';
+import type { Encoder, RuntimeName } from '../encoder.js';
 import type { EncoderManifest } from '../manifest.js';
 import type { Entry } from './queue.js';
 
@@ -25,6 +25,9 @@ export interface WorkerSetup {
 export interface WorkerReady {
   /** How long one image took on this worker's threads. */
   readonly imageMs: number;
+  readonly runtime: RuntimeName;
+  /** Why its encoder is slower than this machine allows, where it is. */
+  readonly slower?: string | undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Cancellation } from '../../domain/cancellation.js';
 import { NearvoteError } from '../../domain/errors.js';
 import { compiledModule, superviseChild, type SupervisedChild } from '../../processes/supervised-child.js';
+import type { RuntimeName } from '../encoder.js';
 import type { EncoderManifest } from '../manifest.js';
 import { packJob, quickMs, settleEntries, type WorkerReady, type WorkerSetup } from './job.js';
 import { openLocalSeat, type LocalSeat } from './local-seat.js';
@@ -40,6 +41,10 @@ export interface EncoderPool {
   readonly queueDepth: number;
   /** Whether any worker could take a batch. */
   readonly ready: boolean;
+  /** What the workers encode with. */
+  readonly runtime: RuntimeName;
+  /** Why that is slower than this machine allows, and what to do about it, where it is. */
+  readonly slower?: string | undefined;
   /**
    * @throws NearvoteError `overloaded`, `client_gone`, `worker_failed`; `not_ready` at once when no worker is there and
    * none is coming; `shutting_down`
@@ -74,6 +79,7 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
   let behind = maxBatch;
   let flushing = false;
   let closed = false;
+  let encodesWith: Pick<WorkerReady, 'runtime' | 'slower'> = { runtime: 'onnxruntime' };
   const queue = createEntryQueue(options.maxQueue, pushed);
 
   function setupOf(seat: number): WorkerSetup {
@@ -159,7 +165,10 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
     else await Promise.all(Array.from({ length: seats }, addWorker));
     for (const worker of workers) worker.stopYielding();
     const [first] = workers;
-    if (first !== undefined && (await first.started).imageMs <= quickest) await beQuick();
+    if (first !== undefined) {
+      encodesWith = await first.started;
+      if ((await first.started).imageMs <= quickest) await beQuick();
+    }
   } catch (error) {
     for (const worker of workers) {
       worker.started.catch(() => undefined);
@@ -171,6 +180,8 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
     get queueDepth() {
       return queue.depth;
     },
+    runtime: encodesWith.runtime,
+    slower: encodesWith.slower,
     get ready() {
       return !closed && workers.some(({ ready }) => ready);
     },

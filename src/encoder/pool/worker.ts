@@ -14,8 +14,11 @@ answerParent({
     const { encoderDir: dir, manifest, threads, wideThreads, maxBatch, providers } = setup;
     narrow = await openEncoder({ dir, manifest, threads, providers });
     await warmUp(narrow, maxBatch);
-    const ready = { imageMs: await timeImage(narrow) };
-    if (wideThreads !== undefined && ready.imageMs > setup.quickMs) {
+    const { runtime, slower } = narrow;
+    const ready = { imageMs: await timeImage(narrow), runtime, slower };
+    // TensorFlow has one pool of threads a process: a second encoder would run on the same.
+    const canBeWide = runtime === 'onnxruntime' && ready.imageMs > setup.quickMs;
+    if (wideThreads !== undefined && canBeWide) {
       wide = await openEncoder({ dir, manifest, threads: wideThreads, spinning: true, providers });
       await warmUp(wide, 1);
     }
