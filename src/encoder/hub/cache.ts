@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -58,7 +59,7 @@ export function repositoryCache(settings: HubSettings, repository: string): Repo
         if (commitRule.test(revision)) return;
         const place = join(root, 'refs', ...revision.split('/'));
         await mkdir(dirname(place), { recursive: true });
-        const draft = `${place}.${process.pid}.part`;
+        const draft = draftOf(place);
         await writeDurably(draft, commit);
         await rename(draft, place);
       }),
@@ -119,12 +120,16 @@ async function link(blob: string, place: string): Promise<void> {
   const there = await realpath(place).catch(() => undefined);
   if (there !== undefined && there === (await realpath(blob))) return;
   await mkdir(dirname(place), { recursive: true });
-  const draft = join(dirname(place), `.${basename(place)}.${process.pid}.part`);
-  await rm(draft, { force: true });
+  const draft = draftOf(place);
   await symlink(relative(dirname(place), blob), draft).catch(async (error: unknown) => {
     // Windows asks for a right that few have.
     if (systemCodeOf(error) !== 'EPERM') throw error;
     await copyFile(blob, draft);
   });
   await rename(draft, place);
+}
+
+/** A name beside a place that nobody else has. */
+function draftOf(place: string): string {
+  return join(dirname(place), `.${basename(place)}.${randomBytes(4).toString('hex')}`);
 }

@@ -1,25 +1,9 @@
 import { rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { create } from '@bufbuild/protobuf';
-import { StringStringEntryProtoSchema, TensorProto_DataLocation } from 'onnx-buf';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { GraphModel } from '../../../src/onnx/model.js';
 import { emptyFolder } from '../folder.js';
+import { moveOut } from './external-weights.js';
 import { add, expectByHand, foreignModel } from './foreign-network.js';
-
-/** As torch's exporter splits a model: the weights in `foreign.onnx.data`, here behind eight bytes of padding. */
-function moveOut(proto: GraphModel, location: string): Uint8Array {
-  const [tensor] = proto.graph.initializer;
-  if (tensor === undefined) throw new Error('the network has weights');
-  const bytes = Buffer.concat([new Uint8Array(8), tensor.rawData]);
-  const entries = { location, offset: '8', length: String(tensor.rawData.length) };
-  tensor.externalData = Object.entries(entries).map(([key, value]) =>
-    create(StringStringEntryProtoSchema, { key, value }),
-  );
-  tensor.dataLocation = TensorProto_DataLocation.EXTERNAL;
-  tensor.rawData = new Uint8Array(0);
-  return bytes;
-}
 
 describe('a model with its weights in another file', () => {
   let dir: string;

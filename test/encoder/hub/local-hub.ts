@@ -201,3 +201,12 @@ async function listen(handle: (request: IncomingMessage, response: ServerRespons
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
+
+/** An address at which nobody listens any more. */
+export async function nobody(): Promise<string> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return `http://127.0.0.1:${port}`;
+}

@@ -1,105 +1,14 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import type { ServerResponse } from 'node:http';
-import { join } from 'node:path';
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Progress } from '../../../src/domain/progress.js';
-import { type PullOptions, pullEncoder } from '../../../src/encoder/hub/pull.js';
-import type { HubSettings } from '../../../src/encoder/hub/settings.js';
-import { encodeModel } from '../../../src/onnx/model.js';
-import { expectByHand, foreignModel, height, width } from '../add/foreign-network.js';
+import { encodeModel, tensorInfo } from '../../../src/onnx/model.js';
+import { moveOut } from '../add/external-weights.js';
+import { expectByHand, height, width } from '../add/foreign-network.js';
 import { emptyFolder } from '../folder.js';
-import { commits, type LocalHub, localHub, settingsFor, sha256 } from './local-hub.js';
-
-const silent = { start: () => undefined, advance: () => undefined, finish: () => undefined };
-const processor = {
-  image_processor_type: 'ViTImageProcessor',
-  do_resize: true,
-  size: { height, width },
-  resample: 3,
-  do_normalize: true,
-  image_mean: [0.5, 0.25, 0.75],
-  image_std: [0.5, 0.25, 0.2],
-};
-const card = '---\nlicense: apache-2.0\ndatasets:\n- imagenet-1k\n---\n# A tiny one\n';
-
-/** What a repository of a tiny vision transformer or convolutional network holds. */
-function repositoryOf(
-  modelType: string,
-  features: 'pooled' | 'tokens' | 'class-token' = 'pooled',
-): Record<string, Uint8Array | string> {
-  const proto = foreignModel({ features });
-  const output = features === 'pooled' ? 'pooler_output' : 'last_hidden_state';
-  for (const one of proto.graph.node)
-    one.output = one.output.map((name) => (name === 'features' ? output : name));
-  for (const one of proto.graph.output) one.name = output;
-  // Long enough to be cut in two.
-  proto.docString = 'tiny '.repeat(40_000);
-  return {
-    'README.md': card,
-    'config.json': JSON.stringify({ model_type: modelType }),
-    'preprocessor_config.json': JSON.stringify(processor),
-    'onnx/model.onnx': encodeModel(proto),
-  };
-}
-
-interface Scene {
-  readonly hub: LocalHub;
-  readonly dir: string;
-  readonly cache: string;
-  readonly notes: string[];
-  readonly out: string;
-  readonly pull: (
-    changes?: Partial<PullOptions>,
-    settings?: Partial<HubSettings>,
-  ) => ReturnType<typeof pullEncoder>;
-}
-
-async function scene(files?: Record<string, Uint8Array | string>): Promise<Scene> {
-  const [hub, dir] = [await localHub(), await emptyFolder()];
-  if (files !== undefined) hub.put(files);
-  const [cache, out] = [join(dir, 'cache'), join(dir, 'models', 'foreign')];
-  const notes: string[] = [];
-  return {
-    ...{ hub, dir, cache, notes, out },
-    pull: (changes = {}, settings = {}) =>
-      pullEncoder({
-        ...{ model: 'owner/tiny', dtype: 'fp32', dir: out, force: false, progress: silent },
-        note: (remark) => void notes.push(remark),
-        settings: settingsFor(hub, cache, settings),
-        ...changes,
-      }),
-  };
-}
-
-/**
- * Sends half of the model once and no more; what it gives is to be called when that half has arrived, and cuts the
- * connection.
- */
-function holdHalf(hub: LocalHub, bytes: Uint8Array): () => void {
-  let held: ServerResponse | undefined;
-  hub.answerFirst('storage', (_request, response) => {
-    if (held !== undefined) return false;
-    held = response;
-    response.writeHead(200, { 'content-length': bytes.length });
-    response.write(bytes.subarray(0, bytes.length >> 1));
-    return true;
-  });
-  return () => void held?.destroy();
-}
-
-/** Calls `then` as soon as a model has begun to arrive, which the papers beside it do not reach. */
-function whenHalfIsHere(bytes: Uint8Array, then: () => void): Progress {
-  let done = 0;
-  return {
-    ...silent,
-    start: () => void (done = 0),
-    advance: (by) => {
-      done += by;
-      if (done >= Math.floor((bytes.length >> 1) / 1000)) then();
-    },
-  };
-}
+import { commits, nobody, sha256 } from './local-hub.js';
+import { filesOf, hubModel, repositoryOf, scene } from './scene.js';
 
 describe('a model pulled from the hub', () => {
   it('is the network computed by hand, of a convolutional one', async () => {
@@ -130,31 +39,6 @@ describe('a model pulled from the hub', () => {
     await expectByHand(dir, { take: 'first' });
   });
 
-  it('goes on where the connection was cut, and asks for the rest alone', async () => {
-    const files = repositoryOf('convnext');
-    const model = files['onnx/model.onnx'] as Uint8Array;
-    const { pull, hub, dir } = await scene(files);
-    const cut = holdHalf(hub, model);
-    await pull({ progress: whenHalfIsHere(model, cut) });
-    await expectByHand(dir);
-    expect(hub.seen('storage', '?signature=1').map(({ range }) => range)).toEqual([
-      undefined,
-      `bytes=${model.length >> 1}-`,
-    ]);
-  });
-
-  it('is refused when its bytes have another digest, and neither they nor an encoder are kept', async () => {
-    const files = repositoryOf('convnext');
-    const { pull, hub, cache, out } = await scene();
-    hub.put(files, { listedAs: { 'onnx/model.onnx': { oid: 'a'.repeat(64) } } });
-    await expect(pull()).rejects.toMatchObject({
-      code: 'encoder_invalid',
-      message: expect.stringContaining('they are not kept') as string,
-    });
-    expect(existsSync(out)).toBe(false);
-    expect(await filesBelow(cache)).not.toContainEqual(expect.stringMatching(/a{64}/));
-  });
-
   it('never shows the token to the host that a file is redirected to', async () => {
     const { pull, hub } = await scene(repositoryOf('convnext'));
     await pull({}, { token: 'hf_allowed' });
@@ -163,8 +47,182 @@ describe('a model pulled from the hub', () => {
     ).toEqual(hub.requests.filter(({ host }) => host === 'hub').map(() => 'Bearer hf_allowed'));
     expect(hub.seen('storage', '').map(({ authorization }) => authorization)).toEqual([undefined]);
   });
+
+  it('brings the weights that lie in another file', async () => {
+    const proto = hubModel();
+    const weights = moveOut(proto, 'model.onnx_data');
+    const { pull, dir, hub } = await scene({
+      ...filesOf('convnext', proto),
+      'onnx/model.onnx_data': weights,
+    });
+    await pull();
+    await expectByHand(dir);
+    expect(hub.seen('hub', '/onnx/model.onnx_data')).toHaveLength(1);
+  });
+
+  it('is refused when its weights are said to lie outside the repository', async () => {
+    const proto = hubModel();
+    moveOut(proto, '../../../../etc/passwd');
+    const { pull, out } = await scene(filesOf('convnext', proto));
+    await expect(pull()).rejects.toMatchObject({ code: 'encoder_missing' });
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it('is of one commit, though the branch moves between two calls', async () => {
+    const { pull, hub } = await scene();
+    hub.put(repositoryOf('convnext'), { commit: commits[0] });
+    hub.put({ 'config.json': '{}' }, { commit: commits[1] });
+    hub.answerFirst('hub', (request) => {
+      if (request.url?.includes('/tree/') === true) hub.moveTo(commits[1]);
+      return false;
+    });
+    expect((await pull()).manifest.source).toMatchObject({ hub: { commit: commits[0] } });
+    const paths = hub.requests.filter(({ path }) => /tree|resolve/.test(path)).map(({ path }) => path);
+    expect(paths.length).toBeGreaterThan(3);
+    for (const path of paths.filter((one) => one.startsWith('/'))) expect(path).toContain(commits[0]);
+  });
+
+  it('is another one when its branch has moved, and --force replaces the old', async () => {
+    const { pull, hub, dir, out } = await scene();
+    hub.put(repositoryOf('dinov2', 'tokens'), { commit: commits[0] });
+    hub.put(repositoryOf('convnext'), { commit: commits[1] });
+    await pull();
+    await expectByHand(dir, { take: 'first' });
+    hub.moveTo(commits[1]);
+    await expect(pull()).rejects.toMatchObject({ code: 'output_exists' });
+    await pull({ force: true });
+    await expectByHand(dir);
+    const { manifest } = await pull({ model: `owner/tiny@${commits[0]}`, force: true });
+    expect(manifest.source).toMatchObject({ hub: { commit: commits[0] } });
+    await expectByHand(dir, { take: 'first' });
+    expect(await readdir(join(dir, 'models'))).toEqual([basename(out)]);
+  });
+
+  it('is not downloaded again, but checked again, when it is in the cache', async () => {
+    const files = repositoryOf('convnext');
+    const { pull, hub, dir, cache } = await scene(files);
+    await pull();
+    const downloads = hub.requests.filter(({ path }) => path.includes('/resolve/')).length;
+    await pull({ force: true });
+    expect(hub.requests.filter(({ path }) => path.includes('/resolve/'))).toHaveLength(downloads);
+    const blob = join(cache, 'models--owner--tiny', 'blobs', sha256(files['onnx/model.onnx'] as Uint8Array));
+    await writeFile(blob, (await readFile(blob)).fill(0, 100, 120));
+    await pull({ force: true });
+    expect(hub.seen('storage', '')).toHaveLength(2);
+    await expectByHand(dir);
+  });
+
+  it("lies in the layout of the Python library's cache", async () => {
+    const files = repositoryOf('convnext');
+    const { pull, cache } = await scene(files);
+    await pull();
+    const root = join(cache, 'models--owner--tiny');
+    expect(await readFile(join(root, 'refs', 'main'), 'utf8')).toBe(commits[0]);
+    const place = join(root, 'snapshots', commits[0], 'onnx', 'model.onnx');
+    expect(await readlink(place)).toBe(
+      join('..', '..', '..', 'blobs', sha256(files['onnx/model.onnx'] as Uint8Array)),
+    );
+    const config = Buffer.from(files['config.json'] as string);
+    // What `git hash-object` prints.
+    const oid = createHash('sha1').update(`blob ${config.length}\0`).update(config).digest('hex');
+    expect(await readFile(join(root, 'blobs', oid))).toEqual(config);
+  });
+
+  it('is taken from the cache offline, as it was', async () => {
+    const { pull, hub, dir } = await scene(repositoryOf('convnext'));
+    const online = await pull();
+    const asked = hub.requests.length;
+    const offline = await pull({ force: true }, { offline: true });
+    expect(offline.manifest).toEqual({ ...online.manifest, file: offline.manifest.file });
+    expect(hub.requests).toHaveLength(asked);
+    await expectByHand(dir);
+  });
+
+  it('is taken from the cache where the hub does not answer, which is said', async () => {
+    const { pull, notes } = await scene(repositoryOf('convnext'));
+    await pull();
+    await pull({ force: true }, { endpoint: await nobody() });
+    expect(notes).toEqual([expect.stringContaining('what the cache holds is used')]);
+  });
+
+  it('is one download, however many pull it at once', async () => {
+    const { pull, hub, dir, notes } = await scene(repositoryOf('convnext'));
+    const settled = await Promise.allSettled([pull(), pull({ dir: join(dir, 'models', 'second') })]);
+    expect(settled.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+    expect(hub.seen('storage', '')).toHaveLength(1);
+    expect(notes).toContainEqual(expect.stringContaining('waiting for it'));
+    await expectByHand(dir);
+  });
+
+  it.each([
+    ['cc-by-nc-4.0', 'license: cc-by-nc-4.0'],
+    ['dinov3-license', 'license: other\nlicense_name: dinov3-license'],
+    ['names no licence', 'library_name: transformers.js'],
+  ])('has its licence said before it is downloaded: %s', async (said, head) => {
+    const files = { ...repositoryOf('convnext'), 'README.md': `---\n${head}\n---\n` };
+    const { pull, hub, notes } = await scene(files);
+    const asked: number[] = [];
+    await pull({
+      note: (remark) => {
+        notes.push(remark);
+        asked.push(hub.seen('storage', '').length);
+      },
+    });
+    expect(notes).toEqual([expect.stringContaining(said)]);
+    expect(asked).toEqual([0]);
+  });
+
+  it('is under the licence of the model that it was made from, where its card names none', async () => {
+    const files = { ...repositoryOf('convnext'), 'README.md': '---\nbase_model: owner/whole\n---\n' };
+    const { pull, hub, notes } = await scene(files);
+    hub.put({}, { repository: 'owner/whole' });
+    expect((await pull()).manifest.licence).toBe('mit');
+    expect(notes).toEqual([]);
+  });
+
+  it('is of the type that is asked for, and what there is is named where there is none', async () => {
+    const files = repositoryOf('convnext');
+    const { pull, hub } = await scene();
+    hub.put({
+      ...files,
+      'onnx/model_fp16.onnx': encodeModel(hubModel()),
+      'model_q4.onnx': encodeModel(hubModel()),
+    });
+    const taken = await pull({ dtype: 'fp16', ...(await elsewhere()) });
+    expect(taken.manifest).toMatchObject({
+      name: 'tiny-fp16',
+      source: { hub: { file: 'onnx/model_fp16.onnx' } },
+    });
+    const top = await pull({ dtype: 'q4', ...(await elsewhere()) });
+    expect(top.manifest.source).toMatchObject({ hub: { file: 'model_q4.onnx' } });
+    await expect(pull({ dtype: 'int8' })).rejects.toMatchObject({
+      code: 'encoder_missing',
+      message: expect.stringMatching(/onnx\/model_fp16\.onnx.*--dtype fp32 or fp16 or q4/) as string,
+    });
+  });
+
+  it('of a kind that is not known is refused with its outputs, their shapes and the line to complete', async () => {
+    const { pull, out } = await scene(repositoryOf('swin', 'tokens'));
+    await expect(pull()).rejects.toMatchObject({
+      code: 'encoder_unsupported',
+      message: expect.stringMatching(
+        /swin.*last_hidden_state: float32 \[batch,t,4\].*nearvote encoder add .*model\.onnx --size 6x4 --fit fill --kernel cubic --mean 0\.5,0\.25,0\.75/,
+      ) as string,
+    });
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it('with an input beside the image is refused, and the inputs are named', async () => {
+    const proto = hubModel();
+    proto.graph.input.push(tensorInfo({ name: 'input_ids', elementType: 'int64', dims: ['batch', 77] }));
+    const { pull } = await scene(filesOf('convnext', proto));
+    await expect(pull()).rejects.toMatchObject({
+      code: 'encoder_unsupported',
+      message: expect.stringContaining('input_ids: int64 [batch,77]') as string,
+    });
+  });
 });
 
-async function filesBelow(dir: string): Promise<string[]> {
-  return (await readdir(dir, { recursive: true })).sort();
+async function elsewhere(): Promise<{ dir: string }> {
+  return { dir: join(await emptyFolder(), 'models', 'tiny') };
 }
