@@ -46,7 +46,7 @@ async function run(): Promise<void> {
     for (let seed = 1; seed <= Number(values.rounds); seed++) {
       rounds.push(
         await measureRound({
-          encoderDir: local('models/cifar10-compact'),
+          encoderDir: local('models/cifar10-wide-int8'),
           indexDir: join(local('index/cifar10'), version),
           images,
           server,
@@ -66,7 +66,7 @@ async function run(): Promise<void> {
   const bytes = images.reduce((sum, image) => sum + image.length, 0) / images.length;
   console.log(
     `${machine()}. ${images.length} distinct ${values.cifar ? 'CIFAR-10' : 'drawn'} 32 x 32 PNGs of ` +
-      `${bytes.toFixed(0)} bytes in the mean, no result cache, cifar10-compact, --max-queue ${maxQueue}. ` +
+      `${bytes.toFixed(0)} bytes in the mean, no result cache, cifar10-wide-int8, --max-queue ${maxQueue}. ` +
       `Medians of ${rounds.length} rounds${values.quick ? ' of a tenth of their length' : ''}. The load generator ` +
       'is a process of its own on the same cores. Latency in open loops counts from when a request was to be sent.\n',
   );

@@ -29,7 +29,7 @@ import { median } from './figures.js';
 
 const [, , cifar = '../shared/data/cifar10', textures = '../shared/data/textures'] = process.argv;
 const root = fileURLToPath(new URL('..', import.meta.url));
-const encoderDir = `${root}/models/cifar10-compact`;
+const encoderDir = `${root}/models/cifar10-wide-int8`;
 const [half, rounds, epsilon] = [5_000, 20, 0.05];
 const unknownKs = [1, 5, 10, 20, 50, 100, 200];
 

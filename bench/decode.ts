@@ -111,7 +111,7 @@ console.table(table);
 
 /** The shipped encoder's own cost, in batches of 16 on one thread. */
 async function encoderMs(): Promise<number> {
-  const dir = fileURLToPath(new URL('../models/cifar10-compact', import.meta.url));
+  const dir = fileURLToPath(new URL('../models/cifar10-wide-int8', import.meta.url));
   const encoder = await loadEncoder(dir, { threads: 1 });
   const pixels = Buffer.concat(Array.from({ length: 16 }, (_, seed) => pixelsOf(32, 32, seed)));
   const embed = async (batches: number) => {

@@ -12,9 +12,13 @@ export interface EmbeddedCifar {
 
 const batch = 32;
 
-/** Embeds a split of CIFAR-10's binary files with the shipped encoder, in this process. */
-export async function embedCifar(folder: string, split: 'train' | 'test'): Promise<EmbeddedCifar> {
-  const encoder = await loadEncoder('models/cifar10-compact', { threads: 2 });
+/** Embeds a split of CIFAR-10's binary files in this process. */
+export async function embedCifar(
+  folder: string,
+  split: 'train' | 'test',
+  encoderDir = 'models/cifar10-compact',
+): Promise<EmbeddedCifar> {
+  const encoder = await loadEncoder(encoderDir, { threads: 2 });
   const dataset = await openDataset(folder, { split });
   const { dimension } = encoder.manifest.output;
   const values = new Float32Array(dataset.size * dimension);

@@ -27,7 +27,7 @@ const embeddings = await readEmbeddingsFile({ path: join(dir, 'embeddings.f32'),
 const module = await loadHnswModule();
 if (module === undefined) throw new Error('Expected hnswlib-node');
 const exact = await createExactSearcher({ embeddings, threads: availableParallelism() });
-const heldOut = (await embedCifar(folder, 'test')).embeddings;
+const heldOut = (await embedCifar(folder, 'test', 'models/cifar10-wide-int8')).embeddings;
 
 async function recallOf(searcher: Searcher, queries: Embeddings): Promise<number> {
   return indexRecall({ found: await searcher.search(queries, k), exact: await exact.search(queries, k) })

@@ -43,7 +43,7 @@ function evaluateIndex(index: string): { figures: Figures; predictions: Map<stri
 
 const shipped = evaluateIndex('index/cifar10');
 const whole = join(scratch, 'cifar10-whole');
-nearvote('build', '--data', folder, '--encoder', 'models/cifar10-compact', '--out', whole);
+nearvote('build', '--data', folder, '--encoder', 'models/cifar10-wide-int8', '--out', whole);
 const all = evaluateIndex(whole);
 
 const dataset = await openDataset(folder, { split: 'test' });

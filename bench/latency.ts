@@ -10,7 +10,7 @@ import { startRealServer } from './real-server.js';
 
 const rounds = 5;
 const perRound = 400;
-const encoderDir = fileURLToPath(new URL('../models/cifar10-compact', import.meta.url));
+const encoderDir = fileURLToPath(new URL('../models/cifar10-wide-int8', import.meta.url));
 
 let state = 7;
 const noise = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) >>> 24;
@@ -87,7 +87,7 @@ await server.stop();
 
 const a = percentile(alone, 0.5);
 const b = percentile(served, 0.5);
-console.log(`cifar10-compact, 32 x 32 PNG, one at a time, median of ${rounds} rounds of ${perRound}`);
+console.log(`cifar10-wide-int8, 32 x 32 PNG, one at a time, median of ${rounds} rounds of ${perRound}`);
 console.log(
   markdownTable(
     ['', 'ms'],

@@ -26,6 +26,7 @@ import {
   trialRows,
 } from '../src/quantise/quantise-encoder.js';
 import { defaultVote } from '../src/vote/rules.js';
+import { writeWideEncoder } from './wide-encoder.js';
 
 const { values: flags } = parseArgs({
   options: {
@@ -62,12 +63,7 @@ const targets: readonly Target[] = [
   { name: 'cifar10-compact', float: () => Promise.resolve('models/cifar10-compact'), ...cifarData },
   {
     name: 'cifar10-wide',
-    // It takes pixels itself; what is wrapped around it here does nothing.
-    float: async (dir) => {
-      const out = join(dir, 'cifar10-wide');
-      await copyWithManifest(join(shared, 'models/cifar10-wide/encoder.onnx'), out);
-      return out;
-    },
+    float: (dir) => writeWideEncoder(shared, join(dir, 'cifar10-wide')),
     ...cifarData,
   },
   {
@@ -95,23 +91,6 @@ const targets: readonly Target[] = [
     batch: 4,
   },
 ];
-
-async function copyWithManifest(model: string, out: string): Promise<void> {
-  const { copyFile, mkdir, readFile, writeFile } = await import('node:fs/promises');
-  const { createHash } = await import('node:crypto');
-  await mkdir(out, { recursive: true });
-  await copyFile(model, join(out, 'encoder.onnx'));
-  const sha256 = createHash('sha256')
-    .update(await readFile(model))
-    .digest('hex');
-  const manifest = {
-    ...{ name: 'cifar10-wide', version: '1.0.0', format: 'onnx', file: 'encoder.onnx', sha256 },
-    input: { name: 'pixels', width: 32, height: 32, fit: 'fill', kernel: 'cubic' },
-    output: { name: 'embeddings', dimension: 384 },
-    ...{ trainedOn: ['cifar10 (train)'], metrics: {}, licence: 'Apache-2.0' },
-  };
-  await writeFile(join(out, 'encoder.json'), JSON.stringify(manifest));
-}
 
 const quiet: Progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };
 

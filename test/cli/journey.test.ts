@@ -297,9 +297,9 @@ describe.skipIf(!existsSync(cifar))('the shipped encoder and index on CIFAR-10',
       indexRecall?: { value: number };
       accuracy: { k: number; exact: number }[];
     };
-    // docs/decisions/004: 92.36 % by exact search over all 50,000.
-    expect(report.served.accuracy).toBeGreaterThan(0.9206);
-    expect(report.accuracy.find(({ k }) => k === 1)?.exact).toBeGreaterThan(0.91);
+    // docs/decisions/004: the float encoder has 93.47 % by exact search over all 50,000.
+    expect(report.served.accuracy).toBeGreaterThanOrEqual(0.9332);
+    expect(report.accuracy.find(({ k }) => k === 1)?.exact).toBeGreaterThan(0.93);
     if (report.indexRecall !== undefined) expect(report.indexRecall.value).toBeGreaterThanOrEqual(0.995);
   }, 300_000);
 });
