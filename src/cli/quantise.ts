@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { calibrationMethods, type CalibrationMethod } from '../encoder/quantise/histogram.js';
-import type { Processors } from '../encoder/quantise/qdq.js';
+import type { Processors } from '../encoder/quantise/weights.js';
 import {
   layerColumns,
   layerRows,

@@ -7,9 +7,13 @@ import { checkProof, makeProof } from './proof.js';
  * and sees that what this processor serves meets it.
  * @throws NearvoteError `encoder_unsupported` where it does not
  */
-export async function proofOfModel(manifest: EncoderManifest, bytes: Uint8Array): Promise<Proof> {
+export async function proofOfModel(
+  manifest: EncoderManifest,
+  bytes: Uint8Array,
+  minCosine?: number,
+): Promise<Proof> {
   const plain = await openOnnxEncoder({ manifest, bytes, threads: 1, optimisation: 'disabled' });
-  const proof = await makeProof(plain).finally(() => plain.close());
+  const proof = await makeProof(plain, minCosine).finally(() => plain.close());
   const served = await openOnnxEncoder({ manifest: { ...manifest, proof }, bytes, threads: 1 });
   await checkProof(served).finally(() => served.close());
   return proof;

@@ -7,14 +7,18 @@ import type { Proof } from './manifest.js';
 const drawn = { seed: 1, images: 3, minCosine: 0.999 };
 const whole = 32767;
 
-/** Makes the proof of an encoder from what it gives as it is open now. @throws as the encoder does */
-export async function makeProof(encoder: Encoder): Promise<Proof> {
+/**
+ * Makes the proof of an encoder from what it gives as it is open now.
+ * @param minCosine how near whoever opens it must come
+ * @throws as the encoder does
+ */
+export async function makeProof(encoder: Encoder, minCosine = drawn.minCosine): Promise<Proof> {
   const { values } = await encoder.embed(proofPixels({ ...encoder.manifest.input, ...drawn }), drawn.images);
   const bytes = Buffer.alloc(values.length * 2);
   for (const [i, value] of values.entries()) {
     bytes.writeInt16LE(Math.max(-whole, Math.min(whole, Math.round(value * whole))), i * 2);
   }
-  return { ...drawn, embeddings: bytes.toString('base64') };
+  return { ...drawn, minCosine, embeddings: bytes.toString('base64') };
 }
 
 /**

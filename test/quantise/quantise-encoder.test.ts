@@ -3,7 +3,11 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { loadEncoder, readEncoderManifest } from '../../src/encoder/load.js';
-import { quantiseEncoder, type QuantiseEncoderOptions } from '../../src/quantise/quantise-encoder.js';
+import {
+  proofBound,
+  quantiseEncoder,
+  type QuantiseEncoderOptions,
+} from '../../src/quantise/quantise-encoder.js';
 import { emptyFolder, writeManifest } from '../encoder/folder.js';
 import { images, side, wholeNetwork } from '../encoder/quantise/networks.js';
 
@@ -113,5 +117,16 @@ describe('what cannot be done leaves nothing behind', () => {
     const options = await prepared(30);
     await writeManifest(options.encoder, ['encoder.onnx'], { format: 'tfjs' });
     await expect(quantiseEncoder(options, silent)).rejects.toMatchObject({ code: 'encoder_unsupported' });
+  });
+});
+
+describe('the proof of a quantised encoder', () => {
+  it('leaves room for roundings where there is attention, by what quantising loses, and never below 0.95', () => {
+    const bound = (meanCosine: number, operator = 'Softmax') =>
+      proofBound({ meanCosine, floatOperators: new Map([[operator, 1]]) });
+    expect(bound(0.998)).toBeCloseTo(0.99, 5);
+    expect(bound(0.99999)).toBe(0.999);
+    expect(bound(0.5)).toBe(0.95);
+    expect(bound(0.998, 'Div')).toBeUndefined();
   });
 });

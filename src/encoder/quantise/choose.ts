@@ -1,15 +1,18 @@
-import { dot, type Embeddings } from '../../domain/embeddings.js';
+import type { Embeddings } from '../../domain/embeddings.js';
 import { NearvoteError } from '../../domain/errors.js';
 import type { Progress } from '../../domain/progress.js';
 import { encodeModel, type GraphModel } from '../../onnx/model.js';
 import type { EncoderManifest } from '../manifest.js';
-import { openOnnxEncoder } from '../onnx-runtime.js';
 import { equaliseChannels } from './equalise.js';
 import { calibrationMethods, rangeOf, type CalibrationMethod, type Range } from './histogram.js';
 import { compareLayers, type LayerDifference } from './layers.js';
+import { embedEach, nearnessOf, type Nearness } from './nearness.js';
 import { observe, type Images, type Observations } from './observe.js';
 import { planOf, type Plan } from './plan.js';
-import { besideFloat, quantiseModel, type Processors } from './qdq.js';
+import { besideFloat } from './beside.js';
+import { quantiseModel } from './qdq.js';
+import { scaleByToken } from './tokens.js';
+import type { Processors } from './weights.js';
 
 export interface QuantiseOptions {
   /** Of the float encoder. */
@@ -27,14 +30,6 @@ export interface QuantiseOptions {
   readonly methods?: readonly CalibrationMethod[] | undefined;
   /** Of the work: as much may stay in float where that brings embeddings nearer. */
   readonly floatShare: number;
-}
-
-/** How near the embeddings of held-out images are to those of the float encoder. */
-interface Nearness {
-  readonly meanCosine: number;
-  readonly worstCosine: number;
-  /** The share of images whose nearest other image is the same one. */
-  readonly neighbourAgreement: number;
 }
 
 /** One variant that was measured. */
@@ -155,11 +150,26 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
   }
 
   async function equalised(from: Measured): Promise<Measured> {
-    const evened = equaliseChannels(model, from.variant.observations);
+    const evened = equaliseChannels(from.variant.model, from.variant.observations);
     if (evened === undefined) return from;
     const observed = await observeAll('calibrate equalised', evened);
     const what = `${from.variant.what}, channels equalised`;
     return better(from, await measure({ ...from.variant, what, model: evened, observations: observed }));
+  }
+
+  async function byToken(from: Measured): Promise<Measured> {
+    const scaled = scaleByToken(from.variant.model);
+    if (scaled === undefined) return from;
+    const observed = await observeAll('calibrate by token', scaled);
+    let best = from;
+    for (const method of [...new Set([from.variant.method, 'min-max'] as const)]) {
+      const what = `${method}, a scale for each token`;
+      best = better(
+        best,
+        await measure({ ...from.variant, what, method, model: scaled, observations: observed }),
+      );
+    }
+    return best;
   }
 
   async function corrected(from: Measured, layers: readonly LayerDifference[]): Promise<Measured> {
@@ -199,6 +209,7 @@ export async function chooseQuantisation(options: QuantiseOptions, progress: Pro
   }
 
   let best = keep(await bestMethod(await observeAll('calibrate', model)));
+  best = keep(await byToken(best));
   best = keep(await equalised(best));
   // What a layer alone makes wrong depends on no other layer.
   const layers = await compare(best);
@@ -238,68 +249,4 @@ function floatOperatorsOf({ variant, plan }: Measured): Map<string, number> {
     counts.set(one.opType, (counts.get(one.opType) ?? 0) + 1);
   }
   return counts;
-}
-
-interface EmbedEachOptions {
-  readonly manifest: EncoderManifest;
-  readonly images: Images;
-  readonly threads: number;
-  readonly onImages: (count: number) => void;
-}
-
-const batchSize = 16;
-
-/** In batches, which are not joined. */
-async function embedEach(bytes: Uint8Array, options: EmbedEachOptions): Promise<Embeddings[]> {
-  const { manifest, images, threads, onImages } = options;
-  const encoder = await openOnnxEncoder({ manifest, bytes, threads });
-  try {
-    const batches: Embeddings[] = [];
-    for (let at = 0; at < images.length; at += batchSize) {
-      const batch = images.slice(at, at + batchSize);
-      batches.push(await encoder.embed(new Uint8Array(Buffer.concat(batch)), batch.length));
-      onImages(batch.length);
-    }
-    return batches;
-  } finally {
-    await encoder.close();
-  }
-}
-
-/** Compares embeddings of the same images in the same order. */
-function nearnessOf(received: readonly Embeddings[], expected: readonly Embeddings[]): Nearness {
-  const [a, b] = [joined(received), joined(expected)];
-  const count = a.length;
-  let sum = 0;
-  let worst = 1;
-  let agreed = 0;
-  for (let i = 0; i < count; i++) {
-    const cosine = cosineOf(a[i], b[i]);
-    sum += cosine;
-    worst = Math.min(worst, cosine);
-    if (nearestOther(a, i) === nearestOther(b, i)) agreed++;
-  }
-  return { meanCosine: sum / count, worstCosine: worst, neighbourAgreement: agreed / count };
-}
-
-function joined(batches: readonly Embeddings[]): Float32Array[] {
-  return batches.flatMap(({ values, count, dimension }) =>
-    Array.from({ length: count }, (_, i) => values.subarray(i * dimension, (i + 1) * dimension)),
-  );
-}
-
-function nearestOther(rows: readonly Float32Array[], of: number): number {
-  let nearest = -1;
-  let most = -Infinity;
-  for (let i = 0; i < rows.length; i++) {
-    if (i === of) continue;
-    const similarity = cosineOf(rows[i], rows[of]);
-    if (similarity > most) [nearest, most] = [i, similarity];
-  }
-  return nearest;
-}
-
-/** Of unit vectors. */
-function cosineOf(a: Float32Array | undefined, b: Float32Array | undefined): number {
-  return a === undefined || b === undefined ? NaN : dot(a, 0, b, 0, a.length);
 }

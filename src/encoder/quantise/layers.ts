@@ -1,8 +1,8 @@
 import { constantsOf } from '../../onnx/constants.js';
 import type { GraphModel } from '../../onnx/model.js';
+import { besideOf } from './beside.js';
 import { runExposed, type Exposed, type RunOptions } from './observe.js';
 import type { Plan, WeightedNode } from './plan.js';
-import { besideOf } from './qdq.js';
 
 /** How a layer in int8 differs from the same layer in float on the same values. */
 export interface LayerDifference {

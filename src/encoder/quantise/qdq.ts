@@ -1,5 +1,5 @@
 import { constantsOf, type Constants } from '../../onnx/constants.js';
-import { intAttribute, keepOnlyNeeded } from '../../onnx/graph.js';
+import { keepOnlyNeeded } from '../../onnx/graph.js';
 import {
   decodeModel,
   encodeModel,
@@ -11,13 +11,7 @@ import {
 import { initializer } from '../../onnx/tensor.js';
 import type { Range } from './histogram.js';
 import type { Plan, QuantisedValue, WeightedNode } from './plan.js';
-
-/**
- * Which processors compute it right. Those of x86 without VNNI add products of a byte and a weight up in pairs, in int16,
- * and what goes beyond is cut off (vpmaddubsw). For any of them, no two weights of one sign are together more than 128:
- * 128 * 255 is still an int16.
- */
-export type Processors = 'any' | 'vnni';
+import { weightParts, type Processors } from './weights.js';
 
 export interface QuantiseModelOptions {
   /** As `simplifyModel` leaves it; it is not changed. */
@@ -192,202 +186,15 @@ interface Values {
 }
 
 /** The scale and zero-point that a DequantizeLinear of the float model has. */
-function readScale(one: NodeProto, constants: Constants): Scale {
+export function readScale(one: NodeProto, constants: Constants): Scale {
   const [, scale = '', zeroPoint = ''] = one.input;
   return { scale: constants.floats(scale)?.[0] ?? NaN, zeroPoint: NaN, names: [scale, zeroPoint] };
 }
 
 /** The 256 values of a byte over a range that holds 0, which is one of them. */
-function scaleFor({ least, most }: Range): { readonly scale: number; readonly zeroPoint: number } {
+export function scaleFor({ least, most }: Range): { readonly scale: number; readonly zeroPoint: number } {
   const scale = Math.fround((most - least) / 255);
   // Of what never was but 0.
   if (!(scale > 0)) return { scale: 1, zeroPoint: 0 };
   return { scale, zeroPoint: Math.max(0, Math.min(255, Math.round(-least / scale))) };
-}
-
-/**
- * Writes the float model with a second copy of every weighted node beside it, which reads the same float values through
- * bytes and has the weights and bias of the quantised model: what each layer alone makes wrong.
- */
-export function besideFloat(options: QuantiseModelOptions): GraphModel {
-  const { plan, ranges, processors, corrections } = options;
-  const model = decodeModel(encodeModel(options.model));
-  const { graph } = model;
-  const constants = constantsOf(graph);
-  const made = new Map(graph.node.flatMap((one) => one.output.map((name) => [name, one] as const)));
-  const nodes: NodeProto[] = [...graph.node];
-  const added: TensorProto[] = [];
-  const read = new Map<string, { readonly name: string; readonly scale: number }>();
-  for (const known of plan.weighted) {
-    const [input = ''] = known.node.input;
-    let bytes = read.get(input);
-    const maker = made.get(input);
-    if (bytes === undefined && maker?.opType === 'DequantizeLinear') {
-      bytes = { name: input, scale: readScale(maker, constants).scale };
-    } else if (bytes === undefined) {
-      const { scale, zeroPoint } = scaleFor(rangeThrough(input, { made, ranges }));
-      const names = [`${input}/bytes-scale`, `${input}/bytes-zero-point`];
-      added.push(
-        initializer({ name: names[0] ?? '', elementType: 'float32', dims: [], data: [scale] }),
-        initializer({ name: names[1] ?? '', elementType: 'uint8', dims: [], data: Uint8Array.of(zeroPoint) }),
-      );
-      const [quantised, name] = [`${input}/as-bytes`, `${input}/through-bytes`];
-      nodes.push(
-        node('QuantizeLinear', { inputs: [input, ...names], outputs: [quantised] }),
-        node('DequantizeLinear', { inputs: [quantised, ...names], outputs: [name] }),
-      );
-      bytes = { name, scale };
-    }
-    read.set(input, bytes);
-    const correction = corrections?.get(known.node.name);
-    const parts = weightParts(known, { constants, processors, inputScale: bytes.scale, correction });
-    added.push(...parts.constants);
-    const copy = node(known.kind, { inputs: [bytes.name, ...parts.inputs], outputs: [besideOf(known)] });
-    copy.attribute = known.node.attribute;
-    nodes.push(...parts.nodes, copy);
-  }
-  graph.node = nodes;
-  graph.initializer.push(...added);
-  return model;
-}
-
-/** The value of a node's copy in `besideFloat`. */
-export function besideOf({ output }: Pick<WeightedNode, 'output'>): string {
-  return `${output.source}/beside`;
-}
-
-interface Through {
-  readonly made: ReadonlyMap<string, NodeProto>;
-  readonly ranges: ReadonlyMap<string, Range>;
-}
-
-/** The range of a value, or of the value that was moved to become it. */
-function rangeThrough(name: string, { made, ranges }: Through): Range {
-  const range = ranges.get(name);
-  const source = made.get(name)?.input[0];
-  if (range !== undefined || source === undefined) return range ?? { least: 0, most: 0 };
-  return rangeThrough(source, { made, ranges });
-}
-
-interface WeightsOptions {
-  readonly constants: Constants;
-  readonly processors: Processors;
-  readonly inputScale: number;
-  readonly correction: Float64Array | undefined;
-}
-
-interface WeightParts {
-  readonly nodes: readonly NodeProto[];
-  readonly constants: readonly TensorProto[];
-  /** What stands behind the data. */
-  readonly inputs: readonly string[];
-}
-
-/** Weights and bias as whole numbers, and the nodes that read them. */
-function weightParts(known: WeightedNode, options: WeightsOptions): WeightParts {
-  const quantised = quantiseWeights(known, options);
-  const at = `${known.output.source}/`;
-  const [weights, scale, zero] = [`${at}weights`, `${at}weight-scale`, `${at}weight-zero-point`];
-  const dims = [quantised.scales.length];
-  const constants = [
-    initializer({
-      name: weights,
-      elementType: 'int8',
-      dims: quantised.dims,
-      data: asBytes(quantised.weights),
-    }),
-    initializer({ name: scale, elementType: 'float32', dims, data: quantised.scales }),
-    initializer({ name: zero, elementType: 'int8', dims, data: new Uint8Array(quantised.scales.length) }),
-  ];
-  const reading = {
-    inputs: [weights, scale, zero],
-    outputs: [`${weights}/read`],
-    attributes: { axis: quantised.axis },
-  };
-  const nodes = [node('DequantizeLinear', reading)];
-  if (quantised.bias === undefined) return { nodes, constants, inputs: reading.outputs };
-  const [bias, biasScale] = [`${at}bias`, `${at}bias-scale`];
-  constants.push(
-    initializer({ name: bias, elementType: 'int32', dims, data: asBytes(quantised.bias) }),
-    initializer({ name: biasScale, elementType: 'float32', dims, data: quantised.biasScales }),
-  );
-  const readBias = `${bias}/read`;
-  nodes.push(
-    node('DequantizeLinear', { inputs: [bias, biasScale], outputs: [readBias], attributes: { axis: 0 } }),
-  );
-  return { nodes, constants, inputs: [...reading.outputs, readBias] };
-}
-
-function asBytes({ buffer }: Int8Array | Int32Array): Uint8Array {
-  return new Uint8Array(buffer);
-}
-
-interface QuantisedWeights {
-  readonly weights: Int8Array;
-  readonly dims: readonly number[];
-  /** Of the output channels. */
-  readonly axis: number;
-  readonly scales: Float32Array;
-  readonly bias: Int32Array | undefined;
-  readonly biasScales: Float32Array;
-}
-
-const limit = 127;
-
-/** The two largest numbers of each channel. */
-function twoLargest(channels: number) {
-  const first = new Float64Array(channels);
-  const second = new Float64Array(channels);
-  return {
-    add: (channel: number, value: number): void => {
-      const most = first[channel] ?? 0;
-      second[channel] = Math.max(second[channel] ?? 0, Math.min(most, value));
-      first[channel] = Math.max(most, value);
-    },
-    of: (channel: number): [number, number] => [first[channel] ?? 0, second[channel] ?? 0],
-  };
-}
-
-/** Far enough from the ends of int32 for what is added to it. */
-const mostBias = 2 ** 29;
-
-function quantiseWeights({ node: one, kind }: WeightedNode, options: WeightsOptions): QuantisedWeights {
-  const { constants, processors, inputScale, correction } = options;
-  const dims = constants.dims(one.input[1]);
-  const values = constants.floats(one.input[1]) ?? new Float32Array();
-  const axis = kind === 'Conv' || (kind === 'Gemm' && intAttribute(one, 'transB') === 1) ? 0 : 1;
-  const channels = dims[axis] ?? 0;
-  const per = axis === 0 ? values.length / channels : 1;
-  const channelOf = (i: number): number => (axis === 0 ? Math.floor(i / per) : i % channels);
-  const given = constants.floats(one.input[2]);
-  const wantsBias = kind !== 'MatMul' && (given !== undefined || correction !== undefined || kind === 'Conv');
-  const bias = Float64Array.from({ length: channels }, (_, c) => (given?.[c] ?? 0) + (correction?.[c] ?? 0));
-
-  const scales = new Float32Array(channels);
-  const largest = { positive: twoLargest(channels), negative: twoLargest(channels) };
-  for (const [i, value] of values.entries()) {
-    const side = value > 0 ? largest.positive : largest.negative;
-    side.add(channelOf(i), Math.abs(value));
-  }
-  for (let c = 0; c < channels; c++) {
-    const sides = [largest.positive.of(c), largest.negative.of(c)];
-    const most = Math.max(...sides.map(([first, second]) => (processors === 'any' ? first + second : first)));
-    scales[c] = most / limit;
-  }
-  // A channel of zeros, or of next to nothing beside its bias, still has to hold the bias in int32.
-  for (const [c, scale] of scales.entries()) {
-    scales[c] = Math.max(scale, Math.abs(bias[c] ?? 0) / (inputScale * mostBias), 2 ** -60);
-  }
-  const weights = Int8Array.from(values, (value, i) => {
-    const scaled = Math.round(value / (scales[channelOf(i)] ?? NaN));
-    return Math.max(-limit, Math.min(limit, scaled));
-  });
-  // A float32 product: anything else and ONNX Runtime leaves the convolution in float without a word.
-  const biasScales = scales.map((scale) => Math.fround(Math.fround(inputScale) * scale));
-  return {
-    ...{ weights, dims, axis, scales, biasScales },
-    bias: wantsBias
-      ? Int32Array.from(bias, (value, c) => Math.round(value / (biasScales[c] ?? NaN)))
-      : undefined,
-  };
 }

@@ -15,7 +15,8 @@ import { elementTypes } from '../../onnx/tensor.js';
 import { foldPixels } from './fold-pixels.js';
 
 /** Operators of models that are quantised already, and branches, which nothing here can look into. */
-const refused = /^(If|Loop|Scan|SequenceMap|.*Quantize.*|QLinear.*|QGemm|.*Integer.*)$/;
+const refused =
+  /^(If|Loop|Scan|SequenceMap|.*Quantize.*|QLinear.*|QGemm|MatMulNBits|MatMulBnb4|.*Integer.*)$/;
 
 const oldestOpset = 13;
 

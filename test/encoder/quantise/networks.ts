@@ -49,6 +49,13 @@ export class Network {
     return name;
   }
 
+  /** Of one place of an axis. */
+  index(at: number): string {
+    const name = `constant${this.#constants.length}`;
+    this.#constants.push(initializer({ name, elementType: 'int64', dims: [], data: [at] }));
+    return name;
+  }
+
   /** Even in [low, high). */
   drawn(dims: readonly number[], low = -1, high = 1): string {
     const size = dims.reduce((product, dim) => product * dim, 1);
@@ -83,7 +90,10 @@ export class Network {
 
   /** The bytes of an encoder whose features, divided by their length, are `features` `[n, dimension]`. */
   encoder(features: string): Uint8Array {
-    const norm = this.op('ReduceL2', [features], { axes: [1], keepdims: 1 });
+    const norm =
+      this.#opset < 18
+        ? this.op('ReduceL2', [features], { axes: [1], keepdims: 1 })
+        : this.op('ReduceL2', [features, this.indices([1])], { keepdims: 1 });
     this.#nodes.push(node('Div', { inputs: [features, norm], outputs: ['embeddings'] }));
     return encodeModel(
       model({

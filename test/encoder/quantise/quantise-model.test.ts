@@ -176,51 +176,23 @@ describe('a quantised encoder', () => {
   });
 });
 
-/** Patches, one layer of attention with a residual sum, the mean of the tokens: [n, 6]. */
-function attentionNetwork(): Uint8Array {
-  const net = new Network();
-  const patches = net.conv(net.pixels(), [8, 3, 4, 4], { strides: [4, 4] });
-  const rows = net.op('Reshape', [patches, net.indices([0, 8, 9])]);
-  const tokens = net.op('Transpose', [rows], { perm: [0, 2, 1] });
-  const ones = net.constant([8], Array<number>(8).fill(1));
-  const normed = net.op('LayerNormalization', [tokens, ones]);
-  const [q, k, v] = [0, 1, 2].map(() => net.op('MatMul', [normed, net.drawn([8, 8])]));
-  const keys = net.op('Transpose', [k ?? ''], { perm: [0, 2, 1] });
-  const weights = net.op('Softmax', [net.op('MatMul', [q ?? '', keys])], { axis: -1 });
-  const mixed = net.op('MatMul', [net.op('MatMul', [weights, v ?? '']), net.drawn([8, 8])]);
-  const mean = net.op('ReduceMean', [net.op('Add', [mixed, tokens])], { axes: [1], keepdims: 0 });
-  return net.encoder(net.op('Gemm', [mean, net.drawn([8, 6]), net.drawn([6])]));
-}
-
-describe('a transformer', () => {
-  it('has its products by constants in int8, and attention in float', async () => {
-    const bytes = attentionNetwork();
-    const result = await quantised(bytes);
-    expect(result.meanCosine).toBeGreaterThan(0.995);
-    expect(result.layers.map(({ kind }) => kind)).toEqual([
-      'Conv',
-      'MatMul',
-      'MatMul',
-      'MatMul',
-      'MatMul',
-      'Gemm',
-    ]);
-    expect(result.floatOperators.get('Softmax')).toBe(1);
-    expect(result.floatOperators.get('LayerNormalization')).toBe(1);
-    const fused = decodeModel(await optimisedModel(result.bytes, 'all')).graph.node.map(
-      ({ opType }) => opType,
-    );
-    expect(fused).toContain('QLinearConv');
-    // The two products of attention itself.
-    expect(fused.filter((op) => op === 'MatMul' || op === 'FusedMatMul')).toHaveLength(2);
-  });
-});
-
 describe('what cannot be quantised is refused by the name of its operator', () => {
   it('a model that is quantised already', async () => {
     const { bytes } = await quantised(wholeNetwork());
     await expect(simplifyModel(bytes)).rejects.toThrow(/has the operator (QuantizeLinear|DequantizeLinear)/);
   });
+
+  it.each(['MatMulNBits', 'MatMulInteger', 'DynamicQuantizeLinear', 'Loop'])(
+    'a model with weights of another kind, or parts that nothing here looks into: %s',
+    async (operator) => {
+      const net = new Network();
+      const bytes = net.encoder(net.op(operator, [net.pixels()], {}, 'inside'));
+      await expect(simplifyModel(bytes)).rejects.toMatchObject({
+        code: 'encoder_unsupported',
+        message: expect.stringContaining(`${operator} (inside)`) as string,
+      });
+    },
+  );
 
   it('a model without weights', async () => {
     const net = new Network();
