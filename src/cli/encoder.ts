@@ -1,4 +1,4 @@
-import { basename, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { addEncoder } from '../encoder/add/add-encoder.js';
 import { readEncoderManifest } from '../encoder/load.js';
@@ -56,8 +56,10 @@ Example:
 
 function addCommand(): Command {
   const command = new Command('add')
-    .description('wrap an ONNX encoder made elsewhere, prove it on a run, and write models/NAME')
-    .argument('<path>', 'the .onnx file')
+    .description(
+      'wrap an ONNX or TensorFlow.js encoder made elsewhere, prove it on a run, and write models/NAME',
+    )
+    .argument('<path>', 'the .onnx file, or the model.json of a TensorFlow.js model')
     .addHelpText('after', addExample)
     .action(add);
   const options = [
@@ -165,9 +167,10 @@ function geometryOf({ size, fit, resize, cropPct, kernel }: AddFlags): Geometry 
   return { resize: { shortestEdge }, crop: size, kernel };
 }
 
-/** A file's or folder's name as an encoder's: dinov2_vits14.onnx is dinov2_vits14. */
+/** A file's or folder's name as an encoder's: dinov2_vits14.onnx is dinov2_vits14; every model.json is its folder's. */
 function nameFrom(path: string): string {
-  const name = basename(path, '.onnx')
+  const name = basename(basename(path) === 'model.json' ? dirname(resolve(path)) : path)
+    .replace(/\.(onnx|json)$/, '')
     .replace(/[^a-z0-9._-]+/gi, '-')
     .replace(/^[^a-z0-9]+/i, '');
   return name === '' ? 'encoder' : name;

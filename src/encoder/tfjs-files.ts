@@ -12,10 +12,12 @@ const weightSchema = z.looseObject({
 });
 
 const modelSchema = z.looseObject({
-  format: z.enum(['layers-model', 'graph-model']),
+  /** Absent from what older converters wrote. */
+  format: z.enum(['layers-model', 'graph-model']).optional(),
   modelTopology: z.record(z.string(), z.unknown()),
   weightsManifest: z.array(z.object({ paths: z.array(z.string().min(1)), weights: z.array(weightSchema) })),
   signature: z.record(z.string(), z.unknown()).optional(),
+  userDefinedMetadata: z.record(z.string(), z.json()).optional(),
 });
 
 const bytesPerValue = { float32: 4, int32: 4, bool: 1, uint16: 2, uint8: 1, float16: 2 } as const;
@@ -25,6 +27,8 @@ export interface TfjsFiles {
   readonly parts: readonly Uint8Array[];
   /** What tfjs loads. @throws NearvoteError `encoder_invalid` when the shards do not hold the weights listed */
   artifacts(): io.ModelArtifacts;
+  /** The weights one by one, as they are stored. @throws as `artifacts` */
+  weights(): { readonly spec: io.WeightsManifestEntry; readonly bytes: Uint8Array }[];
 }
 
 /**
@@ -41,32 +45,43 @@ export async function readTfjsFiles(dir: string, file: string): Promise<TfjsFile
       `Expected a TensorFlow.js model in ${file} but received ${faults.join('; ')}`,
     );
   }
-  const { format, modelTopology, weightsManifest, signature } = parsed.data;
+  const { modelTopology, weightsManifest, signature, userDefinedMetadata } = parsed.data;
+  const { format = 'node' in modelTopology ? 'graph-model' : 'layers-model' } = parsed.data;
+  const specs = weightsManifest.flatMap((group) => group.weights);
   const shards: Uint8Array[] = [];
   for (const path of weightsManifest.flatMap((group) => group.paths)) {
     shards.push(await readEncoderFile(dir, join(dirname(file), path)));
   }
+  const weightData = (): ArrayBuffer => {
+    const expected = specs.reduce((sum, w) => sum + bytesOf(w), 0);
+    const received = shards.reduce((sum, shard) => sum + shard.length, 0);
+    if (received !== expected) {
+      throw new NearvoteError(
+        'encoder_invalid',
+        `Expected ${expected} bytes of weights for ${file} but its shards hold ${received}: ` +
+          weightsManifest.flatMap((group) => group.paths).join(', '),
+      );
+    }
+    return joined(shards, received);
+  };
   return {
     parts: [json, ...shards],
-    artifacts: () => {
-      const expected = weightsManifest
-        .flatMap((group) => group.weights)
-        .reduce((sum, w) => sum + bytesOf(w), 0);
-      const received = shards.reduce((sum, shard) => sum + shard.length, 0);
-      if (received !== expected) {
-        throw new NearvoteError(
-          'encoder_invalid',
-          `Expected ${expected} bytes of weights for ${file} but its shards hold ${received}: ` +
-            weightsManifest.flatMap((group) => group.paths).join(', '),
-        );
-      }
-      return {
-        format,
-        modelTopology,
-        weightSpecs: weightsManifest.flatMap((group) => group.weights) as io.WeightsManifestEntry[],
-        weightData: joined(shards, received),
-        ...(signature === undefined ? {} : { signature }),
-      };
+    artifacts: () => ({
+      format,
+      modelTopology,
+      weightSpecs: specs as io.WeightsManifestEntry[],
+      weightData: weightData(),
+      ...(signature && { signature }),
+      ...(userDefinedMetadata && { userDefinedMetadata: userDefinedMetadata as Record<string, object> }),
+    }),
+    weights: () => {
+      const data = weightData();
+      let offset = 0;
+      return specs.map((spec) => {
+        const bytes = new Uint8Array(data, offset, bytesOf(spec));
+        offset += bytes.length;
+        return { spec: spec as io.WeightsManifestEntry, bytes };
+      });
     },
   };
 }

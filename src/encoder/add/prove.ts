@@ -1,6 +1,7 @@
 import { asEmbeddings } from '../../domain/embeddings.js';
 import type { Embeddings } from '../../domain/embeddings.js';
 import { NearvoteError } from '../../domain/errors.js';
+import type { Encoder } from '../encoder.js';
 import type { EncoderManifest } from '../manifest.js';
 import { openOnnxEncoder } from '../onnx-runtime.js';
 import { tryImages, type WrappedModel } from './wrap.js';
@@ -15,13 +16,8 @@ const count = 3;
  * @throws NearvoteError `encoder_unsupported` or `encoder_invalid` saying which of these does not hold
  */
 export async function proveEncoder(wrapped: WrappedModel, manifest: EncoderManifest): Promise<void> {
-  const { width, height } = manifest.input;
-  const size = width * height * 3;
-  // Noise, finest in the first image and coarsest in the last.
-  const pixels = Uint8Array.from({ length: count * size }, (_, i) => {
-    const cell = Math.floor((i % size) / 8 ** Math.floor(i / size));
-    return Math.imul(cell + 1, 0x9e3779b1) >>> 24;
-  });
+  const pixels = noiseOf(manifest);
+  const size = pixels.length / count;
   const images = Array.from({ length: count }, (_, i) => pixels.subarray(i * size, (i + 1) * size));
   const alone = await embedAlone(wrapped.forOneImage, { manifest, images });
   let together: Embeddings;
@@ -44,12 +40,59 @@ export async function proveEncoder(wrapped: WrappedModel, manifest: EncoderManif
       `Expected the same embedding whatever else is in the batch but ${said}`,
     );
   }
-  if (alone.every((row) => largestDifference(row.values, first.values) < 1e-6)) {
+  checkDifferent(alone, first);
+}
+
+/**
+ * The same of an encoder that is open already, whatever runs it.
+ * @throws NearvoteError `encoder_unsupported` saying which of these does not hold
+ */
+export async function proveCompany(encoder: Encoder): Promise<void> {
+  const pixels = noiseOf(encoder.manifest);
+  const size = pixels.length / count;
+  const alone: Embeddings[] = [];
+  for (let i = 0; i < count; i++) {
+    alone.push(await encoder.embed(pixels.subarray(i * size, (i + 1) * size), 1));
+  }
+  let together: Embeddings;
+  try {
+    together = await encoder.embed(pixels, count);
+  } catch (cause) {
     throw new NearvoteError(
       'encoder_unsupported',
-      'Expected different embeddings for different images but they are all the same: is --output the right value, and are --scale, --mean and --std?',
+      `Expected a model that takes any number of images but it fails on ${count}: ${rootMessage(cause)}`,
+      { cause },
     );
   }
+  const { dimension } = encoder.manifest.output;
+  const apart = alone.map((row, i) =>
+    largestDifference(row.values, together.values.subarray(i * dimension, (i + 1) * dimension)),
+  );
+  if (!(Math.max(...apart) <= tolerance)) {
+    throw new NearvoteError(
+      'encoder_unsupported',
+      `Expected the same embedding whatever else is in the batch but an image's embedding alone and in a batch of ${count} differ by ${Math.max(...apart).toPrecision(2)}`,
+    );
+  }
+  const [first] = alone;
+  if (first !== undefined) checkDifferent(alone, first);
+}
+
+/** Three images, uint8 RGB `[3, height, width, 3]`: noise, finest in the first image and coarsest in the last. */
+function noiseOf({ input }: EncoderManifest): Uint8Array {
+  const size = input.width * input.height * 3;
+  return Uint8Array.from({ length: count * size }, (_, i) => {
+    const cell = Math.floor((i % size) / 8 ** Math.floor(i / size));
+    return Math.imul(cell + 1, 0x9e3779b1) >>> 24;
+  });
+}
+
+function checkDifferent(alone: readonly Embeddings[], first: Embeddings): void {
+  if (!alone.every((row) => largestDifference(row.values, first.values) < 1e-6)) return;
+  throw new NearvoteError(
+    'encoder_unsupported',
+    'Expected different embeddings for different images but they are all the same: is --output the right value, and are --scale, --mean and --std?',
+  );
 }
 
 interface AloneOptions {

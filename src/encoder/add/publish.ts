@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, parse, resolve } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { syncPath, writeDurably } from '../../files/durable.js';
 import { lockFolder } from '../../files/lock.js';
@@ -8,6 +8,8 @@ import { lockFolder } from '../../files/lock.js';
 export interface PublishOptions {
   readonly dir: string;
   readonly files: Readonly<Record<string, Uint8Array | string>>;
+  /** Which of them is the model, `encoder.onnx` unless told. */
+  readonly model?: string | undefined;
   /** Replaces an encoder that is there already, the whole folder. */
   readonly force: boolean;
 }
@@ -29,7 +31,7 @@ export async function checkPlace(dir: string, force: boolean): Promise<void> {
   );
 }
 
-const modelFile = 'encoder.onnx';
+const onnxFile = 'encoder.onnx';
 const manifestFile = 'encoder.json';
 
 /**
@@ -38,7 +40,8 @@ const manifestFile = 'encoder.json';
  * @returns the model file's name
  * @throws NearvoteError `output_exists`, `output_unwritable`
  */
-export async function publishFolder({ dir, files, force }: PublishOptions): Promise<string> {
+export async function publishFolder(options: PublishOptions): Promise<string> {
+  const { dir, files, force, model: own = onnxFile } = options;
   await checkPlace(dir, force);
   const place = resolve(dir);
   const parent = dirname(place);
@@ -51,14 +54,15 @@ export async function publishFolder({ dir, files, force }: PublishOptions): Prom
     const fresh = join(draft, 'new');
     await mkdir(fresh);
     const there = await readdir(place).catch(() => undefined);
-    const model = there?.includes(modelFile) === true ? otherName(files) : modelFile;
-    for (const [name, content] of Object.entries(renamed(files, model))) {
+    const model = there?.includes(own) === true ? otherName(own, files[own] ?? '') : own;
+    const named = renamed(files, own, model);
+    for (const [name, content] of Object.entries(named)) {
       await writeDurably(join(fresh, name), content);
     }
     if (there === undefined) {
       await rename(fresh, place);
     } else {
-      await replaceFiles({ fresh, place, files: Object.keys(renamed(files, model)) });
+      await replaceFiles({ fresh, place, files: Object.keys(named), model });
     }
     await syncPath(parent);
     return model;
@@ -88,16 +92,14 @@ async function removeStaleDrafts(place: string): Promise<void> {
 }
 
 /** A name that no other model has. */
-function otherName(files: PublishOptions['files']): string {
-  const sha256 = createHash('sha256')
-    .update(files[modelFile] ?? '')
-    .digest('hex');
-  return `encoder-${sha256.slice(0, 8)}.onnx`;
+function otherName(own: string, content: Uint8Array | string): string {
+  const { name, ext } = parse(own);
+  return `${name}-${createHash('sha256').update(content).digest('hex').slice(0, 8)}${ext}`;
 }
 
 /** The files, the model under this name, which the manifest says too. */
-function renamed(files: PublishOptions['files'], model: string): PublishOptions['files'] {
-  const { [modelFile]: bytes = '', [manifestFile]: manifest, ...others } = files;
+function renamed(files: PublishOptions['files'], own: string, model: string): PublishOptions['files'] {
+  const { [own]: bytes = '', [manifestFile]: manifest, ...others } = files;
   const content = JSON.parse(String(manifest)) as Record<string, unknown>;
   return {
     ...others,
@@ -110,14 +112,15 @@ interface ReplaceFilesOptions {
   readonly fresh: string;
   readonly place: string;
   readonly files: readonly string[];
+  readonly model: string;
 }
 
 /** The manifest names its files: until it is renamed the old encoder is whole, from then on the new one is. */
-async function replaceFiles({ fresh, place, files }: ReplaceFilesOptions): Promise<void> {
+async function replaceFiles({ fresh, place, files, model }: ReplaceFilesOptions): Promise<void> {
   const lock = await lockFolder(place);
   try {
     // What the manifest names is there before it is.
-    const named = files.filter((name) => /\.(onnx|bin)$/.test(name));
+    const named = files.filter((name) => name === model || name.endsWith('.bin'));
     const papers = files.filter((name) => name !== manifestFile && !named.includes(name));
     for (const name of [...named, manifestFile, ...papers]) {
       await rename(join(fresh, name), join(place, name));

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { addEncoder } from '../../../src/encoder/add/add-encoder.js';
-import type { AddEncoderOptions } from '../../../src/encoder/add/add-encoder.js';
+import type { AddEncoderOptions } from '../../../src/encoder/add/added-manifest.js';
 import { loadEncoder } from '../../../src/encoder/load.js';
 import { resizeTo } from '../../../src/image/geometry.js';
 import type { EncoderManifest } from '../../../src/encoder/manifest.js';
