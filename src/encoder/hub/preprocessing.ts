@@ -112,6 +112,9 @@ function stepsOfProcessor(processor: Processor): ImageSteps {
   return { geometry: geometryOf(processor), values: valuesOf(processor) };
 }
 
+/** Where the image processors of transformers begin a crop; timm's transforms are torchvision's. */
+const halves = 'down' as const;
+
 function geometryOf(processor: Processor): Geometry {
   const type = typeOf(processor);
   const kernel = kernelsByNumber[processor.resample ?? (/^(EfficientNet)/.test(type) ? 0 : 2)];
@@ -119,7 +122,8 @@ function geometryOf(processor: Processor): Geometry {
     throw unsupported(
       `Expected a resample of 0 to 3 in preprocessor_config.json but received ${processor.resample}`,
     );
-  const crop = processor.do_center_crop === true ? squareOr(processor.crop_size ?? undefined) : undefined;
+  const asked = processor.do_center_crop === true ? squareOr(processor.crop_size ?? undefined) : undefined;
+  const crop = asked && { ...asked, halves };
   if (processor.do_resize === false) {
     if (crop === undefined)
       throw unsupported(
@@ -135,7 +139,7 @@ function geometryOf(processor: Processor): Geometry {
     const edge = edgeOf(size);
     if (edge >= 384) return exact({ width: edge, height: edge }, kernel);
     const shortestEdge = Math.floor(edge / (processor.crop_pct ?? 224 / 256));
-    return geometry({ resize: { shortestEdge }, crop: { width: edge, height: edge }, kernel });
+    return geometry({ resize: { shortestEdge }, crop: { width: edge, height: edge, halves }, kernel });
   }
   const isShortest = typeof size === 'number' ? keepsProportions.test(type) : 'shortest_edge' in size;
   if (isShortest) {

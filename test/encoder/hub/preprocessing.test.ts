@@ -3,6 +3,8 @@ import { readSteps } from '../../../src/encoder/hub/preprocessing.js';
 
 const imageNet = { image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225] };
 const square = (side: number) => ({ width: side, height: side });
+/** Cut out where transformers begins it. */
+const middle = { ...square(224), halves: 'down' };
 
 // The files of these models, with what transformers and timm then do: Image.resize with the same filter, a centre crop.
 describe('preprocessor_config.json', () => {
@@ -17,7 +19,7 @@ describe('preprocessor_config.json', () => {
         do_center_crop: true,
         crop_size: { height: 224, width: 224 },
       },
-      { resize: { shortestEdge: 256 }, crop: square(224), kernel: 'cubic' },
+      { resize: { shortestEdge: 256 }, crop: middle, kernel: 'cubic' },
     ],
     [
       'of DINOv3',
@@ -49,7 +51,7 @@ describe('preprocessor_config.json', () => {
         do_center_crop: true,
         crop_size: 224,
       },
-      { resize: { shortestEdge: 224 }, crop: square(224), kernel: 'cubic' },
+      { resize: { shortestEdge: 224 }, crop: middle, kernel: 'cubic' },
     ],
     [
       'of ViT, as it was first written',
@@ -65,7 +67,7 @@ describe('preprocessor_config.json', () => {
         crop_pct: 0.875,
         resample: 3,
       },
-      { resize: { shortestEdge: 256 }, crop: square(224), kernel: 'cubic' },
+      { resize: { shortestEdge: 256 }, crop: middle, kernel: 'cubic' },
     ],
     [
       'of ConvNeXt at 384, which is stretched',
@@ -88,7 +90,7 @@ describe('preprocessor_config.json', () => {
         do_center_crop: true,
         crop_size: { height: 224, width: 224 },
       },
-      { resize: { shortestEdge: 256 }, crop: square(224), kernel: 'linear' },
+      { resize: { shortestEdge: 256 }, crop: middle, kernel: 'linear' },
     ],
     [
       'of DeiT, which stretches and then crops',
@@ -100,7 +102,7 @@ describe('preprocessor_config.json', () => {
         do_center_crop: true,
         crop_size: { height: 224, width: 224 },
       },
-      { resize: square(256), fit: 'fill', crop: square(224), kernel: 'cubic' },
+      { resize: square(256), fit: 'fill', crop: middle, kernel: 'cubic' },
     ],
   ])('%s says how images are resized', (_, file, geometry) => {
     expect(readSteps({ processor: { ...file, do_normalize: true, ...imageNet }, timm: undefined })).toEqual({
