@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { encodeModel, tensorInfo } from '../../../src/onnx/model.js';
+import { encodeModel, node, tensorInfo } from '../../../src/onnx/model.js';
+import { initializer } from '../../../src/onnx/tensor.js';
 import { moveOut } from '../add/external-weights.js';
 import { expectByHand, height, width } from '../add/foreign-network.js';
 import { emptyFolder } from '../folder.js';
@@ -199,6 +200,36 @@ describe('a model pulled from the hub', () => {
       code: 'encoder_missing',
       message: expect.stringMatching(/onnx\/model_fp16\.onnx.*--dtype fp32 or fp16 or q4/) as string,
     });
+  });
+
+  it('that is a classifier is embedded by what its last layer reads', async () => {
+    const proto = hubModel();
+    for (const { output } of proto.graph.node) {
+      for (const [i, name] of output.entries()) if (name === 'pooler_output') output[i] = 'read';
+    }
+    proto.graph.initializer.push(
+      initializer({ name: 'classes', elementType: 'float32', dims: [4, 2], data: [1, 2, 3, 4, 5, 6, 7, 8] }),
+    );
+    proto.graph.node.push(node('MatMul', { inputs: ['read', 'classes'], outputs: ['logits'] }));
+    proto.graph.output = [tensorInfo({ name: 'logits', elementType: 'float32', dims: ['batch', 2] })];
+    const { pull, dir } = await scene(filesOf('mobilenet_v4', proto));
+    expect((await pull()).manifest.output.dimension).toBe(4);
+    await expectByHand(dir);
+  });
+
+  it("is seen through timm's shortest edge and centre crop where there is no preprocessor_config.json", async () => {
+    const files = repositoryOf('convnext');
+    const cfg = {
+      input_size: [3, height, width],
+      crop_pct: 1,
+      mean: [0.5, 0.25, 0.75],
+      std: [0.5, 0.25, 0.2],
+    };
+    delete files['preprocessor_config.json'];
+    files['config.json'] = JSON.stringify({ architecture: 'mobilenetv3_large_100', pretrained_cfg: cfg });
+    const { pull, dir } = await scene(files);
+    expect((await pull()).manifest.input.geometry).toMatchObject({ kernel: 'cubic', fit: 'cover' });
+    await expectByHand(dir);
   });
 
   it('of a kind that is not known is refused with its outputs, their shapes and the line to complete', async () => {
