@@ -4,7 +4,7 @@ import { describeGeometry, type Geometry } from '../image/geometry.js';
 import { decodeAnyPlainPng } from '../image/plain-png.js';
 
 /** Of the decoder; a change in the pixels it gives must change it, or old embeddings would be taken for new ones. */
-const decoderVersion = 2;
+const decoderVersion = 3;
 
 /** The sha256, 32 bytes, of an image's bytes or raw pixels alone: the same whatever decodes or embeds them. */
 export function contentDigest(content: ImageContent): Buffer {
