@@ -38,7 +38,7 @@ export const knownModels: readonly KnownModel[] = [
     dimension: 768,
     megabytes: 347,
     licence: 'Apache-2.0',
-    use: 'finer differences than small, four times the work',
+    use: 'finer differences than small, at about four times the size',
   },
   {
     repository: 'onnx-community/dinov3-vits16-pretrain-lvd1689m-ONNX',
@@ -98,7 +98,7 @@ export const knownModels: readonly KnownModel[] = [
     dimension: 768,
     megabytes: 115,
     licence: 'Apache-2.0',
-    use: 'things that ImageNet has classes for; convolutions, which int8 speeds up',
+    use: 'things that ImageNet has classes for; a convolutional network',
   },
   {
     repository: 'Xenova/resnet-50',
@@ -114,6 +114,6 @@ export const knownModels: readonly KnownModel[] = [
     dimension: 1280,
     megabytes: 15.1,
     licence: 'Apache-2.0',
-    use: 'the quickest of these; convolutions, which int8 speeds up',
+    use: 'the smallest of these; a convolutional network',
   },
 ];
