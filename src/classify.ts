@@ -42,7 +42,7 @@ interface EmbedResult {
   readonly timings: StageTimings;
 }
 
-export interface ServedEncoder {
+interface ServedEncoder {
   readonly name: string;
   readonly version: string;
   readonly dimension: number;
