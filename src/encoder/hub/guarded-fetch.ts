@@ -15,7 +15,8 @@ export function guardedFetch(settings: HubSettings): typeof fetch {
     const url = new URL(input instanceof Request ? input.url : input);
     const headers = new Headers(init?.headers);
     // The next page of a listing is where an answer says that it is.
-    if (url.origin !== origin) headers.delete('authorization');
+    if (url.origin === origin && settings.token !== undefined)
+      headers.set('authorization', `Bearer ${settings.token}`);
     const signal = AbortSignal.timeout(settings.timeoutMs);
     try {
       const response = await fetch(url, { ...init, headers, signal });

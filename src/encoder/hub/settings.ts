@@ -25,7 +25,9 @@ const variablesSchema = z.object({
   HF_ENDPOINT: z.url({ protocol: /^https?$/ }).default('https://huggingface.co'),
   HF_TOKEN: z
     .string()
-    .regex(/^hf_[\x21-\x7e]+$/, 'Expected a token that begins with hf_')
+    .trim()
+    // Of a mirror it may look like anything that a header can carry.
+    .regex(/^[\x21-\x7e]+$/, 'Expected a token of ASCII characters without spaces')
     .optional(),
   HF_HUB_OFFLINE: z.string().default(''),
   HF_HUB_CACHE: z.string().optional(),
@@ -53,7 +55,7 @@ export function hubSettings(environment: Readonly<Record<string, string | undefi
   const home = data.HF_HOME ?? join(data.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
   return {
     endpoint: data.HF_ENDPOINT.replace(/\/+$/, ''),
-    token: data.HF_TOKEN?.trim(),
+    token: data.HF_TOKEN,
     offline: isYes.test(data.HF_HUB_OFFLINE.trim()),
     cacheDir: data.HF_HUB_CACHE ?? data.HUGGINGFACE_HUB_CACHE ?? join(home, 'hub'),
     timeoutMs: data.HF_HUB_DOWNLOAD_TIMEOUT * 1000,

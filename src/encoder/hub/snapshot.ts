@@ -67,11 +67,8 @@ async function openListed({ settings, model, progress, note, cache }: OpenOption
   const { repository: name, revision } = model;
   // Loaded when first needed, which no other command does: it is large.
   const hub = await import('@huggingface/hub');
-  const access = {
-    fetch: guardedFetch(settings),
-    hubUrl: settings.endpoint,
-    ...(settings.token !== undefined && { accessToken: settings.token }),
-  };
+  // The token is for our fetch to send: the library takes only those that begin with hf_.
+  const access = { fetch: guardedFetch(settings), hubUrl: settings.endpoint };
   const info = await hub.modelInfo({ ...access, name, revision, additionalFields: ['sha'] });
   const { sha: commit } = parsed(modelSchema, info, settings);
   const listing = { ...access, repo: { type: 'model', name }, revision: commit, recursive: true } as const;

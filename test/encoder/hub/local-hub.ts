@@ -64,7 +64,7 @@ export async function localHub(): Promise<LocalHub> {
     const isGated = [...versions.values()].some(({ gated }) => gated === true);
     if (api !== undefined && list !== undefined && rest.startsWith('revision/'))
       return model(response, { versions, rest });
-    if (isGated && authorization !== 'Bearer hf_allowed') {
+    if (isGated && authorization !== 'Bearer allowed-by-a-mirror') {
       return refuse(response, { status: authorization === undefined ? 401 : 403, code: 'GatedRepo' });
     }
     if (rest.startsWith('tree/')) return tree(response, { versions, rest });

@@ -23,7 +23,7 @@ describe('a hub that does not give what it is asked for', () => {
   it('gives a gated repository to whom it was granted', async () => {
     const { pull, hub } = await scene();
     hub.put(repositoryOf('convnext'), { gated: true });
-    expect((await pull({}, { token: 'hf_allowed' })).manifest.name).toBe('tiny');
+    expect((await pull({}, { token: 'allowed-by-a-mirror' })).manifest.name).toBe('tiny');
   });
 
   it.each([
@@ -111,7 +111,7 @@ describe('a hub that does not give what it is asked for', () => {
       if (request.url?.includes('/tree/') === true) response.setHeader('link', `<${url}/next>; rel="next"`);
       return false;
     });
-    await expect(pull({}, { token: 'hf_allowed' })).rejects.toMatchObject({ code: 'hub_refused' });
+    await expect(pull({}, { token: 'allowed-by-a-mirror' })).rejects.toMatchObject({ code: 'hub_refused' });
     expect(requests.map(({ path, authorization }) => [path, authorization])).toEqual([['/next', undefined]]);
   });
 });
@@ -166,6 +166,10 @@ describe('the variables of the hub', () => {
       offline: true,
       timeoutMs: 7000,
     });
+  });
+
+  it.each(['api_org_abc', 'eyJhbGciOiJIUzI1NiJ9.e30.Zm9v', ' hf_abc\n'])('take the token %j', (token) => {
+    expect(hubSettings({ HF_TOKEN: token }).token).toBe(token.trim());
   });
 
   it.each([{ HF_ENDPOINT: 'file:///etc' }, { HF_TOKEN: 'secret word' }, { HF_HUB_DOWNLOAD_TIMEOUT: 'soon' }])(
