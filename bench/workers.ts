@@ -6,9 +6,9 @@ import { createEncoderPool } from '../src/encoder/pool/pool.js';
 
 const rounds = 3;
 const forMs = 2_000;
-const waits = [1, 2, 4, 8, 16, 32, 64];
+const waits = [1, 2, 8, 32, 64];
 
-const [, , folder = fileURLToPath(new URL('../models/cifar10-compact', import.meta.url))] = process.argv;
+const [, , folder = fileURLToPath(new URL('../models/cifar10-wide-int8', import.meta.url))] = process.argv;
 const manifest = await readEncoderManifest(folder);
 const size = manifest.input.width * manifest.input.height * 3;
 const image = Uint8Array.from({ length: size }, (_, i) => Math.imul(i, 2654435761) >>> 13);
@@ -44,6 +44,8 @@ const median = (values: readonly number[]): number =>
 
 const settings: Setting[] = [
   { workers: 2, threads: 1, wide: true, maxBatch: 16 },
+  { workers: 2, threads: 1, wide: true, maxBatch: 4 },
+  { workers: 2, threads: 1, wide: true, maxBatch: 1 },
   { workers: 2, threads: 1, wide: false, maxBatch: 16 },
   { workers: 1, threads: 2, wide: false, maxBatch: 4 },
   { workers: 1, threads: 2, wide: false, maxBatch: 16 },
