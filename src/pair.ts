@@ -114,7 +114,7 @@ async function placesOf({ dir, manifest }: PublishedVersion, models: string): Pr
 interface PoolOptions {
   readonly workers: number;
   readonly threads: number;
-  readonly maxBatch: number;
+  readonly maxBatch?: number | undefined;
   /** Most images waiting. */
   readonly maxQueue: number;
   /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */

@@ -105,7 +105,7 @@ export interface EmbeddingOptions {
   readonly workers: number;
   /** Of each worker. */
   readonly threads: number;
-  readonly maxBatch: number;
+  readonly maxBatch?: number | undefined;
   /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
   readonly providers?: readonly string[] | undefined;
   readonly maxPixels: number;

@@ -3,6 +3,7 @@ import pLimit from 'p-limit';
 import { NearvoteError, type ErrorCode } from '../domain/errors.js';
 import type { ImageContent, LabelledImage } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
+import { largestBatch } from '../encoder/pool/job.js';
 import type { EncoderPool } from '../encoder/pool/pool.js';
 import type { Geometry } from '../image/geometry.js';
 import { contentDigest, imageKey } from './image-key.js';
@@ -51,10 +52,10 @@ const batchesInFlight = 4;
 /** Images on their way at once: enough that no worker waits for a batch. */
 export function imagesInFlight({
   workers,
-  maxBatch,
+  maxBatch = largestBatch,
 }: {
   readonly workers: number;
-  readonly maxBatch: number;
+  readonly maxBatch?: number | undefined;
 }): number {
   return batchesInFlight * maxBatch * workers;
 }

@@ -22,7 +22,6 @@ describe('the options of serve', () => {
       port: 8080,
       models: 'models',
       workers: availableParallelism(),
-      maxBatch: 16,
       maxQueue: 256,
       k: 20,
       vote: 'softmax',

@@ -18,8 +18,8 @@ export interface WorkerSetup {
   readonly quickMs: number;
   /** Execution providers of ONNX Runtime; absent for the processor's. */
   readonly providers?: readonly string[] | undefined;
-  /** The largest batch it will be sent, run once before it is ready. */
-  readonly maxBatch: number;
+  /** The largest batch it will be sent, run once before it is ready; absent for what `batchFor` says. */
+  readonly maxBatch?: number | undefined;
 }
 
 export interface WorkerReady {
@@ -36,6 +36,16 @@ export interface WorkerReady {
  * (docs/decisions/012).
  */
 export const quickMs = 10;
+
+/** The largest batch unless told: a larger one encodes no more images a second (docs/decisions/003). */
+export const largestBatch = 16;
+/** A batch of that many takes no longer than this: what comes meanwhile waits for it, and a batch has a deadline. */
+const batchMs = 250;
+
+/** Most images in a batch, by how long one takes in milliseconds. */
+export function batchFor(imageMs: number): number {
+  return Math.max(1, Math.min(largestBatch, Math.floor(batchMs / imageMs)));
+}
 
 /** `pixels [count, height, width, 3]` lie beside it. */
 export interface EncodeJob {

@@ -3,7 +3,7 @@ import { NearvoteError } from '../../domain/errors.js';
 import { compiledModule, superviseChild, type SupervisedChild } from '../../processes/supervised-child.js';
 import type { RuntimeName } from '../encoder.js';
 import type { EncoderManifest } from '../manifest.js';
-import { packJob, quickMs, settleEntries, type WorkerReady, type WorkerSetup } from './job.js';
+import { batchFor, largestBatch, packJob, quickMs, settleEntries, type WorkerReady, type WorkerSetup } from './job.js';
 import { openLocalSeat, type LocalSeat } from './local-seat.js';
 import { createEntryQueue, type Embedded } from './queue.js';
 import { nextAssignment, type Assignment } from './schedule.js';
@@ -17,8 +17,8 @@ export interface EncoderPoolOptions {
   readonly threads: number;
   /** Execution providers of ONNX Runtime, the preferred one first; the processor's unless told. */
   readonly providers?: readonly string[] | undefined;
-  /** Most images in a batch. */
-  readonly maxBatch: number;
+  /** Most images in a batch; by how long one takes unless told. */
+  readonly maxBatch?: number | undefined;
   /** Most images waiting; more are refused. */
   readonly maxQueue: number;
   /** In milliseconds; 30 s unless told. */
@@ -69,13 +69,14 @@ const heapMegabytes = 512;
  * @throws NearvoteError `encoder_missing`, `encoder_invalid`, `dependency_missing`, `worker_failed`
  */
 export async function createEncoderPool(options: EncoderPoolOptions): Promise<EncoderPool> {
-  const { workers: seats, threads, maxBatch, batchDeadlineMs = defaultDeadlineMs, onBatch } = options;
+  const { workers: seats, threads, batchDeadlineMs = defaultDeadlineMs, onBatch } = options;
   const besideOthers = options.besideOthers === true;
   const quickest = options.quickMs ?? quickMs;
   const cores = seats * threads;
   const spreads = options.wide === true && cores > threads;
   const workers: Worker[] = [];
   let local: LocalSeat | undefined;
+  let maxBatch = options.maxBatch ?? largestBatch;
   let behind = maxBatch;
   let flushing = false;
   let closed = false;
@@ -83,12 +84,12 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
   const queue = createEntryQueue(options.maxQueue, pushed);
 
   function setupOf(seat: number): WorkerSetup {
-    const { encoderDir, manifest, providers } = options;
+    const { encoderDir, manifest, providers, maxBatch: told } = options;
     return {
       encoderDir,
       manifest,
       threads,
-      maxBatch,
+      maxBatch: told,
       providers,
       quickMs: quickest,
       ...(spreads && seat === 0 ? { wideThreads: cores } : {}),
@@ -166,8 +167,11 @@ export async function createEncoderPool(options: EncoderPoolOptions): Promise<En
     for (const worker of workers) worker.stopYielding();
     const [first] = workers;
     if (first !== undefined) {
-      encodesWith = await first.started;
-      if ((await first.started).imageMs <= quickest) await beQuick();
+      const { imageMs, ...rest } = await first.started;
+      encodesWith = rest;
+      maxBatch = options.maxBatch ?? batchFor(imageMs);
+      behind = maxBatch;
+      if (imageMs <= quickest) await beQuick();
     }
   } catch (error) {
     for (const worker of workers) {

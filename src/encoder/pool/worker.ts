@@ -3,7 +3,7 @@ import { NearvoteError } from '../../domain/errors.js';
 import { answerParent } from '../../processes/child.js';
 import type { Encoder } from '../encoder.js';
 import { openEncoder } from '../load.js';
-import { encodeJob, timeImage, warmUp, type EncodeJob, type WorkerReady, type WorkerSetup } from './job.js';
+import { batchFor, encodeJob, timeImage, warmUp, type EncodeJob, type WorkerReady, type WorkerSetup } from './job.js';
 
 let narrow: Encoder | undefined;
 let wide: Encoder | undefined;
@@ -13,9 +13,10 @@ answerParent({
     const setup = words as WorkerSetup;
     const { encoderDir: dir, manifest, threads, wideThreads, maxBatch, providers } = setup;
     narrow = await openEncoder({ dir, manifest, threads, providers });
-    await warmUp(narrow, maxBatch);
+    const imageMs = await timeImage(narrow);
+    await warmUp(narrow, maxBatch ?? batchFor(imageMs));
     const { runtime, slower } = narrow;
-    const ready = { imageMs: await timeImage(narrow), runtime, slower };
+    const ready = { imageMs, runtime, slower };
     // TensorFlow has one pool of threads a process: a second encoder would run on the same.
     const canBeWide = runtime === 'onnxruntime' && ready.imageMs > setup.quickMs;
     if (wideThreads !== undefined && canBeWide) {

@@ -63,6 +63,18 @@ describe('the encoder pool', () => {
     expect(sizes).toEqual([8, 8, 4]);
   });
 
+  it.each([
+    [15, [16, 4]],
+    [60, [4, 4, 4, 4, 4]],
+    [400, Array.from({ length: 20 }, () => 1)],
+  ])('sends an encoder of %i ms an image batches that take 250 ms, unless told', async (ms, expected) => {
+    const sizes: number[] = [];
+    const options = { onBatch: (size: number) => sizes.push(size), maxBatch: undefined };
+    const encoders = await pool({ ...options, encoderDir: `/slow-${ms}` });
+    await Promise.all(Array.from({ length: 20 }, () => encoders.embed(image(deed.work, 1))));
+    expect(sizes).toEqual(expected);
+  });
+
   it('shares what has gathered between free workers', async () => {
     const sizes: number[] = [];
     const encoders = await pool({ workers: 2, onBatch: (size) => sizes.push(size) });

@@ -23,7 +23,9 @@ answerParent({
     if (setup.encoderDir === 'dies-at-start') process.exit(7);
     // Fine once, and never again.
     if (setup.encoderDir.endsWith('/once')) appendFileSync(setup.encoderDir, '', { flag: 'ax' });
-    return {};
+    // An encoder by the name of slow-N takes N milliseconds for an image.
+    const [, ms] = /\/slow-(\d+)$/.exec(setup.encoderDir) ?? [];
+    return ms === undefined ? {} : { imageMs: Number(ms) };
   },
   run: async ({ words, parts }) => {
     const { count, wide } = words;
