@@ -3,7 +3,15 @@ import { NearvoteError } from '../../domain/errors.js';
 import { compiledModule, superviseChild, type SupervisedChild } from '../../processes/supervised-child.js';
 import type { RuntimeName } from '../encoder.js';
 import type { EncoderManifest } from '../manifest.js';
-import { batchFor, largestBatch, packJob, quickMs, settleEntries, type WorkerReady, type WorkerSetup } from './job.js';
+import {
+  batchFor,
+  largestBatch,
+  packJob,
+  quickMs,
+  settleEntries,
+  type WorkerReady,
+  type WorkerSetup,
+} from './job.js';
 import { openLocalSeat, type LocalSeat } from './local-seat.js';
 import { createEntryQueue, type Embedded } from './queue.js';
 import { nextAssignment, type Assignment } from './schedule.js';

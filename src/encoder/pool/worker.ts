@@ -3,7 +3,15 @@ import { NearvoteError } from '../../domain/errors.js';
 import { answerParent } from '../../processes/child.js';
 import type { Encoder } from '../encoder.js';
 import { openEncoder } from '../load.js';
-import { batchFor, encodeJob, timeImage, warmUp, type EncodeJob, type WorkerReady, type WorkerSetup } from './job.js';
+import {
+  batchFor,
+  encodeJob,
+  timeImage,
+  warmUp,
+  type EncodeJob,
+  type WorkerReady,
+  type WorkerSetup,
+} from './job.js';
 
 let narrow: Encoder | undefined;
 let wide: Encoder | undefined;
