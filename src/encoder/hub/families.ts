@@ -90,7 +90,8 @@ export function describeConfig(config: unknown): Described {
   const timmName = architecture ?? pretrained_cfg?.architecture ?? '';
   const named = byArchitecture.find(([rule]) => rule.test(timmName))?.[1];
   return {
-    family: byModelType[model_type] ?? named,
+    // A file may say `constructor`, which every object has.
+    family: (Object.hasOwn(byModelType, model_type) ? byModelType[model_type] : undefined) ?? named,
     kind: [model_type, timmName].filter((word) => word !== '').join(', ') || 'not said',
     timm: pretrained_cfg,
   };

@@ -3,6 +3,8 @@ import type { HubSettings } from './settings.js';
 
 /** Of an answer that is JSON: the listing of the largest repositories has some megabytes. */
 const mostJsonBytes = 64 * 2 ** 20;
+/** A listing has a thousand entries a page; one whose every page names another would go on for ever. */
+const mostRequests = 100;
 
 /**
  * The fetch of @huggingface/hub's API calls: bounded in time and size, the token for the hub's own origin alone, and an
@@ -11,7 +13,14 @@ const mostJsonBytes = 64 * 2 ** 20;
  */
 export function guardedFetch(settings: HubSettings): typeof fetch {
   const { origin } = new URL(settings.endpoint);
+  let requests = 0;
   return async (input, init) => {
+    if (++requests > mostRequests) {
+      throw new NearvoteError(
+        'hub_unreachable',
+        `Expected ${origin} to list the repository in fewer than ${mostRequests} pages but it goes on`,
+      );
+    }
     const url = new URL(input instanceof Request ? input.url : input);
     const headers = new Headers(init?.headers);
     // The next page of a listing is where an answer says that it is.

@@ -16,6 +16,8 @@ const sizeSchema = z.union([
   z.object({ shortest_edge: side }),
 ]);
 const three = z.tuple([z.number(), z.number(), z.number()]);
+/** What values are divided by. */
+const deviations = z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]);
 
 /** https://huggingface.co/docs/transformers/main_classes/image_processor */
 const processorSchema = z.object({
@@ -31,7 +33,7 @@ const processorSchema = z.object({
   rescale_factor: z.number().positive().nullish(),
   do_normalize: z.boolean().nullish(),
   image_mean: three.nullish(),
-  image_std: three.nullish(),
+  image_std: deviations.nullish(),
   include_top: z.boolean().nullish(),
   rescale_offset: z.boolean().nullish(),
   do_flip_channel_order: z.boolean().nullish(),
@@ -45,7 +47,7 @@ const timmSchema = z.object({
   crop_pct: z.number().positive().default(0.875),
   crop_mode: z.string().default('center'),
   mean: three,
-  std: three,
+  std: deviations,
 });
 
 /** Pillow's filters by their numbers, and by the names that timm gives them. */

@@ -77,6 +77,12 @@ export interface ModelName {
 const part = /^(?!.*(--|\.\.))[A-Za-z0-9_][A-Za-z0-9._-]{0,94}(?<![.-])$/;
 const revisionRule = /^(?!.*(\.\.|\/\/))[A-Za-z0-9_][A-Za-z0-9._/+-]{0,199}(?<![./])$/;
 
+/** Whether a text is OWNER/NAME. */
+export function isRepositoryName(text: string): boolean {
+  const parts = text.split('/');
+  return parts.length === 2 && parts.every((one) => part.test(one));
+}
+
 /**
  * Reads OWNER/NAME[@REVISION].
  * @throws NearvoteError `usage`
@@ -85,8 +91,8 @@ export function parseModelName(text: string): ModelName {
   const at = text.indexOf('@');
   const repository = at < 0 ? text : text.slice(0, at);
   const revision = at < 0 ? 'main' : text.slice(at + 1);
-  const [owner = '', name = '', ...more] = repository.split('/');
-  if (!part.test(owner) || !part.test(name) || more.length > 0 || !revisionRule.test(revision)) {
+  const [, name = ''] = repository.split('/');
+  if (!isRepositoryName(repository) || !revisionRule.test(revision)) {
     throw new NearvoteError(
       'usage',
       `Expected OWNER/NAME or OWNER/NAME@REVISION, such as onnx-community/dinov2-small, but received ${text}`,

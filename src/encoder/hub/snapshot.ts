@@ -4,7 +4,7 @@ import type { Progress } from '../../domain/progress.js';
 import { type KeptFile, type RepositoryCache, repositoryCache } from './cache.js';
 import type { ListedFile } from './download.js';
 import { guardedFetch } from './guarded-fetch.js';
-import type { HubSettings, ModelName } from './settings.js';
+import { type HubSettings, isRepositoryName, type ModelName } from './settings.js';
 
 /** A repository at one commit: what is in it, and a way to have it here. */
 export interface Snapshot {
@@ -29,8 +29,8 @@ export interface SnapshotOptions {
 const digestRule = (digits: number) => z.string().regex(new RegExp(`^[0-9a-f]{${digits}}$`));
 /** No part of a path leads anywhere else. */
 const pathSchema = z.string().regex(/^(?!.*(^|\/)\.{0,2}(\/|$))[^\\\p{Cc}]{1,400}$/u);
-const entrySchema = z.object({
-  type: z.string(),
+const entrySchema = z.object({ type: z.string() });
+const fileSchema = z.object({
   path: pathSchema,
   size: z.int().min(0),
   oid: digestRule(40),
@@ -69,19 +69,25 @@ async function openListed({ settings, model, progress, note, cache }: OpenOption
   const hub = await import('@huggingface/hub');
   // The token is for our fetch to send: the library takes only those that begin with hf_.
   const access = { fetch: guardedFetch(settings), hubUrl: settings.endpoint };
-  const info = await hub.modelInfo({ ...access, name, revision, additionalFields: ['sha'] });
-  const { sha: commit } = parsed(modelSchema, info, settings);
-  const listing = { ...access, repo: { type: 'model', name }, revision: commit, recursive: true } as const;
   const files = new Map<string, ListedFile>();
-  let entries = 0;
-  for await (const entry of hub.listFiles(listing)) {
-    if (++entries > mostFiles) throw unlike(settings, `more than ${mostFiles} files`);
-    if (entry.type !== 'file') continue;
-    const { path, size, oid, lfs } = parsed(entrySchema, entry, settings);
-    const digest = lfs
-      ? ({ algorithm: 'sha256', hex: lfs.oid } as const)
-      : ({ algorithm: 'git', hex: oid } as const);
-    files.set(path, { path, bytes: lfs?.size ?? size, digest });
+  let commit: string;
+  try {
+    const info = await hub.modelInfo({ ...access, name, revision, additionalFields: ['sha'] });
+    ({ sha: commit } = parsed(modelSchema, info, settings));
+    const listing = { ...access, repo: { type: 'model', name }, revision: commit, recursive: true } as const;
+    let entries = 0;
+    for await (const entry of hub.listFiles(listing)) {
+      if (++entries > mostFiles) throw unlike(settings, `more than ${mostFiles} files`);
+      if (parsed(entrySchema, entry, settings).type !== 'file') continue;
+      const { path, size, oid, lfs } = parsed(fileSchema, entry, settings);
+      const digest = lfs
+        ? ({ algorithm: 'sha256', hex: lfs.oid } as const)
+        : ({ algorithm: 'git', hex: oid } as const);
+      files.set(path, { path, bytes: lfs?.size ?? size, digest });
+    }
+  } catch (error) {
+    // The library reads an answer without looking whether it is of the kind that it expects.
+    throw error instanceof NearvoteError ? error : unlike(settings, `something else: ${messageOf(error)}`);
   }
   await cache.remember(revision, commit);
 
@@ -113,6 +119,8 @@ async function openListed({ settings, model, progress, note, cache }: OpenOption
       }
     },
     licenceOf: async (other) => {
+      // A card may say anything, and what is asked for by it goes out with the token.
+      if (!isRepositoryName(other)) return undefined;
       const card = await hub
         .modelInfo({ ...access, name: other, additionalFields: ['cardData'] })
         .catch(() => undefined);

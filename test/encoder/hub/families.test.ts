@@ -24,7 +24,13 @@ describe('config.json', () => {
     expect(describeConfig(config).family).toMatchObject({ name, file });
   });
 
-  it.each([{ model_type: 'bert' }, { architecture: 'swin_tiny' }, {}])('%j is of none', (config) => {
+  it.each([
+    { model_type: 'bert' },
+    { model_type: 'constructor' },
+    { model_type: '__proto__' },
+    { architecture: 'swin_tiny' },
+    {},
+  ])('%j is of none', (config) => {
     expect(describeConfig(config).family).toBeUndefined();
   });
 });
