@@ -1,10 +1,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import type { Classifier } from '../classify.js';
-import type { Decision } from '../domain/decision.js';
-import { NearvoteError, type ErrorCode } from '../domain/errors.js';
+import { NearvoteError } from '../domain/errors.js';
 import { classifierOf, openPair } from '../pair.js';
 import {
   imageLimitOptions,
@@ -19,18 +17,14 @@ import {
   type VoteOptions,
 } from './options.js';
 import { applyCalibration } from '../examples/calibration-file.js';
-import { print, printable, printError } from './printable.js';
+import { decisionTable, type Outcome } from './decision-table.js';
+import { print, printError } from './printable.js';
 import { sayWhichIndex } from './which-index.js';
 
 interface ClassifyFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly neighbours: number;
   readonly json?: true;
 }
-
-/** A decision, or why there is none. */
-type Outcome =
-  | { readonly file: string; readonly decision: Decision }
-  | { readonly file: string; readonly error: { readonly code: ErrorCode; readonly message: string } };
 
 export function classifyCommand(): Command {
   const command = new Command('classify')
@@ -102,7 +96,7 @@ async function classifyFiles(
   } finally {
     await Promise.all([pair.pool.close(), pair.neighbours.close()]);
   }
-  if (!flags.json) print(renderTable(outcomes));
+  if (!flags.json) print(decisionTable(outcomes, process.stdout.isTTY ? process.stdout.columns : 0));
   const failed = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome] : []));
   const [first] = failed;
   if (first !== undefined) {
@@ -134,54 +128,4 @@ async function classifyFile(classifier: Classifier, file: string, flags: Classif
     }
     throw error;
   }
-}
-
-/** Where nobody tells how wide the terminal is, and at least. */
-const usualWidth = 80;
-/** Of three columns: the lines between them and a space on each side of a cell. */
-const frameWidth = 10;
-
-function renderTable(outcomes: readonly Outcome[]): string {
-  const width = Math.max(usualWidth, process.stdout.isTTY ? process.stdout.columns : 0) - frameWidth;
-  const most = { file: Math.floor(width * 0.33), neighbours: Math.floor(width * 0.4) };
-  const table = new Table({
-    head: ['file', 'answer', 'nearest neighbours'],
-    style: { head: [], border: [] },
-    wordWrap: true,
-    wrapOnWordBoundary: false,
-    colWidths: [most.file + 2, width - most.file - most.neighbours + 2, most.neighbours + 2],
-  });
-  for (const outcome of outcomes) {
-    const file = endOf(printable(outcome.file), most.file);
-    if ('error' in outcome) {
-      table.push([file, { content: printable(outcome.error.message), colSpan: 2 }]);
-      continue;
-    }
-    table.push([
-      file,
-      answerLines(outcome.decision).map(printable).join('\n'),
-      outcome.decision.neighbours
-        .map(({ label, similarity, source }) => {
-          const said = printable(`${label} ${similarity.toFixed(3)} `);
-          return said + endOf(printable(source), Math.max(8, most.neighbours - said.length));
-        })
-        .join('\n'),
-    ]);
-  }
-  return table.toString();
-}
-
-function answerLines({ label, outcome, confidence, pValue, scores }: Decision): string[] {
-  const [, second] = scores;
-  return [
-    `${outcome === 'unknown' ? `unknown, nearest ${label}` : label} ${confidence.toFixed(3)}`,
-    ...(pValue === undefined ? [] : [`p-value ${pValue.toFixed(3)}`]),
-    ...(second === undefined ? [] : [`then ${second.label} ${second.score.toFixed(3)}`]),
-  ];
-}
-
-/** The end of a path that is too long: files of one folder differ there. */
-function endOf(path: string, most: number): string {
-  const characters = Array.from(path);
-  return characters.length <= most ? path : `…${characters.slice(1 - most).join('')}`;
 }
