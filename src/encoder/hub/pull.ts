@@ -65,14 +65,15 @@ export async function pullEncoder(options: PullOptions): Promise<Pulled> {
   const dir = options.dir ?? join('models', name);
   await checkPlace(dir, force);
   const snapshot = await openSnapshot({ settings, model, progress, note });
-  const papers = await readPapers(snapshot);
-  const described = describeConfig(papers.config);
-  const steps = readSteps({ processor: papers.processor, timm: described.timm });
-  const file = chooseFile({ snapshot, described, dtype, model });
-  const licence = options.licence ?? (await licenceOf(papers.card, snapshot)) ?? 'unknown';
-  sayLicence({ licence, model, settings, note });
-
-  const { path, decoded } = await bringModel(snapshot, file);
+  const { papers, described, steps, file, licence, path, decoded } = await saidOfCache(snapshot, async () => {
+    const papers = await readPapers(snapshot);
+    const described = describeConfig(papers.config);
+    const steps = readSteps({ processor: papers.processor, timm: described.timm });
+    const file = chooseFile({ snapshot, described, dtype, model });
+    const licence = options.licence ?? (await licenceOf(papers.card, snapshot)) ?? 'unknown';
+    sayLicence({ licence, madeFrom: papers.card.madeFrom, model, settings, note });
+    return { papers, described, steps, file, licence, ...(await bringModel(snapshot, file)) };
+  });
   const features = described.family && featuresOf(described.family, decoded.graph);
   if (features === undefined) throw unknownOutputs({ described, decoded, path, steps });
   const manifest = await addEncoder({
@@ -96,6 +97,17 @@ export async function pullEncoder(options: PullOptions): Promise<Pulled> {
     },
   });
   return { manifest, dir };
+}
+
+/** What seems to be missing from a repository may only be missing from the cache. */
+async function saidOfCache<T>({ onlyKept }: Snapshot, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (onlyKept === undefined || !(error instanceof NearvoteError)) throw error;
+    const said = `${error.message}. Only what the cache holds of the repository was looked at, because ${onlyKept}`;
+    throw new NearvoteError(error.code, said, { cause: error });
+  }
 }
 
 interface Papers {
@@ -150,16 +162,17 @@ async function licenceOf({ licence, madeFrom }: Card, snapshot: Snapshot): Promi
 
 interface SayLicenceOptions {
   readonly licence: string;
+  readonly madeFrom: string | undefined;
   readonly model: ModelName;
   readonly settings: HubSettings;
   readonly note: PullOptions['note'];
 }
 
-function sayLicence({ licence, model, settings, note }: SayLicenceOptions): void {
+function sayLicence({ licence, madeFrom, model, settings, note }: SayLicenceOptions): void {
   if (isPermissive(licence)) return;
   const said =
     licence === 'unknown'
-      ? 'names no licence'
+      ? `names no licence${madeFrom === undefined ? '' : `, and that of ${madeFrom}, which it was made from, was not found`}`
       : `is under ${licence}, which is not one of the permissive licences`;
   note(`${model.repository} ${said}: read ${settings.endpoint}/${model.repository} before you use it`);
 }

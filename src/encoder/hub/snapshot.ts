@@ -10,6 +10,8 @@ import { type HubSettings, isRepositoryName, type ModelName } from './settings.j
 export interface Snapshot {
   readonly commit: string;
   readonly paths: readonly string[];
+  /** Why `paths` are those in the cache and not all of the repository's; absent where they are all. */
+  readonly onlyKept?: string;
   /** Of one of them. */
   bytesOf(path: string): number;
   /** Where files of it lie on this machine, in order, downloaded first where they are not here. */
@@ -151,6 +153,7 @@ async function openKept({ model, cache, why }: OpenOptions & { readonly why: str
   return {
     commit,
     paths: [...kept.keys()],
+    onlyKept: why,
     bytesOf: (path) => file(path).bytes,
     bring: (paths) => Promise.resolve(paths.map((path) => file(path).place)),
     licenceOf: () => Promise.resolve(undefined),

@@ -179,6 +179,8 @@ describe('a model pulled from the hub', () => {
     hub.put({}, { repository: 'owner/whole' });
     expect((await pull()).manifest.licence).toBe('mit');
     expect(notes).toEqual([]);
+    await pull({ force: true }, { offline: true });
+    expect(notes).toEqual([expect.stringContaining('owner/whole, which it was made from')]);
   });
 
   it('is of the type that is asked for, and what there is is named where there is none', async () => {

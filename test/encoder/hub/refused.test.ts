@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { hubSettings, parseModelName } from '../../../src/encoder/hub/settings.js';
 import { nobody } from './local-hub.js';
@@ -102,6 +104,23 @@ describe('a hub that does not give what it is asked for', () => {
     });
     expect(hub.requests).toEqual([]);
     expect(existsSync(out)).toBe(false);
+  });
+
+  it.each([
+    ['onnx/model.onnx', 'encoder_missing'],
+    ['preprocessor_config.json', 'encoder_unsupported'],
+    ['config.json', 'encoder_unsupported'],
+  ])('is offline, and the cache lacks %s, which the repository may have', async (path, code) => {
+    const { pull, cache } = await scene(repositoryOf('convnext'));
+    await pull();
+    const kept = join(cache, 'models--owner--tiny', 'snapshots', '1'.repeat(40), path);
+    await rm(kept);
+    await expect(pull({ force: true }, { offline: true })).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(
+        /Only what the cache holds .* was looked at, because HF_HUB_OFFLINE is set$/,
+      ) as string,
+    });
   });
 
   it('sends the next page of a listing from another host, which is not shown the token', async () => {
