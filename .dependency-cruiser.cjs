@@ -54,12 +54,6 @@ module.exports = {
       to: { path: `^src/(${Object.keys(operations).join('|')}|train)/` },
     },
     {
-      name: 'nothing-but-cli-imports-server',
-      severity: 'error',
-      from: { pathNot: '^src/(server|cli)/' },
-      to: { path: '^src/server/' },
-    },
-    {
       name: 'pure-rooms-have-no-io',
       severity: 'error',
       comment: 'vote/ and evaluate/metrics are pure: they import domain and their own room',
@@ -140,7 +134,14 @@ module.exports = {
     only('sharp', 'sharp', '^src/image/sharp\\.ts$'),
     only('onnxruntime', 'onnxruntime-node', '^src/onnx/session\\.ts$'),
     only('huggingface-hub', '@huggingface/[^/]+', '^src/encoder/hub/'),
-    only('tfjs', '@tensorflow/[^/]+', '^src/(encoder|train)/'),
+    {
+      name: 'huggingface-hub-is-loaded-when-needed',
+      severity: 'error',
+      comment: 'it is large, and one command needs it: import() it',
+      from: { path: '^src/' },
+      to: { path: 'node_modules/@huggingface/', dependencyTypesNot: ['type-only', 'dynamic-import'] },
+    },
+    only('tfjs', '@tensorflow/[^/]+', '^src/encoder/tensorflow\\.ts$'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),
     only('druidjs', '@saehrimnir/druidjs', '^src/evaluate/page/map'),
     only('terminal', 'commander|cli-table3|cli-progress', '^src/cli/'),

@@ -9,11 +9,11 @@ import {
   nodeOf,
   onlyNeeded,
   shapeOf,
+  type StoredWeight,
   typeOf,
   withBack,
   withFront,
 } from './tfjs-graph.js';
-import type { StoredWeight } from './tfjs-graph.js';
 import type { WrapOptions } from './wrap.js';
 
 export interface WrapTfjsOptions extends WrapOptions {
@@ -53,7 +53,7 @@ async function wrapGraph(options: WrapTfjsOptions): Promise<WrappedTfjs> {
   const prefix = unused('nearvote', (name) => [...names].some((one) => one.startsWith(`${name}/`))) + '/';
   const [pixels, embeddings] = ['pixels', 'embeddings'].map((name) => unused(name, (one) => names.has(one)));
   if (pixels === undefined || embeddings === undefined) throw new RangeError('Expected two names');
-  const ends = declaredOutputs(artifacts, 'outputs') ?? endsOf(whole);
+  const ends = declaredOutputs(artifacts) ?? endsOf(whole);
   const chosen = options.output === undefined ? ends : [nodeOf(options.output)];
   const isThere = chosen.every((name) => names.has(name));
   const needed = onlyNeeded(whole, isThere ? chosen : ends);
@@ -81,10 +81,10 @@ async function wrapGraph(options: WrapTfjsOptions): Promise<WrappedTfjs> {
 }
 
 /** Of a signature, which newer converters write into the model's metadata. */
-function declaredOutputs(artifacts: io.ModelArtifacts, side: 'outputs'): string[] | undefined {
+function declaredOutputs(artifacts: io.ModelArtifacts): string[] | undefined {
   const { signature = artifacts.userDefinedMetadata?.['signature'] } = artifacts;
-  const declared = (signature as Record<string, Record<string, { name?: string }>> | undefined)?.[side];
-  const names = Object.entries(declared ?? {}).map(([key, { name = key }]) => nodeOf(name));
+  const { outputs = {} } = (signature ?? {}) as { outputs?: Record<string, { name?: string }> };
+  const names = Object.entries(outputs).map(([key, { name = key }]) => nodeOf(name));
   return names.length === 0 ? undefined : names;
 }
 
