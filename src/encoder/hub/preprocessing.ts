@@ -80,7 +80,7 @@ export function readSteps({ processor, timm }: StepsFiles): ImageSteps {
     return stepsOfProcessor(read(processorSchema, processor, 'preprocessor_config.json'));
   if (timm !== undefined) return stepsOfTimm(read(timmSchema, timm, 'pretrained_cfg of config.json'));
   throw unsupported(
-    'Expected a preprocessor_config.json, or a pretrained_cfg of timm in config.json, but the repository has neither: nothing says at which size and scale the model sees images',
+    'Expected a preprocessor_config.json, or a pretrained_cfg of timm in config.json, but the repository has neither: nothing says at which size and scale the model sees images. Where you know, download its ONNX file and give both to npx nearvote encoder add',
   );
 }
 

@@ -75,7 +75,10 @@ export async function pullEncoder(options: PullOptions): Promise<Pulled> {
     return { papers, described, steps, file, licence, ...(await bringModel(snapshot, file)) };
   });
   const features = described.family && featuresOf(described.family, decoded.graph);
-  if (features === undefined) throw unknownOutputs({ described, decoded, path, steps });
+  if (features === undefined) {
+    const { datasets } = papers.card;
+    throw unknownOutputs({ described, decoded, path, steps, name, licence, datasets });
+  }
   const manifest = await addEncoder({
     ...features,
     path,
@@ -238,20 +241,35 @@ interface UnknownOptions {
   readonly decoded: GraphModel;
   readonly path: string;
   readonly steps: ImageSteps;
+  readonly name: string;
+  readonly licence: string;
+  readonly datasets: readonly string[];
 }
 
-function unknownOutputs({ described, decoded, path, steps }: UnknownOptions): NearvoteError {
+/** With the line that adds what is downloaded, complete but for the output, and with it where there is one only. */
+function unknownOutputs(options: UnknownOptions): NearvoteError {
+  const { described, decoded, path, steps, name, licence, datasets } = options;
   const { channels, scale, mean, std } = steps.values;
   const { width, height } = outputSize(steps.geometry);
+  const outputs = decoded.graph.output;
+  const [only, ...others] = outputs;
+  const output = only === undefined || others.length > 0 ? 'OUTPUT' : quoted(only.name);
   const words = [
-    `nearvote encoder add ${path} --size ${width}x${height} ${geometryOptions(steps.geometry)}`,
-    `--mean ${mean.join(',')} --std ${std.join(',')} --scale ${scale} --channels ${channels} --layout nchw --output OUTPUT`,
+    `npx nearvote encoder add ${quoted(path)} --size ${width}x${height} ${geometryOptions(steps.geometry)}`,
+    `--mean ${mean.join(',')} --std ${std.join(',')} --scale ${scale} --channels ${channels} --layout nchw`,
+    `--output ${output} --name ${name} --licence ${quoted(licence)}`,
+    ...(datasets.length > 0 ? [`--trained-on ${quoted(datasets.join(','))}`] : []),
   ];
   return new NearvoteError(
     'encoder_unsupported',
-    `Expected a model that is known (its kind: ${described.kind}) but nothing says which of its outputs is the embedding: ` +
-      `${listed(decoded.graph.output)}. It is downloaded; add it by the output that is, with --token cls or --token mean where that is [n,tokens,d]: ${words.join(' ')}`,
+    `Expected an output that is known to be the embedding but this model (its kind: ${described.kind}) has: ${listed(outputs)}. ` +
+      `It is downloaded; add it by the output that is the embedding, with --token cls or --token mean where that is [n,tokens,d]: ${words.join(' ')}`,
   );
+}
+
+/** As one word of a shell: a repository's files are somebody else's text. */
+function quoted(text: string): string {
+  return /^[\w.,@%+=:/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function geometryOptions(geometry: Geometry): string {

@@ -245,6 +245,34 @@ describe('a model pulled from the hub', () => {
     expect(existsSync(out)).toBe(false);
   });
 
+  it('of a known kind whose one output has another name is refused with a line that keeps name, licence and datasets', async () => {
+    const files = repositoryOf('convnext', 'tokens');
+    const proto = hubModel();
+    for (const { output } of proto.graph.node) {
+      for (const [i, name] of output.entries()) if (name === 'pooler_output') output[i] = 'features';
+    }
+    for (const one of proto.graph.output) one.name = 'features';
+    const card = "---\nlicense: other\nlicense_name: it's $(theirs)\ndatasets:\n- imagenet-1k\n---\n";
+    const { pull } = await scene({ ...files, 'onnx/model.onnx': encodeModel(proto), 'README.md': card });
+    const refused: unknown = await pull().catch((error: unknown) => error);
+    const { message } = refused as Error;
+    expect(message).toContain('convnext');
+    expect(message).not.toContain('Expected a model that is known');
+    expect(message).toContain(' --output features --name tiny ');
+    // The card is somebody else's text, and the line is for a shell.
+    expect(message).toContain(` --licence 'it'\\''s $(theirs)' --trained-on imagenet-1k`);
+  });
+
+  it('of which nothing says how it sees images is refused with the way that is left', async () => {
+    const files = repositoryOf('convnext');
+    delete files['preprocessor_config.json'];
+    const { pull } = await scene(files);
+    await expect(pull()).rejects.toMatchObject({
+      code: 'encoder_unsupported',
+      message: expect.stringMatching(/at which size and scale.*nearvote encoder add/) as string,
+    });
+  });
+
   it('with an input beside the image is refused, and the inputs are named', async () => {
     const proto = hubModel();
     proto.graph.input.push(tensorInfo({ name: 'input_ids', elementType: 'int64', dims: ['batch', 77] }));
