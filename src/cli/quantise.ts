@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, isAbsolute, relative, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { calibrationMethods, type CalibrationMethod } from '../encoder/quantise/histogram.js';
 import type { Processors } from '../encoder/quantise/weights.js';
@@ -104,8 +104,8 @@ function parseShare(value: string): number {
 
 async function quantise(encoder: string, flags: QuantiseFlags): Promise<void> {
   const { method, json, force = false, ...rest } = flags;
-  const place = resolve(encoder);
-  const out = flags.out ?? join(dirname(place), `${basename(place)}-int8`);
+  const beside = `${resolve(encoder)}-int8`;
+  const out = flags.out ?? (isAbsolute(encoder) ? beside : relative('', beside));
   const result = await quantiseEncoder(
     {
       ...rest,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { emptyFolder, writeManifest } from '../encoder/folder.js';
 import { side, wholeNetwork } from '../encoder/quantise/networks.js';
-import { drawFolders, nearvote } from './nearvote.js';
+import { drawFolders, nearvote, nearvoteIn } from './nearvote.js';
 
 async function prepared(): Promise<{ dir: string; encoder: string; data: string }> {
   const dir = await emptyFolder();
@@ -23,19 +23,14 @@ async function prepared(): Promise<{ dir: string; encoder: string; data: string 
 describe('nearvote quantise', () => {
   it('writes an int8 encoder beside the float one, and says how near it is, layer by layer', async () => {
     const { dir, encoder, data } = await prepared();
-    const { code, stdout, stderr } = await nearvote(
-      'quantise',
-      encoder,
-      '--data',
-      data,
-      '--method',
-      'min-max',
-    );
+    const args = ['--data', data, '--method', 'min-max'];
+    const { code, stdout, stderr } = await nearvoteIn(dir, 'quantise', 'whole', ...args);
     expect(stderr).not.toContain('nearvote:');
     expect(code).toBe(0);
     expect(stdout).toMatch(/whole-int8: whole 1\.0\.0 in int8/);
     expect(stdout).toMatch(/min-max +│ 0\.9\d+/);
     expect(stdout).toContain('Warning: 20 images told the ranges of values; 512 are the fewest to rely on');
+    expect(stdout).toContain('Next: npx nearvote build --data DIR --encoder whole-int8 --out index/NAME');
     const manifest = JSON.parse(await readFile(join(dir, 'whole-int8', 'encoder.json'), 'utf8')) as object;
     expect(manifest).toMatchObject({ name: 'whole-int8', source: { parent: { name: 'whole' } } });
 
