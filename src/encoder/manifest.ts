@@ -144,7 +144,12 @@ export async function readEncoderFile(dir: string, file: string): Promise<Uint8A
   if (isAbsolute(file) || inside === '..' || inside.startsWith(`..${sep}`)) {
     throw new NearvoteError('encoder_invalid', `Expected a file inside ${dir} but received ${file}`);
   }
-  const bytes = (await stat(path).catch(() => undefined))?.size ?? 0;
+  const found = await stat(path).catch(() => undefined);
+  // A pipe is read until somebody closes it, and a device for ever.
+  if (found !== undefined && !found.isFile() && !found.isDirectory()) {
+    throw new NearvoteError('encoder_missing', `Expected a file at ${path} but it is a pipe or a device`);
+  }
+  const bytes = found?.size ?? 0;
   // Neither protobuf, which ONNX files are, nor Node's readFile goes further.
   if (bytes > mostBytes) {
     throw new NearvoteError(

@@ -48,10 +48,18 @@ export async function readTfjsFiles(dir: string, file: string): Promise<TfjsFile
   const { modelTopology, weightsManifest, signature, userDefinedMetadata } = parsed.data;
   const { format = 'node' in modelTopology ? 'graph-model' : 'layers-model' } = parsed.data;
   const specs = weightsManifest.flatMap((group) => group.weights);
-  const shards: Uint8Array[] = [];
-  for (const path of weightsManifest.flatMap((group) => group.paths)) {
-    shards.push(await readEncoderFile(dir, join(dirname(file), path)));
+  const paths = weightsManifest.flatMap((group) => group.paths.map((path) => join(dirname(file), path)));
+  // One that is named a thousand times would be read and held as often.
+  const twice =
+    paths.length === new Set(paths).size ? undefined : paths.find((path, i) => paths.indexOf(path) < i);
+  if (twice !== undefined) {
+    throw new NearvoteError(
+      'encoder_invalid',
+      `Expected each weight shard once in ${file} but ${twice} is there again`,
+    );
   }
+  const shards: Uint8Array[] = [];
+  for (const path of paths) shards.push(await readEncoderFile(dir, path));
   const weightData = (): ArrayBuffer => {
     const expected = specs.reduce((sum, w) => sum + bytesOf(w), 0);
     const received = shards.reduce((sum, shard) => sum + shard.length, 0);
@@ -59,7 +67,7 @@ export async function readTfjsFiles(dir: string, file: string): Promise<TfjsFile
       throw new NearvoteError(
         'encoder_invalid',
         `Expected ${expected} bytes of weights for ${file} but its shards hold ${received}: ` +
-          weightsManifest.flatMap((group) => group.paths).join(', '),
+          paths.join(', '),
       );
     }
     return joined(shards, received);

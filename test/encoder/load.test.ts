@@ -1,4 +1,5 @@
-import { copyFile, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { copyFile, mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { packFingerprints } from '../../src/domain/fingerprints.js';
@@ -299,6 +300,18 @@ async function folderOf(input: Input, nodes: ReturnType<typeof node>[]): Promise
   await writeManifest(dir, ['encoder.onnx']);
   return dir;
 }
+
+it('refuses a pipe and a device, which have no end', async () => {
+  const dir = await emptyFolder();
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
+  await symlink('/dev/zero', join(dir, 'device'));
+  for (const name of ['pipe', 'device']) {
+    await expect(readEncoderFile(dir, name)).rejects.toMatchObject({
+      code: 'encoder_missing',
+      message: expect.stringContaining('a pipe or a device') as string,
+    });
+  }
+});
 
 it('refuses a model file above 2 GiB, before it is read', async () => {
   const dir = await emptyFolder();

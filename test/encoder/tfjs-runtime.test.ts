@@ -133,6 +133,16 @@ describe('a TensorFlow.js model that is not one', () => {
     });
   });
 
+  it('reads no shard again, however often it is named', async () => {
+    const dir = await graphFolder();
+    const json = await readFile(join(dir, 'model.json'), 'utf8');
+    await writeFile(join(dir, 'model.json'), json.replace('group1-shard2of2.bin', './group1-shard1of2.bin'));
+    await expect(loadEncoder(dir, { threads: 1 })).rejects.toMatchObject({
+      code: 'encoder_invalid',
+      message: expect.stringContaining('group1-shard1of2.bin is there again') as string,
+    });
+  });
+
   it('never reads a shard outside its folder', async () => {
     const dir = await graphFolder();
     const json = await readFile(join(dir, 'model.json'), 'utf8');

@@ -1,4 +1,4 @@
-import { dirname } from 'node:path';
+import { dirname, normalize } from 'node:path';
 import { NearvoteError } from '../../domain/errors.js';
 import { graphsIn } from '../../onnx/graph.js';
 import type { GraphModel, TensorProto } from '../../onnx/model.js';
@@ -20,8 +20,10 @@ export async function inlineExternalData(model: GraphModel, modelPath: string): 
     if (tensor.externalData.length === 0) continue;
     const entries = new Map(tensor.externalData.map(({ key, value }) => [key, value]));
     const location = entries.get('location') ?? '';
-    const file = files.get(location) ?? (await readEncoderFile(dirname(modelPath), location));
-    files.set(location, file);
+    // A file has many spellings, each of which would be read and held for itself.
+    const spelt = normalize(location);
+    const file = files.get(spelt) ?? (await readEncoderFile(dirname(modelPath), spelt));
+    files.set(spelt, file);
     const offset = Number(entries.get('offset') ?? 0);
     const length = Number(entries.get('length') ?? file.length - offset);
     const data = file.subarray(offset, offset + length);

@@ -1,6 +1,7 @@
 import { rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { inlineExternalData } from '../../../src/encoder/add/external-data.js';
 import { emptyFolder } from '../folder.js';
 import { moveOut } from './external-weights.js';
 import { add, expectByHand, foreignModel } from './foreign-network.js';
@@ -29,6 +30,26 @@ describe('a model with its weights in another file', () => {
     }
     await add(dir, proto);
     await expectByHand(dir);
+  });
+
+  it('is held once, however many spellings of its name there are', async () => {
+    const bytes = 16 * 2 ** 20;
+    const proto = foreignModel();
+    await writeFile(data, moveOut(proto, 'foreign.onnx.data'));
+    await truncate(data, bytes);
+    const [first] = proto.graph.initializer;
+    if (first === undefined) throw new Error('the network has weights');
+    for (let i = 1; i <= 16; i++) {
+      const again = structuredClone(first);
+      again.name = `again${i}`;
+      for (const entry of again.externalData) {
+        if (entry.key === 'location') entry.value = './'.repeat(i) + entry.value;
+      }
+      proto.graph.initializer.push(again);
+    }
+    const before = process.memoryUsage().arrayBuffers;
+    await inlineExternalData(proto, join(dir, 'foreign.onnx'));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * bytes);
   });
 
   it('is refused when the file is missing', async () => {
