@@ -2,16 +2,24 @@ import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
 import { loadEncoder } from '../src/encoder/load.js';
 import { createDecoder } from '../src/image/decode.js';
 import { openDataset } from '../src/image/dataset/open-dataset.js';
+import { limitPerClass } from '../src/image/dataset/sample.js';
 
-/** Embeddings `[n, dimension]` and labels of every image of a dataset's test split, in its order. */
+export interface EmbedAllOptions {
+  readonly split?: 'train' | 'test';
+  readonly maxPerClass?: number | undefined;
+}
+
+/** Embeddings `[n, dimension]` and labels of every image of a dataset's split, the test split unless told, in its order. */
 export async function embedAll(
   encoderDir: string,
   folder: string,
+  { split = 'test', maxPerClass }: EmbedAllOptions = {},
 ): Promise<{ embeddings: Embeddings; labels: string[] }> {
   const encoder = await loadEncoder(encoderDir, { threads: 2 });
   const { input, output } = encoder.manifest;
   const decoder = createDecoder({ geometry: input.geometry });
-  const dataset = await openDataset(folder, { split: 'test' });
+  const whole = await openDataset(folder, { split });
+  const dataset = maxPerClass === undefined ? whole : await limitPerClass(whole, { maxPerClass, seed: 0 });
   const labels: string[] = [];
   const values = new Float32Array(dataset.size * output.dimension);
   let waiting: Uint8Array[] = [];

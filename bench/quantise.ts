@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { asEmbeddings, type Embeddings } from '../src/domain/embeddings.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import type { Progress } from '../src/domain/progress.js';
 import { seededRandom } from '../src/domain/seeded-random.js';
@@ -13,9 +12,6 @@ import type { Encoder } from '../src/encoder/encoder.js';
 import { loadEncoder } from '../src/encoder/load.js';
 import { answersOf } from '../src/evaluate/measure-accuracy.js';
 import { bootstrapDifference } from '../src/evaluate/metrics/intervals.js';
-import { openDataset } from '../src/image/dataset/open-dataset.js';
-import { limitPerClass } from '../src/image/dataset/sample.js';
-import { createDecoder } from '../src/image/decode.js';
 import { resizeTo } from '../src/image/geometry.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
 import {
@@ -26,6 +22,7 @@ import {
   trialRows,
 } from '../src/quantise/quantise-encoder.js';
 import { defaultVote } from '../src/vote/rules.js';
+import { embedAll } from './embed-all.js';
 import { writeWideEncoder } from './wide-encoder.js';
 
 const { values: flags } = parseArgs({
@@ -123,47 +120,14 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
-async function embedAll(
-  dir: string,
-  path: string,
-  split: 'train' | 'test',
-): Promise<{ labels: string[]; embeddings: Embeddings }> {
-  const encoder = await loadEncoder(dir, { threads: availableParallelism() });
-  const whole = await openDataset(path, { split });
-  const limit = split === 'train' && flags.examples !== undefined ? Number(flags.examples) : undefined;
-  const dataset = limit === undefined ? whole : await limitPerClass(whole, { maxPerClass: limit, seed: 0 });
-  const decoder = createDecoder({ geometry: encoder.manifest.input.geometry });
-  const { dimension } = encoder.manifest.output;
-  const labels: string[] = [];
-  const rows: Float32Array[] = [];
-  let waiting: Uint8Array[] = [];
-  const flush = async (): Promise<void> => {
-    if (waiting.length > 0) rows.push((await encoder.embed(Buffer.concat(waiting), waiting.length)).values);
-    waiting = [];
-  };
-  for await (const image of dataset.images()) {
-    labels.push(image.label);
-    waiting.push(await decoder.decode(await image.read()));
-    if (waiting.length === 16) await flush();
-  }
-  await flush();
-  await encoder.close();
-  const values = new Float32Array(labels.length * dimension);
-  let at = 0;
-  for (const row of rows) {
-    values.set(row, at);
-    at += row.length;
-  }
-  return { labels, embeddings: asEmbeddings(values, dimension) };
-}
-
 const ks = [1, 5, 20] as const;
 
 /** Of each query whether the vote is right, at each k. */
 async function correctness(dir: string, target: Target): Promise<number[][]> {
   const { examples, queries } = target;
-  const known = await embedAll(dir, examples.path, examples.split);
-  const asked = await embedAll(dir, queries.path, queries.split);
+  const maxPerClass = flags.examples === undefined ? undefined : Number(flags.examples);
+  const known = await embedAll(dir, examples.path, { split: examples.split, maxPerClass });
+  const asked = await embedAll(dir, queries.path, queries);
   const searcher = await createExactSearcher({
     embeddings: known.embeddings,
     threads: availableParallelism(),
