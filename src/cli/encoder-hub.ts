@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import { Command, Option } from 'commander';
 import { inspectModel } from '../encoder/add/inspect.js';
+import { inspectTfjs } from '../encoder/add/inspect-tfjs.js';
 import { knownModels } from '../encoder/hub/known-models.js';
 import { type Dtype, dtypes, pullEncoder } from '../encoder/hub/pull.js';
 import { hubSettings } from '../encoder/hub/settings.js';
@@ -80,19 +81,22 @@ export function listCommand(): Command {
 export function inspectCommand(): Command {
   const json = new Option('--json', 'print it as JSON');
   return new Command('inspect')
-    .description('print what an ONNX model takes and gives, and whether encoder add can take it')
-    .argument('<file>', 'the .onnx file')
+    .description(
+      'print what an ONNX or TensorFlow.js model takes and gives, and whether encoder add can take it',
+    )
+    .argument('<file>', 'the .onnx file, or the model.json of a TensorFlow.js model')
     .addOption(json.env(variableOf(json)))
     .addHelpText('after', '\nExample:\n  $ nearvote encoder inspect dinov2.onnx\n')
     .action(async (file: string, flags: { readonly json?: true }) => {
-      const found = await inspectModel(file);
+      const found = await (/\.json$/i.test(file) ? inspectTfjs(file) : inspectModel(file));
       if (flags.json === true) return print(JSON.stringify(found));
-      const { opset, inputs, outputs, weightsIn, layout, size, refusedBecause } = found;
+      const { format, inputs, outputs, inside, weightsIn, layout, size, refusedBecause } = found;
       const options = `--layout ${layout ?? 'LAYOUT'} --size ${size ?? 'SIZE'}${outputs.length > 1 ? ' --output OUTPUT' : ''}`;
       const lines = [
-        ['opset', String(opset)],
+        ['format', format],
         ...inputs.map((one) => ['input', one]),
         ...outputs.map((one) => ['output', one]),
+        ...inside.map((one) => ['inside', one]),
         ...weightsIn.map((one) => ['weights in', one]),
         refusedBecause === undefined
           ? ['encoder add', `takes it with ${options} --mean MEAN --std STD`]

@@ -1,17 +1,19 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { NearvoteError } from '../../domain/errors.js';
-import { opsetOf, tensorTypeOf } from '../../onnx/graph.js';
-import { decodeModel, type ValueInfoProto } from '../../onnx/model.js';
+import { opsetOf, producersOf, tensorTypeOf } from '../../onnx/graph.js';
+import { decodeModel, type NodeProto, type ValueInfoProto } from '../../onnx/model.js';
 import { readEncoderFile } from '../manifest.js';
 import { externalFilesOf } from './external-data.js';
 import { described, findSignature, givenInputs } from './signature.js';
 
 export interface Inspection {
-  readonly opset: number;
+  readonly format: string;
   /** With type and shape each: `pixel_values: float32 [batch,3,224,224]`. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** What else `--output` may name, with what computes it, the nearest to the outputs first. */
+  readonly inside: readonly string[];
   /** Files beside the model that its weights lie in. */
   readonly weightsIn: readonly string[];
   /** Of the image input, where its shape says so. */
@@ -42,15 +44,41 @@ export async function inspectModel(path: string): Promise<Inspection> {
     if (!(error instanceof NearvoteError)) throw error;
     refusedBecause = error.message;
   }
+  const producers = producersOf(model.graph);
+  const inside = nearestFirst(
+    model.graph.output.map(({ name }) => name),
+    (value) => (producers.get(value)?.input ?? []).filter((one) => computes(producers.get(one))),
+  );
   return {
-    opset: opsetOf(model),
+    format: `ONNX, opset ${opsetOf(model)}`,
     inputs: inputs.map(described),
     outputs: model.graph.output.map(described),
+    inside: inside.map((value) => `${value} (${producers.get(value)?.opType})`),
     weightsIn,
     layout,
     size: width === undefined || height === undefined ? undefined : `${width}x${height}`,
     refusedBecause,
   };
+}
+
+/** A classifier's features are a few steps before its scores. */
+export const mostInside = 6;
+
+/** What the outputs are computed from, by the number of steps; `inputsOf` tells what one value is. */
+export function nearestFirst(
+  outputs: readonly string[],
+  inputsOf: (value: string) => readonly string[],
+): string[] {
+  const found = new Set(outputs);
+  for (const value of found) {
+    if (found.size >= outputs.length + mostInside) break;
+    for (const one of inputsOf(value)) found.add(one);
+  }
+  return [...found].slice(outputs.length, outputs.length + mostInside);
+}
+
+function computes(node: NodeProto | undefined): boolean {
+  return node !== undefined && node.opType !== 'Constant';
 }
 
 async function readable(dir: string, file: string): Promise<void> {

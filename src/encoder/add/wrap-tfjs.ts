@@ -81,7 +81,7 @@ async function wrapGraph(options: WrapTfjsOptions): Promise<WrappedTfjs> {
 }
 
 /** Of a signature, which newer converters write into the model's metadata. */
-function declaredOutputs(artifacts: io.ModelArtifacts): string[] | undefined {
+export function declaredOutputs(artifacts: io.ModelArtifacts): string[] | undefined {
   const { signature = artifacts.userDefinedMetadata?.['signature'] } = artifacts;
   const { outputs = {} } = (signature ?? {}) as { outputs?: Record<string, { name?: string }> };
   const names = Object.entries(outputs).map(([key, { name = key }]) => nodeOf(name));

@@ -2,10 +2,14 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { inspectModel } from '../../../src/encoder/add/inspect.js';
-import { encodeModel, type GraphModel, tensorInfo } from '../../../src/onnx/model.js';
+import { inspectTfjs } from '../../../src/encoder/add/inspect-tfjs.js';
+import { openTensorFlow } from '../../../src/encoder/tensorflow.js';
+import { encodeModel, type GraphModel, node, tensorInfo } from '../../../src/onnx/model.js';
+import { initializer } from '../../../src/onnx/tensor.js';
 import { emptyFolder } from '../folder.js';
 import { moveOut } from './external-weights.js';
 import { foreignModel } from './foreign-network.js';
+import { saveForeign, saveForeignLayers } from './foreign-tfjs.js';
 
 async function written(proto: GraphModel): Promise<string> {
   const path = join(await emptyFolder(), 'model.onnx');
@@ -15,9 +19,10 @@ async function written(proto: GraphModel): Promise<string> {
 
 it.each(['nchw', 'nhwc'] as const)('an %s model is shown with shapes, size and layout', async (layout) => {
   expect(await inspectModel(await written(foreignModel({ layout, features: 'tokens', opset: 18 })))).toEqual({
-    opset: 18,
+    format: 'ONNX, opset 18',
     inputs: [`image: float32 [batch,${layout === 'nchw' ? '3,4,6' : '4,6,3'}]`],
     outputs: ['features: float32 [batch,t,4]'],
+    inside: expect.any(Array) as unknown,
     weightsIn: [],
     layout,
     size: '6x4',
@@ -52,4 +57,43 @@ it('what is no model is refused', async () => {
   const path = join(await emptyFolder(), 'model.onnx');
   await writeFile(path, 'no model');
   await expect(inspectModel(path)).rejects.toMatchObject({ code: 'encoder_invalid' });
+});
+
+it("what a classifier's scores are computed from is named, the nearest first", async () => {
+  const proto = foreignModel();
+  for (const { output } of proto.graph.node)
+    for (const [i, name] of output.entries()) if (name === 'features') output[i] = 'read';
+  proto.graph.initializer.push(
+    initializer({ name: 'classes', elementType: 'float32', dims: [4, 1], data: [1, 2, 3, 4] }),
+  );
+  proto.graph.node.push(node('MatMul', { inputs: ['read', 'classes'], outputs: ['scores'] }));
+  proto.graph.node.push(node('Softmax', { inputs: ['scores'], outputs: ['shares'] }));
+  proto.graph.output = [tensorInfo({ name: 'shares', elementType: 'float32', dims: ['n', 1] })];
+  const { inside } = await inspectModel(await written(proto));
+  expect(inside.slice(0, 2)).toEqual(['scores (MatMul)', expect.stringMatching(/^read \(/)]);
+});
+
+it('a TensorFlow.js graph model is shown with what --output may name', async () => {
+  const dir = await emptyFolder();
+  await saveForeign(dir);
+  expect(await inspectTfjs(join(dir, 'model.json'))).toEqual({
+    format: 'TensorFlow.js graph model',
+    inputs: ['image: float [n,3,4,3]'],
+    outputs: ['classes', 'tokens', 'map2'],
+    inside: ['pooled (Mean)', 'map (Relu)', 'product (Conv2D)'],
+    weightsIn: [],
+    layout: 'nhwc',
+    size: '4x3',
+    refusedBecause: undefined,
+  });
+});
+
+it('a TensorFlow.js layers model is shown with its last layers', async () => {
+  const dir = await emptyFolder();
+  await saveForeignLayers((await openTensorFlow()).tf, dir);
+  const shown = await inspectTfjs(join(dir, 'model.json'));
+  expect(shown).toMatchObject({ format: 'TensorFlow.js layers model', layout: 'nhwc', size: '4x3' });
+  expect(shown.inputs).toEqual([expect.stringMatching(/^conv2d.*: \[n,3,4,3\]$/)]);
+  expect(shown.outputs).toEqual([expect.stringMatching(/^dense.* \(Dense\)$/)]);
+  expect(shown.inside.slice(0, 2)).toEqual(['pooled (GlobalAveragePooling2D)', 'map (ReLU)']);
 });
