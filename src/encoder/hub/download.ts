@@ -1,8 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { constants, type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { NearvoteError } from '../../domain/errors.js';
+import { messageOf, NearvoteError } from '../../domain/errors.js';
 import { syncPath } from '../../files/durable.js';
 import { asHubError, chunksOf, refusal } from './guarded-fetch.js';
 import type { HubSettings } from './settings.js';
@@ -26,10 +26,15 @@ export interface DownloadOptions {
   readonly onBytes: (count: number) => void;
 }
 
+/** A connection that was lost before so many bytes came has brought nothing: a host could give them one by one. */
+const worthwhileBytes = 65_536;
+/** Fewer in the time that is allowed are silence. */
+const audibleBytes = 16_384;
+
 /**
  * Downloads a file, from where an earlier try ended, and keeps it only if its digest is right.
  * @throws NearvoteError `hub_unreachable`, `hub_refused`; `encoder_invalid` when the bytes are not those that the listing
- * promises; the file system's own error
+ * promises; `output_unwritable`; the file system's own error
  */
 export async function download(options: DownloadOptions): Promise<void> {
   const { file, to, settings, onBytes } = options;
@@ -46,7 +51,7 @@ export async function download(options: DownloadOptions): Promise<void> {
       if (before < file.bytes || file.bytes === 0) await fetchRest(part, options);
     } catch (error) {
       if (!(error instanceof NearvoteError) || error.code !== 'hub_unreachable') throw error;
-      failures = (await sizeOf(part)) > before ? 0 : failures + 1;
+      failures = (await sizeOf(part)) - before >= worthwhileBytes ? 0 : failures + 1;
       if (failures >= settings.attempts || isHopeless(error)) throw error;
       if (failures > 0) await pause(settings.pauseMs * failures);
       continue;
@@ -89,14 +94,21 @@ async function fetchRest(part: string, { url, file, settings, onBytes }: Downloa
     });
     const start = await startOf(response, { have, part, file, settings });
     if (start < have) onBytes(start - have);
-    const output = await open(part, start > 0 ? 'a' : 'w');
+    const output = await openPart(part, start);
     let bytes = start;
+    let heard = 0;
     try {
       for await (const chunk of chunksOf(response)) {
-        timer.refresh();
+        heard += chunk.length;
+        if (heard >= audibleBytes) {
+          timer.refresh();
+          heard = 0;
+        }
         bytes += chunk.length;
         if (bytes > file.bytes) throw larger(file, 'it goes on');
-        await output.appendFile(chunk);
+        await output.appendFile(chunk).catch((cause: unknown) => {
+          throw unwritable(part, cause);
+        });
         onBytes(chunk.length);
       }
     } finally {
@@ -104,13 +116,27 @@ async function fetchRest(part: string, { url, file, settings, onBytes }: Downloa
     }
     if (bytes < file.bytes) throw new Error(`the connection ended after ${bytes} of ${file.bytes} bytes`);
   } catch (cause) {
-    if (cause instanceof Error && 'syscall' in cause && 'path' in cause) throw cause;
     if (cause instanceof NearvoteError && cause.code === 'encoder_invalid') await rm(part, { force: true });
     throw asHubError(cause, { origin, timeoutMs });
   } finally {
     clearTimeout(timer);
     patience.abort();
   }
+}
+
+/** Never through a link: in a cache that others write in, it may lead anywhere. */
+async function openPart(part: string, start: number): Promise<FileHandle> {
+  const { O_WRONLY, O_CREAT, O_APPEND, O_TRUNC, O_NOFOLLOW } = constants;
+  const how = O_WRONLY | O_CREAT | O_NOFOLLOW | (start > 0 ? O_APPEND : O_TRUNC);
+  return open(part, how).catch((cause: unknown) => {
+    throw unwritable(part, cause);
+  });
+}
+
+function unwritable(part: string, cause: unknown): NearvoteError {
+  return new NearvoteError('output_unwritable', `Expected to write ${part} but: ${messageOf(cause)}`, {
+    cause,
+  });
 }
 
 interface StartOptions extends Pick<DownloadOptions, 'file' | 'settings'> {

@@ -115,7 +115,7 @@ export function asHubError(thrown: unknown, { origin, timeoutMs }: HubErrorConte
   if (thrown instanceof NearvoteError) return thrown;
   const isTimeout = thrown instanceof Error && /^(Timeout|Abort)Error$/.test(thrown.name);
   const said = isTimeout
-    ? `it was silent for ${timeoutMs / 1000} seconds (HF_HUB_DOWNLOAD_TIMEOUT)`
+    ? `it was silent, or all but silent, for ${timeoutMs / 1000} seconds (HF_HUB_DOWNLOAD_TIMEOUT)`
     : deepestMessage(thrown);
   return new NearvoteError('hub_unreachable', `Expected an answer from ${origin} but: ${said}`, {
     cause: thrown,

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -100,11 +100,63 @@ describe('a download', () => {
     hub.answerFirst('storage', () => true);
     await expect(pull({}, { timeoutMs: 300, attempts: 2 })).rejects.toMatchObject({
       code: 'hub_unreachable',
-      message: expect.stringContaining('silent for 0.3 seconds (HF_HUB_DOWNLOAD_TIMEOUT)') as string,
+      message: expect.stringContaining(
+        'silent, or all but silent, for 0.3 seconds (HF_HUB_DOWNLOAD_TIMEOUT)',
+      ) as string,
     });
     expect(existsSync(out)).toBe(false);
     const part = join(cache, 'models--owner--tiny', 'blobs', `${sha256(model)}.incomplete`);
     expect(await readFile(part)).toEqual(Buffer.from(model.subarray(0, model.length >> 1)));
+  });
+
+  it('that comes byte by byte is given up as one that stands still', async () => {
+    const { pull, hub } = await scene(repositoryOf('convnext'));
+    hub.answerFirst('storage', (_request, response) => {
+      const drip = setInterval(() => response.write('x'), 5);
+      response.on('close', () => clearInterval(drip));
+      return true;
+    });
+    await expect(pull({}, { timeoutMs: 300, attempts: 2 })).rejects.toMatchObject({
+      code: 'hub_unreachable',
+      message: expect.stringContaining('all but silent') as string,
+    });
+  });
+
+  it('of which every connection brings a byte is given up as one that is lost', async () => {
+    const { pull, hub } = await scene(repositoryOf('convnext'));
+    hub.answerFirst('storage', (_request, response) => {
+      response.write('x', () => response.destroy());
+      return true;
+    });
+    await expect(pull()).rejects.toMatchObject({ code: 'hub_unreachable' });
+    expect(hub.seen('storage', '').length).toBe(3);
+  });
+
+  it('never goes on with a link that somebody left in its place', async () => {
+    const files = repositoryOf('convnext');
+    const { pull, cache, dir } = await scene(files);
+    const blobs = join(cache, 'models--owner--tiny', 'blobs');
+    await mkdir(blobs, { recursive: true });
+    await writeFile(join(dir, 'mine'), '');
+    const sha = sha256(files['onnx/model.onnx'] as Uint8Array);
+    await symlink(join(dir, 'mine'), join(blobs, `${sha}.incomplete`));
+    await expect(pull()).rejects.toMatchObject({ code: 'output_unwritable' });
+    expect(await readFile(join(dir, 'mine'), 'utf8')).toBe('');
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('for which the disk is too small says so at once', async () => {
+    const files = repositoryOf('convnext');
+    const { pull, hub, cache } = await scene(files);
+    const blobs = join(cache, 'models--owner--tiny', 'blobs');
+    await mkdir(blobs, { recursive: true });
+    const part = join(blobs, `${sha256(files['onnx/model.onnx'] as Uint8Array)}.incomplete`);
+    // As /dev/full, on which no byte has room.
+    execFileSync('mknod', [part, 'c', '1', '7']);
+    await expect(pull()).rejects.toMatchObject({
+      code: 'output_unwritable',
+      message: expect.stringContaining('ENOSPC') as string,
+    });
+    expect(hub.seen('storage', '').length).toBe(1);
   });
 
   it('asks the hub for a new address where the storage refuses an old one', async () => {
