@@ -49,7 +49,7 @@ export async function publishFolder(options: PublishOptions): Promise<string> {
   try {
     await mkdir(parent, { recursive: true });
     await removeStaleDrafts(place);
-    draft = await mkdtemp(join(parent, `.${basename(place)}-`));
+    draft = await mkdtemp(join(parent, draftPrefix(place)));
     // The draft is its owner's alone; what is published is not.
     const fresh = join(draft, 'new');
     await mkdir(fresh);
@@ -80,11 +80,17 @@ export async function publishFolder(options: PublishOptions): Promise<string> {
 
 const staleMs = 3_600_000;
 
+/** No one else would name a folder so: `.NAME-backup` may be somebody's own. */
+function draftPrefix(place: string): string {
+  return `.${basename(place)}.nearvote-`;
+}
+
 /** What was being written when a process was killed, an hour ago or more. */
 async function removeStaleDrafts(place: string): Promise<void> {
   const parent = dirname(place);
+  const prefix = draftPrefix(place);
   for (const name of await readdir(parent)) {
-    if (!name.startsWith(`.${basename(place)}-`) || name.length !== basename(place).length + 8) continue;
+    if (!name.startsWith(prefix) || name.length !== prefix.length + 6) continue;
     const found = await stat(join(parent, name)).catch(() => undefined);
     if (found === undefined || Date.now() - found.mtimeMs < staleMs) continue;
     await rm(join(parent, name), { recursive: true, force: true });

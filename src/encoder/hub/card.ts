@@ -6,10 +6,14 @@ export interface Card {
   readonly datasets: readonly string[];
 }
 
+/** What a card says is shown and kept in the manifest: of a card of megabytes no more than this. */
+const mostValues = 100;
+const mostCharacters = 200;
+
 /** Reads the three fields that are of use here; the rest of the YAML may be anything. */
 export function readCard(markdown: string): Card {
   const head = /^---\r?\n([\s\S]*?)\r?\n---/.exec(markdown)?.[1] ?? '';
-  const values = (key: string): string[] => {
+  const all = (key: string): string[] => {
     const lines = head.split(/\r?\n/);
     const at = lines.findIndex((line) => line.startsWith(`${key}:`));
     if (at < 0) return [];
@@ -19,6 +23,10 @@ export function readCard(markdown: string): Card {
     const end = rest.findIndex((line) => !/^\s*-\s/.test(line));
     return rest.slice(0, end < 0 ? undefined : end).map((line) => plain(line.replace(/^\s*-\s/, '')));
   };
+  const values = (key: string): string[] =>
+    all(key)
+      .slice(0, mostValues)
+      .map((value) => value.slice(0, mostCharacters));
   const [licence] = values('license');
   const [name] = values('license_name');
   const [madeFrom] = values('base_model');

@@ -60,12 +60,12 @@ it(
 
 it('removes what a killed run left an hour ago, and nothing that another is writing', async () => {
   const dir = join(base, 'kept');
-  const [old, young, other] = ['.kept-aaaaaa', '.kept-bbbbbb', '.kept-cccccc-more'].map((name) =>
+  const [old, young, other] = ['.kept.nearvote-aaaaaa', '.kept.nearvote-bbbbbb', '.kept-backup'].map((name) =>
     join(base, name),
   );
   for (const draft of [old, young, other]) await mkdir(String(draft));
   const longAgo = new Date(Date.now() - 2 * 3_600_000);
   for (const draft of [old, other]) await utimes(String(draft), longAgo, longAgo);
   await publishFolder({ dir, files: filesOf('new'), force: false });
-  expect((await readdir(base)).sort()).toEqual(['.kept-bbbbbb', '.kept-cccccc-more', 'kept']);
+  expect((await readdir(base)).sort()).toEqual(['.kept-backup', '.kept.nearvote-bbbbbb', 'kept']);
 });

@@ -100,4 +100,12 @@ describe('a model card', () => {
   ])('%j', (text, card) => {
     expect(readCard(text)).toEqual(card);
   });
+
+  it('of megabytes gives no more than can be shown', () => {
+    const { licence, datasets } = readCard(
+      `---\nlicense: ${'a'.repeat(1e6)}\ndatasets:\n${'- b\n'.repeat(1e5)}---\n`,
+    );
+    expect(licence).toBe('a'.repeat(200));
+    expect(datasets).toHaveLength(100);
+  });
 });
