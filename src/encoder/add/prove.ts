@@ -16,9 +16,7 @@ const count = 3;
  * @throws NearvoteError `encoder_unsupported` or `encoder_invalid` saying which of these does not hold
  */
 export async function proveEncoder(wrapped: WrappedModel, manifest: EncoderManifest): Promise<void> {
-  const pixels = noiseOf(manifest);
-  const size = pixels.length / count;
-  const images = Array.from({ length: count }, (_, i) => pixels.subarray(i * size, (i + 1) * size));
+  const { pixels, images } = noiseOf(manifest);
   const alone = await embedAlone(wrapped.forOneImage, { manifest, images });
   let together: Embeddings;
   let first: Embeddings;
@@ -27,18 +25,10 @@ export async function proveEncoder(wrapped: WrappedModel, manifest: EncoderManif
   } catch (cause) {
     throw oneAtATime(`it fails on ${count}: ${rootMessage(cause)}`, cause);
   }
-  const { dimension } = manifest.output;
-  const apart = alone.map((row, i) =>
-    largestDifference(row.values, together.values.subarray(i * dimension, (i + 1) * dimension)),
-  );
-  const worst = Math.max(...apart, largestDifference(first.values, together.values.subarray(0, dimension)));
+  const worst = Math.max(furthestApart(alone, together), furthestApart([first], together));
   if (!(worst <= tolerance)) {
-    const said = `an image's embedding alone and in a batch of ${count} differ by ${worst.toPrecision(2)}`;
-    if (wrapped.batchWasOne) throw oneAtATime(said);
-    throw new NearvoteError(
-      'encoder_unsupported',
-      `Expected the same embedding whatever else is in the batch but ${said}`,
-    );
+    if (wrapped.batchWasOne) throw oneAtATime(differs(worst));
+    throw companyMatters(worst);
   }
   checkDifferent(alone, first);
 }
@@ -48,12 +38,9 @@ export async function proveEncoder(wrapped: WrappedModel, manifest: EncoderManif
  * @throws NearvoteError `encoder_unsupported` saying which of these does not hold
  */
 export async function proveCompany(encoder: Encoder): Promise<void> {
-  const pixels = noiseOf(encoder.manifest);
-  const size = pixels.length / count;
+  const { pixels, images } = noiseOf(encoder.manifest);
   const alone: Embeddings[] = [];
-  for (let i = 0; i < count; i++) {
-    alone.push(await encoder.embed(pixels.subarray(i * size, (i + 1) * size), 1));
-  }
+  for (const image of images) alone.push(await encoder.embed(image, 1));
   let together: Embeddings;
   try {
     together = await encoder.embed(pixels, count);
@@ -64,27 +51,49 @@ export async function proveCompany(encoder: Encoder): Promise<void> {
       { cause },
     );
   }
-  const { dimension } = encoder.manifest.output;
-  const apart = alone.map((row, i) =>
-    largestDifference(row.values, together.values.subarray(i * dimension, (i + 1) * dimension)),
-  );
-  if (!(Math.max(...apart) <= tolerance)) {
-    throw new NearvoteError(
-      'encoder_unsupported',
-      `Expected the same embedding whatever else is in the batch but an image's embedding alone and in a batch of ${count} differ by ${Math.max(...apart).toPrecision(2)}`,
-    );
-  }
+  const worst = furthestApart(alone, together);
+  if (!(worst <= tolerance)) throw companyMatters(worst);
   const [first] = alone;
   if (first !== undefined) checkDifferent(alone, first);
 }
 
-/** Three images, uint8 RGB `[3, height, width, 3]`: noise, finest in the first image and coarsest in the last. */
-function noiseOf({ input }: EncoderManifest): Uint8Array {
+interface Noise {
+  /** uint8 RGB `[3, height, width, 3]`. */
+  readonly pixels: Uint8Array;
+  /** The same one by one. */
+  readonly images: readonly Uint8Array[];
+}
+
+/** Three images of noise, finest in the first and coarsest in the last. */
+function noiseOf({ input }: EncoderManifest): Noise {
   const size = input.width * input.height * 3;
-  return Uint8Array.from({ length: count * size }, (_, i) => {
+  const pixels = Uint8Array.from({ length: count * size }, (_, i) => {
     const cell = Math.floor((i % size) / 8 ** Math.floor(i / size));
     return Math.imul(cell + 1, 0x9e3779b1) >>> 24;
   });
+  return {
+    pixels,
+    images: Array.from({ length: count }, (_, i) => pixels.subarray(i * size, (i + 1) * size)),
+  };
+}
+
+/** The most that a value of an image's embedding alone differs from that of the same image among all. */
+function furthestApart(alone: readonly Embeddings[], { values, dimension }: Embeddings): number {
+  const apart = alone.map((row, i) =>
+    largestDifference(row.values, values.subarray(i * dimension, (i + 1) * dimension)),
+  );
+  return Math.max(...apart);
+}
+
+function differs(by: number): string {
+  return `an image's embedding alone and in a batch of ${count} differ by ${by.toPrecision(2)}`;
+}
+
+function companyMatters(by: number): NearvoteError {
+  return new NearvoteError(
+    'encoder_unsupported',
+    `Expected the same embedding whatever else is in the batch but ${differs(by)}`,
+  );
 }
 
 function checkDifferent(alone: readonly Embeddings[], first: Embeddings): void {
