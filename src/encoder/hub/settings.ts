@@ -22,7 +22,14 @@ export interface HubSettings {
 const isYes = /^(1|on|yes|true)$/i;
 
 const variablesSchema = z.object({
-  HF_ENDPOINT: z.url({ protocol: /^https?$/ }).default('https://huggingface.co'),
+  HF_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    // fetch refuses them, and repeats them as it does.
+    .refine(
+      (url) => !/^[^/]*\/\/[^/]*@/.test(url),
+      'Expected no user or password in it; HF_TOKEN is for that',
+    )
+    .default('https://huggingface.co'),
   HF_TOKEN: z
     .string()
     .trim()

@@ -191,13 +191,15 @@ describe('the variables of the hub', () => {
     expect(hubSettings({ HF_TOKEN: token }).token).toBe(token.trim());
   });
 
-  it.each([{ HF_ENDPOINT: 'file:///etc' }, { HF_TOKEN: 'secret word' }, { HF_HUB_DOWNLOAD_TIMEOUT: 'soon' }])(
-    '%j are refused without being repeated',
-    (environment) => {
-      const [[name, value]] = Object.entries(environment) as [[string, string]];
-      expect(() => hubSettings(environment)).toThrow(expect.objectContaining({ code: 'usage' }) as Error);
-      expect(() => hubSettings(environment)).toThrow(name);
-      expect(() => hubSettings(environment)).not.toThrow(value);
-    },
-  );
+  it.each([
+    { HF_ENDPOINT: 'file:///etc' },
+    { HF_ENDPOINT: 'https://me:secret@hub.example' },
+    { HF_TOKEN: 'secret word' },
+    { HF_HUB_DOWNLOAD_TIMEOUT: 'soon' },
+  ])('%j are refused without being repeated', (environment) => {
+    const [[name, value]] = Object.entries(environment) as [[string, string]];
+    expect(() => hubSettings(environment)).toThrow(expect.objectContaining({ code: 'usage' }) as Error);
+    expect(() => hubSettings(environment)).toThrow(name);
+    expect(() => hubSettings(environment)).not.toThrow(value);
+  });
 });
