@@ -170,7 +170,7 @@ function withAdvice(error: NearvoteError, { cache, model }: AdviceOptions): Near
   return new NearvoteError(
     error.code,
     `${error.message}. Without the hub: run the same command on a machine that reaches it and copy the folder ${cache.root} from there to here, ` +
-      `or download config.json, preprocessor_config.json and a file of onnx/ (with the .onnx_data beside it, if there is one) from the page of ${model.repository} and give them to nearvote encoder add`,
+      `or download a file of onnx/ (with the .onnx_data beside it, if there is one) from the page of ${model.repository} and give it to npx nearvote encoder add, with the size, mean and std that preprocessor_config.json or config.json says there`,
     { cause: error },
   );
 }
