@@ -6,24 +6,29 @@ import { colours, drawFolders, drawSpeckled, root } from '../cli/nearvote.js';
 import { askFor, beginJourney } from './journey.js';
 
 const { red, green, blue } = colours;
-/** The commands of README's section on one's own photos: npm's scripts are nearvote's commands under other names. */
-async function readmeCommands(): Promise<string[]> {
+/** README's section on one's own photos: its commands, and what it says of an encoder without the hub. */
+async function readme(): Promise<{ commands: string[]; withoutHub: string }> {
   const text = await readFile(join(root, 'README.md'), 'utf8');
   const [, block = ''] = /^## Your own photos$[^]*?```sh\n([^]*?)```/m.exec(text) ?? [];
-  return block.trim().split('\n');
+  const [, withoutHub = ''] =
+    /Without it, leave the line out and build with `--encoder (\S+)`/.exec(text) ?? [];
+  return { commands: block.trim().split('\n'), withoutHub };
 }
 
+/** Of the build, by somebody who cannot reach the hub: npm's scripts are nearvote's commands under other names. */
 async function buildArguments(): Promise<string[]> {
-  const [line = ''] = await readmeCommands();
-  expect(line).toMatch(/^npm run build:index -- /);
-  return ['build', ...line.split(' ').slice(4)];
+  const { commands, withoutHub } = await readme();
+  const [pull = '', build = ''] = commands;
+  const [, pulled = ''] = /^npm run nearvote -- encoder pull \S+\/(\S+)$/.exec(pull) ?? [];
+  expect(build).toBe(`npm run build:index -- --data photos --encoder models/${pulled} --out index/photos`);
+  return ['build', ...build.replace(`models/${pulled}`, withoutHub).split(' ').slice(4)];
 }
 
 describe('somebody with photos of their own', () => {
   it('builds an index, which every command then uses unless told otherwise, and serves it', async () => {
     const { path, nearvote, serve } = await beginJourney();
     const build = await buildArguments();
-    expect((await readmeCommands()).slice(1)).toEqual([
+    expect((await readme()).commands.slice(2)).toEqual([
       'npm start',
       'curl -F image=@photo.jpg http://127.0.0.1:8080/classify',
     ]);
