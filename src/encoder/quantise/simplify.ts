@@ -15,8 +15,8 @@ import { elementTypes } from '../../onnx/tensor.js';
 import { foldPixels } from './fold-pixels.js';
 
 /** Operators of models that are quantised already, and branches, which nothing here can look into. */
-const refused =
-  /^(If|Loop|Scan|SequenceMap|.*Quantize.*|QLinear.*|QGemm|MatMulNBits|MatMulBnb4|.*Integer.*)$/;
+const branches = /^(If|Loop|Scan|SequenceMap)$/;
+const quantised = /^(.*Quantize.*|QLinear.*|QGemm|MatMulNBits|MatMulBnb4|.*Integer.*)$/;
 
 const oldestOpset = 13;
 
@@ -54,11 +54,14 @@ export async function simplifyModel(bytes: Uint8Array): Promise<GraphModel> {
 
 function checkOperators(model: GraphModel): void {
   const nodes = graphsIn(model.graph).flatMap((graph) => graph.node);
-  const found = nodes.find(({ opType }) => refused.test(opType));
+  const found = nodes.find(({ opType }) => branches.test(opType) || quantised.test(opType));
   if (found !== undefined) {
+    const wanted = branches.test(found.opType)
+      ? 'a model without branches and loops'
+      : 'a float model, and not one that is quantised already,';
     throw new NearvoteError(
       'encoder_unsupported',
-      `Expected a float model without branches but it has the operator ${found.opType} (${found.name})`,
+      `Expected ${wanted} but it has the operator ${found.opType} (${found.name})`,
     );
   }
   if (opsetOf(model) < oldestOpset) {

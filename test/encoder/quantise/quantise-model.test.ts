@@ -179,7 +179,9 @@ describe('a quantised encoder', () => {
 describe('what cannot be quantised is refused by the name of its operator', () => {
   it('a model that is quantised already', async () => {
     const { bytes } = await quantised(wholeNetwork());
-    await expect(simplifyModel(bytes)).rejects.toThrow(/has the operator (QuantizeLinear|DequantizeLinear)/);
+    await expect(simplifyModel(bytes)).rejects.toThrow(
+      /quantised already, but it has the operator (Dequ|Qu)antizeLinear/,
+    );
   });
 
   it.each(['MatMulNBits', 'MatMulInteger', 'DynamicQuantizeLinear', 'Loop'])(
