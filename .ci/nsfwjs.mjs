@@ -7,8 +7,11 @@ import { join, resolve } from 'node:path';
 
 const page = readFileSync('docs/tensorflow.md', 'utf8');
 const [, script] = /```js\n([^]*?)```/.exec(page) ?? [];
-const [, output] = /--output\s+(StatefulPartitionedCall\/[\w/]+)`/.exec(page) ?? [];
-if (script === undefined || output === undefined) throw new Error('Expected the steps in docs/tensorflow.md');
+const [, output, options] =
+  /^OUTPUT=(\S+)\nnpx nearvote (encoder add .*)--output \$OUTPUT --out \S+$/m.exec(page) ?? [];
+if (script === undefined || output === undefined || options === undefined) {
+  throw new Error('Expected the steps in docs/tensorflow.md');
+}
 
 const cwd = mkdtempSync(join(tmpdir(), 'nearvote-nsfwjs-'));
 try {
@@ -19,20 +22,8 @@ try {
   execFileSync('tar', ['-xzf', join(cwd, packed), '-C', at, '--strip-components=1']);
   writeFileSync(join(cwd, 'extract.cjs'), script);
   execFileSync(process.execPath, ['extract.cjs'], { cwd, stdio: 'inherit' });
-  const command = [
-    ...['encoder', 'add', join(cwd, 'model.json'), '--size', '224', '--mean', '0', '--std', '1'],
-    ...[
-      '--layout',
-      'nhwc',
-      '--licence',
-      'MIT',
-      '--out',
-      join(cwd, 'mobilenet'),
-      '--output',
-      output,
-      '--json',
-    ],
-  ];
+  const words = options.trim().replace('model.json', join(cwd, 'model.json')).split(' ');
+  const command = [...words, '--out', join(cwd, 'mobilenet'), '--output', output, '--json'];
   const printed = execFileSync(process.execPath, [resolve('dist/cli/main.js'), ...command], {
     encoding: 'utf8',
   });
