@@ -58,6 +58,11 @@ function costOf(row: string): string {
   return `${cost} ms of a core`;
 }
 
+function shippedDimension(): number {
+  const manifest = readFileSync(`${root}models/cifar10-wide-int8/encoder.json`, 'utf8');
+  return (JSON.parse(manifest) as { output: { dimension: number } }).output.dimension;
+}
+
 function stages(): readonly Stage[] {
   return [
     {
@@ -76,7 +81,7 @@ function stages(): readonly Stage[] {
     },
     {
       name: 'embedding',
-      shape: 'float32 [256], unit length',
+      shape: `float32 [${shippedDimension()}], unit length`,
       files: ['encoder/pool/pool.ts', 'encoder/onnx-runtime.ts'],
       process: 'work',
       cost: costOf('encoder, as alone'),
