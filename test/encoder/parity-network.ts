@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { io } from '@tensorflow/tfjs';
+import type { io, LayersModel } from '@tensorflow/tfjs';
 import type { TensorFlow } from '../../src/encoder/tensorflow.js';
 import { encodeModel, model, node, tensorInfo } from '../../src/onnx/model.js';
 import { initializer } from '../../src/onnx/tensor.js';
@@ -82,6 +82,19 @@ export function onnxBytes(): Uint8Array {
   );
 }
 
+/** What a layers model is when it is saved, and the model disposed of. */
+export async function artifactsOf(network: LayersModel): Promise<io.ModelArtifacts> {
+  let saved: io.ModelArtifacts = {};
+  await network.save({
+    save: (artifacts) => {
+      saved = artifacts;
+      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } });
+    },
+  });
+  network.dispose();
+  return saved;
+}
+
 /** Saves it as a Keras-style layers model in two shards. tfjs has no layer for unit length: the runtime's part. */
 export async function saveLayersModel(tf: TensorFlow, dir: string): Promise<string[]> {
   const layers = [
@@ -94,14 +107,7 @@ export async function saveLayersModel(tf: TensorFlow, dir: string): Promise<stri
   const network = tf.sequential({ layers });
   const tensors = Object.values(weights).map(({ values, shape }) => tf.tensor(values, shape));
   network.setWeights(tensors);
-  let saved: io.ModelArtifacts = {};
-  await network.save({
-    save: (artifacts) => {
-      saved = artifacts;
-      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } });
-    },
-  });
-  network.dispose();
+  const saved = await artifactsOf(network);
   tf.dispose(tensors);
   const bytes = new Uint8Array(tf.io.CompositeArrayBuffer.join(saved.weightData));
   return saveTfjs(dir, {

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { io } from '@tensorflow/tfjs';
 import type { TensorFlow } from '../../../src/encoder/tensorflow.js';
 import { seededRandom } from '../folder.js';
+import { artifactsOf } from '../parity-network.js';
 
 /* A network that another project might have made: image [n,3,4,3] -> conv 1x1, 5 -> ReLU, and what follows from that. */
 
@@ -89,14 +89,7 @@ export async function saveForeignLayers(
   const network = tf.sequential({ layers });
   const tensors = [tf.tensor(foreignWeights, [1, 1, 3, 5]), tf.tensor(classWeights, [5, 2])];
   network.setWeights(tensors);
-  let saved: io.ModelArtifacts = {};
-  await network.save({
-    save: (artifacts) => {
-      saved = artifacts;
-      return Promise.resolve({ modelArtifactsInfo: { dateSaved: new Date(0), modelTopologyType: 'JSON' } });
-    },
-  });
-  network.dispose();
+  const saved = await artifactsOf(network);
   tf.dispose(tensors);
   const json = {
     format: 'layers-model',
