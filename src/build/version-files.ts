@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Example } from '../domain/decision.js';
-import { littleEndianBytes } from '../neighbours/embeddings-file.js';
+import { littleEndianBytes } from '../files/float32.js';
 import { exampleLine } from '../examples/examples-file.js';
 import type { FileDigest } from '../files/digest.js';
 import { createHashedFile } from '../files/digest.js';

@@ -4,12 +4,6 @@ import { endianness } from 'node:os';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 
-/** The bytes of float32 values as the file holds them: little-endian, row-major. */
-export function littleEndianBytes(values: Float32Array): Uint8Array {
-  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  return endianness() === 'LE' ? bytes : Buffer.from(bytes).swap32();
-}
-
 export interface EmbeddingsFileOptions {
   readonly path: string;
   readonly count: number;

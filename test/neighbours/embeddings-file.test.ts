@@ -2,7 +2,8 @@ import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { littleEndianBytes, readEmbeddingsFile } from '../../src/neighbours/embeddings-file.js';
+import { littleEndianBytes } from '../../src/files/float32.js';
+import { readEmbeddingsFile } from '../../src/neighbours/embeddings-file.js';
 import { randomUnitRows } from './unit-vectors.js';
 
 describe('embeddings.f32', () => {

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Example } from '../../src/domain/decision.js';
 import type { Embeddings } from '../../src/domain/embeddings.js';
-import { littleEndianBytes } from '../../src/neighbours/embeddings-file.js';
+import { littleEndianBytes } from '../../src/files/float32.js';
 import { exampleLine } from '../../src/examples/examples-file.js';
 import { digestFile } from '../../src/files/digest.js';
 import { createHnswBuilder, loadHnswModule } from '../../src/neighbours/hnsw.js';
