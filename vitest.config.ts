@@ -6,6 +6,7 @@ const apart = [
   'test/build/build-command.test.ts',
   'test/encoder/{pool/*,tensorflow,tfjs-runtime}.test.ts',
   'test/image/{decode,geometry}.test.ts',
+  'test/pair.test.ts',
   'test/neighbours/{embeddings-file,index-owner}.test.ts',
   'test/server/{append-file,images,security,server}.test.ts',
 ];

@@ -41,7 +41,7 @@ try {
   const decision = await answer.json();
   if (answer.status !== 200) throw new Error(`status ${answer.status}: ${JSON.stringify(decision)}`);
   const metrics = await (await fetch(`${url}/metrics`)).text();
-  const exact = /^nearvote_search_exact (\d)$/m.exec(metrics)?.[1];
+  const exact = /^nearvote_search_exact\{index="[^"]+"\} (\d)$/m.exec(metrics)?.[1];
   if (exact !== (expected === 'exact' ? '1' : '0')) throw new Error(`nearvote_search_exact is ${exact}`);
   console.log(`smoke: ${decision.label} (${decision.confidence.toFixed(3)}), search ${expected}`);
 } catch (error) {

@@ -9,6 +9,7 @@ import { NearvoteError } from './domain/errors.js';
 import { readEncoderManifest } from './encoder/load.js';
 import { encoderIdentity, type EncoderManifest } from './encoder/manifest.js';
 import { createEncoderPool, type EncoderPool } from './encoder/pool/pool.js';
+import { createSharedPools, type SharedPools } from './encoder/pool/shared-pools.js';
 import { createDecoder, type DecodeLimits, type Decoder } from './image/decode.js';
 import { openLeasedIndex, type LeasedIndex } from './examples/lease.js';
 import { openIndexOwner } from './neighbours/index-owner.js';
@@ -169,7 +170,7 @@ export async function openOffline(options: {
 /** What runs in processes of its own: a worker that encodes, or the owner of the index. */
 export type PairProcess = 'encoder' | 'index';
 
-/** A pair that answers: decoder, workers of the encoder, and the owner of the index. */
+/** A pair that answers: decoder, a share in the workers of the encoder, and the owner of the index. */
 export interface OpenPair extends Pair {
   readonly decoder: Decoder;
   readonly pool: EncoderPool;
@@ -178,12 +179,16 @@ export interface OpenPair extends Pair {
 
 export interface OpenPairOptions extends Omit<PoolOptions, 'onRestart'>, DecodeLimits {
   readonly index: string;
+  /** What answers call the index; the name of its folder unless told. */
+  readonly name?: string | undefined;
   readonly models: string;
   readonly search: 'auto' | 'exact';
   /** Told why a build may remove the version that is served, where it may. */
   readonly onUnprotected?: ((reason: string) => void) | undefined;
-  /** Of an encoder that is served already: used again where it is this index's too. */
-  readonly former?: Pick<OpenPair, 'encoder' | 'pool'> | undefined;
+  /** Where the pairs of one process share their encoders; the pool is this pair's own unless told. */
+  readonly pools?: SharedPools | undefined;
+  /** Told why an encoder that was started is slower than this machine allows, where it is. */
+  readonly onSlower?: ((reason: string) => void) | undefined;
   /** Told why a process ended that nobody had told to; it is replaced. */
   readonly onProcessEnd?: ((process: PairProcess, reason: string) => void) | undefined;
 }
@@ -207,27 +212,30 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
 }
 
 async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
-  const { former, search, threads, workers, workerDeadline, besideOthers, onProcessEnd, onUnprotected } =
-    options;
-  const pair = await findPair(options);
-  const isSame = former !== undefined && JSON.stringify(former.encoder) === JSON.stringify(pair.encoder);
-  const onRestart = (reason: string): void => onProcessEnd?.('encoder', reason);
-  const opening = isSame
-    ? Promise.resolve(former.pool)
-    : openPool(pair, { ...options, onRestart, wide: true });
+  const { search, threads, workers, workerDeadline, besideOthers, onProcessEnd, onUnprotected } = options;
+  const { pools = createSharedPools() } = options;
+  const found = await findPair(options);
+  const published = { ...found.published, name: options.name ?? found.published.name };
+  const pair = { ...found, published };
+  const startPool = async (): Promise<EncoderPool> => {
+    const onRestart = (reason: string): void => onProcessEnd?.('encoder', reason);
+    const pool = await openPool(pair, { ...options, onRestart, wide: true });
+    if (pool.slower !== undefined) options.onSlower?.(pool.slower);
+    return pool;
+  };
   const owning = openIndexOwner({
-    ...pair.published,
+    ...published,
     ...{ search, threads: threads * workers, besideOthers, onUnprotected },
     searchDeadlineMs: workerDeadline,
     onRestart: (reason) => onProcessEnd?.('index', reason),
   });
-  const [pool, neighbours] = await Promise.allSettled([opening, owning]);
+  const [pool, neighbours] = await Promise.allSettled([pools.share(pair.encoder, startPool), owning]);
   if (pool.status === 'fulfilled' && neighbours.status === 'fulfilled') {
     const decoder = createDecoder({ ...options, geometry: pair.encoder.input.geometry });
     return { ...pair, decoder, pool: pool.value, neighbours: neighbours.value };
   }
   // Whichever of the two did open is closed again.
-  if (pool.status === 'fulfilled' && !isSame) await pool.value.close();
+  if (pool.status === 'fulfilled') await pool.value.close();
   if (neighbours.status === 'fulfilled') await neighbours.value.close();
   throw pool.status === 'rejected' ? pool.reason : (neighbours as PromiseRejectedResult).reason;
 }

@@ -48,13 +48,18 @@ export interface PairOptions {
   readonly search: 'auto' | 'exact';
 }
 
+/** `--index` where one can be named. */
+function indexOption(): Option {
+  return new Option(
+    '--index <dir>',
+    'folder of the index (default: the only one of your own in ./index; the shipped index/cifar10 where you have none)',
+  ).env('NEARVOTE_INDEX');
+}
+
 /** Which index, and where its encoder is looked for. */
-export function pairOptions(): Option[] {
+export function pairOptions(index: Option = indexOption()): Option[] {
   return [
-    new Option(
-      '--index <dir>',
-      'folder of the index (default: the only one of your own in ./index; the shipped index/cifar10 where you have none)',
-    ).env('NEARVOTE_INDEX'),
+    index,
     new Option('--models <dir>', 'folder in which the encoder is looked for by its name')
       .default('models')
       .env('NEARVOTE_MODELS'),

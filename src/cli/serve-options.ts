@@ -11,7 +11,10 @@ import {
 } from './options.js';
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 
-export interface ServeFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
+export interface ServeFlags
+  extends Omit<PairOptions, 'index'>, InferenceOptions, VoteOptions, ImageLimitOptions {
+  /** As they were told, `name=folder` or `folder`; those of the environment in one, with commas between. */
+  readonly index?: readonly string[];
   readonly host: string;
   readonly port: number;
   readonly maxQueue: number;
@@ -51,7 +54,14 @@ export function serveOptions(): Option[] {
       .argParser(parsePort)
       .default(8080)
       .env('NEARVOTE_PORT'),
-    ...pairOptions(),
+    ...pairOptions(
+      new Option(
+        '--index <dir>',
+        'folder of an index, or NAME=FOLDER; given once for each index, the first is the default and ?index=NAME asks another; the variable has commas between (default: the only one of your own in ./index; the shipped index/cifar10 where you have none)',
+      )
+        .argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value])
+        .env('NEARVOTE_INDEX'),
+    ),
     ...inferenceOptions(),
     whole(
       '--max-queue <n>',

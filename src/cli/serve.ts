@@ -3,8 +3,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
-import { openPair } from '../pair.js';
+import { createSharedPools } from '../encoder/pool/shared-pools.js';
+import { openPair, type OpenPair } from '../pair.js';
 import { takeWhatChildrenPrint } from '../processes/channel.js';
+import { reloadEach } from '../server/admin-routes.js';
 import { createApp, messageClasses } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
 import { createLivePair, type LivePair } from '../server/live-pair.js';
@@ -18,14 +20,14 @@ import { stopInOrder } from '../server/stop-in-order.js';
 import { voteChoice } from './options.js';
 import { print } from './printable.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
-import { whichIndex } from './which-index.js';
+import { whichIndexes, type NamedIndex } from './which-indexes.js';
 
 export function serveCommand(): Command {
   const command = new Command('serve')
     .description('answer over HTTP')
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n  $ curl -F image=@photo.jpg http://127.0.0.1:8080/classify\n\nSIGHUP loads the version that the index has published meanwhile and opens log files anew; SIGTERM stops.\n',
+      '\nExample:\n  $ nearvote serve --index index/cifar10 --port 8080\n  $ curl -F image=@photo.jpg http://127.0.0.1:8080/classify\n\nSeveral indexes:\n  $ nearvote serve --index leaves=index/leaves --index flowers=index/flowers\n  $ curl -F image=@photo.jpg "http://127.0.0.1:8080/classify?index=flowers"\n\nSIGHUP loads the versions that the indexes have published meanwhile and opens log files anew; SIGTERM stops.\n',
     )
     .action(serve);
   for (const option of serveOptions()) command.addOption(option);
@@ -58,12 +60,14 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
       `Expected --max-inflight-bytes to be at least --max-body-bytes, ${flags.maxBodyBytes}, but received ${flags.maxInflightBytes}`,
     );
   }
-  const { index, published } = await whichIndex(flags.index);
-  const { encoder } = published.manifest;
-  print(
-    `nearvote is starting with index ${index}, version ${published.version}, encoder ${encoder.name} ${encoder.version}`,
-  );
-  const metrics = createMetrics();
+  const chosen = await whichIndexes({
+    index: flags.index,
+    fromVariable: command.getOptionValueSource('index') === 'env',
+  });
+  print(startingLine(chosen));
+  const [{ name: first }, ...others] = chosen;
+  const names = [first, ...others.map(({ name }) => name)] as const;
+  const metrics = createMetrics(names);
   const log = await openServerLog({
     file: flags.logFile,
     level: flags.logLevel,
@@ -71,39 +75,43 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   });
   const { logger } = log;
   takeWhatChildrenPrint((text) => logger.warn({ text }, 'a child process printed'));
-  const serving = createServing();
+  const serving = createServing(names);
   const started: Started = {};
-  const live = createLivePair({
-    serving,
-    metrics,
-    logger,
-    vote: voteChoice(flags, command),
-    providers: flags.providers,
-    requestTimeoutMs: flags.requestTimeout,
-    open: (former) =>
-      openPair({
-        ...flags,
-        index,
-        former,
-        besideOthers: former !== undefined,
-        onUnprotected: (reason) => logger.warn({ reason }, 'a build may remove the version that is served'),
-        onBatch: (size) => metrics.batch(size),
-        onProcessEnd: (process, reason) => {
-          metrics.processEnded(process);
-          logger.warn({ process, reason }, 'a process has ended and is being replaced');
-        },
-      }),
+  const pools = createSharedPools();
+  metrics.watchQueue(() => pools.queueDepth);
+  const vote = voteChoice(flags, command);
+  const lives = chosen.map(({ name, index }) => {
+    const ofIndex = logger.child({ index: name });
+    return createLivePair({
+      ...{ serving, served: serving.find(name), metrics, logger: ofIndex, vote },
+      providers: flags.providers,
+      requestTimeoutMs: flags.requestTimeout,
+      open: ({ besideOthers }) =>
+        openPair({
+          ...{ ...flags, index, name, pools, besideOthers },
+          onUnprotected: (reason) =>
+            ofIndex.warn({ reason }, 'a build may remove the version that is served'),
+          onSlower: (reason) => logger.warn(reason),
+          onBatch: (size) => metrics.batch(size),
+          onProcessEnd: (process, reason) => {
+            metrics.processEnded(process, name);
+            // Which encodes for all that share its encoder.
+            const log = process === 'encoder' ? logger : ofIndex;
+            log.warn({ process, reason }, 'a process has ended and is being replaced');
+          },
+        }),
+    });
   });
   process.on('SIGHUP', () => {
-    // A reload that failed is counted and logged; here nobody waits for it.
-    void live.reload().catch(() => undefined);
+    // Reloads that failed are counted and logged; here nobody waits for them.
+    void reloadEach(serving.indexes);
     void log.reopen();
     void started.decisionLog?.reopen();
   });
   const close = async (): Promise<void> => {
     serving.stopping = true;
     await started.server?.close();
-    await live.close();
+    await Promise.all(lives.map((live) => live.close()));
     await started.decisionLog?.close();
   };
   const stop = async (): Promise<void> => {
@@ -114,7 +122,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   };
   const forgetStop = stopInOrder({ graceMs: flags.grace, logger, stop, flush: () => log.flush() });
   try {
-    await start(flags, { logger, metrics, serving, started, live });
+    await start(flags, { logger, metrics, serving, started, lives });
   } catch (error) {
     // A signal came while it started: stopping is under way and decides the exit code.
     if (serving.stopping) return;
@@ -129,10 +137,10 @@ interface Core {
   readonly metrics: Metrics;
   readonly serving: Serving;
   readonly started: Started;
-  readonly live: LivePair;
+  readonly lives: readonly LivePair[];
 }
 
-async function start(flags: ServeFlags, { logger, metrics, serving, started, live }: Core): Promise<void> {
+async function start(flags: ServeFlags, { logger, metrics, serving, started, lives }: Core): Promise<void> {
   if (flags.decisionLog !== undefined) {
     started.decisionLog = await openLog(flags.decisionLog, { logger, metrics });
   }
@@ -144,7 +152,7 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     limits: flags,
     load: flags,
     apiKeys: keys.api,
-    admin: keys.admin === undefined ? undefined : { key: keys.admin, reload: () => live.reload() },
+    adminKey: keys.admin,
     rateLimit: flags.rateLimit,
     trustProxy: flags.trustProxy,
     exposeSources: flags.exposeSources,
@@ -160,17 +168,35 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     maxConnections: flags.maxConnections,
     onError: (err) => logger.error({ err }, 'a connection could not be accepted'),
   });
-  const { published, encoder, pool, neighbours } = await live.load();
-  const { searchKind } = neighbours;
-  if (searchKind === 'exact' && flags.search === 'auto') {
-    logger.warn('search is exact: hnswlib-node is not installed, or the index was built without it');
+  const pairs = await Promise.all(lives.map((live) => live.load()));
+  for (const { published, neighbours } of pairs) {
+    if (neighbours.searchKind === 'hnsw' || flags.search !== 'auto') continue;
+    logger.warn(
+      { index: published.name },
+      'search is exact: hnswlib-node is not installed, or the index was built without it',
+    );
   }
-  // process.uptime counts from before the first import.
-  print(
-    `nearvote is ready on ${started.server.url} as process ${process.pid} with index ${published.name} ${published.version}, ` +
-      `encoder ${encoder.name} ${encoder.version} on ${pool.runtime}, ${published.manifest.examples} examples, ` +
-      `${searchKind} search, after ${process.uptime().toFixed(2)} s`,
+  print(readyLine(started.server.url, pairs));
+}
+
+function startingLine(chosen: readonly NamedIndex[]): string {
+  const each = chosen.map(({ index, name, published }) => {
+    const { encoder } = published.manifest;
+    const named = chosen.length === 1 ? index : `${name} (${index})`;
+    return `${named}, version ${published.version}, encoder ${encoder.name} ${encoder.version}`;
+  });
+  return `nearvote is starting with ${each.length === 1 ? 'index' : 'indexes'} ${each.join('; ')}`;
+}
+
+function readyLine(url: string, pairs: readonly OpenPair[]): string {
+  const each = pairs.map(
+    ({ published, encoder, pool, neighbours }) =>
+      `${published.name} ${published.version}, encoder ${encoder.name} ${encoder.version} on ${pool.runtime}, ` +
+      `${published.manifest.examples} examples, ${neighbours.searchKind} search`,
   );
+  // process.uptime counts from before the first import.
+  const seconds = process.uptime().toFixed(2);
+  return `nearvote is ready on ${url} as process ${process.pid} with ${each.length === 1 ? 'index' : 'indexes'} ${each.join('; ')}, after ${seconds} s`;
 }
 
 function allowedHosts({ allowedHosts: told, host }: ServeFlags, asksForKeys: boolean) {

@@ -16,6 +16,7 @@ export const errorCodes = [
   'k_too_large',
   'media_type_unsupported',
   'not_found',
+  'index_unknown',
   'method_not_allowed',
   'host_not_allowed',
   'unauthorized',

@@ -1,12 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 
-import { type Request, type RequestHandler, Router } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { ipKeyGenerator, rateLimit, type Store } from 'express-rate-limit';
 
 import { NearvoteError } from '../domain/errors.js';
-import { codeOf } from './problems.js';
-import { routes } from './routes.js';
-import type { ReloadBody } from './schemas.js';
 
 /** Keys of which only digests are kept. */
 export interface Keyring {
@@ -119,32 +116,4 @@ function createBoundedStore(maxClients: number, now: () => number): Store {
     },
     resetKey: (client) => void clients.delete(client),
   };
-}
-
-export interface Admin {
-  readonly key: string;
-  /** Swaps in what is published now; where that fails, what was served before goes on, and the log says why. */
-  readonly reload: () => Promise<{ readonly name: string; readonly version: string }>;
-}
-
-/** What only the admin key opens; an API key does not. */
-export function createAdminRouter({ key, reload }: Admin): Router {
-  const router = Router({ strict: true, caseSensitive: true });
-  router.post(routes.reload.path, requireKey(createKeyring([key])), async (_req, res) => {
-    try {
-      const { name, version } = await reload();
-      const body: ReloadBody = { status: 'reloaded', index: { name, version } };
-      res.json(body);
-    } catch (error) {
-      const code = codeOf(error);
-      if (code === 'shutting_down') throw error;
-      throw new NearvoteError(
-        'reload_failed',
-        `Expected the published index to load but it failed with ${code}; ` +
-          'the index from before goes on serving, and the log has the details',
-        { cause: error },
-      );
-    }
-  });
-  return router;
 }

@@ -4,7 +4,8 @@ import express, { type ErrorRequestHandler, type Express, type Request, type Req
 import type { Logger } from 'pino';
 
 import { NearvoteError } from '../domain/errors.js';
-import { type Admin, createAdminRouter, createKeyring, createRateLimit, requireKey } from './access.js';
+import { createKeyring, createRateLimit, requireKey } from './access.js';
+import { createAdminRouter } from './admin-routes.js';
 import { createAdmission } from './admission.js';
 import { quoted, type UploadLimits } from './body.js';
 import type { DecisionLog } from './decision-log.js';
@@ -17,7 +18,7 @@ import { checkHead } from './request-head.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { allRoutes, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
-import { readyClassifier, type Serving } from './serving.js';
+import { readyClassifiers, type Serving } from './serving.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
 import { createUploadReader } from './upload.js';
 
@@ -48,7 +49,7 @@ export interface AppOptions {
   /** Without them anybody may classify. */
   readonly apiKeys?: readonly string[] | undefined;
   /** Without it the admin routes do not exist. */
-  readonly admin?: Admin | undefined;
+  readonly adminKey?: string | undefined;
   /** Requests a minute of one key or address; without it, any. */
   readonly rateLimit?: number | undefined;
   /** Proxies in front whose X-Forwarded-For is believed; 0 unless told. */
@@ -140,10 +141,10 @@ export function createApp(options: AppOptions): Express {
   app.post(routes.classify.path, ...guards, classify);
   app.post(routes.embed.path, ...guards, embed);
   app.use(setStandardHeaders);
-  const known = allRoutes.filter((route) => route !== routes.reload || options.admin !== undefined);
+  const known = allRoutes.filter((route) => route !== routes.reload || options.adminKey !== undefined);
   // Before any router, which would give an answer of its own to OPTIONS.
   for (const route of known) app.options(route.path, allowMethods(route.methods));
-  if (options.admin !== undefined) app.use(createAdminRouter(options.admin));
+  if (options.adminKey !== undefined) app.use(createAdminRouter(options.adminKey, serving));
   app.use((req, res, next) => {
     limitDelivery({ req, res }, load.writeTimeout);
     next();
@@ -180,8 +181,10 @@ function asksForInference({ method, path }: Request): boolean {
 }
 
 function readyBody(serving: Serving): ReadyBody {
-  const { index, encoder } = readyClassifier(serving);
-  return { status: 'ready', index: { ...index }, encoder: { ...encoder } };
+  const ready = readyClassifiers(serving);
+  const [{ index, encoder }] = ready;
+  const indexes = ready.map((one) => ({ ...one.index, ready: true as const, encoder: { ...one.encoder } }));
+  return { status: 'ready', index: { ...index }, encoder: { ...encoder }, indexes };
 }
 
 function allowMethods(methods: readonly string[]): RequestHandler {

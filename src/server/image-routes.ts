@@ -10,11 +10,12 @@ import type { Admission } from './admission.js';
 import {
   type DecisionBody,
   type EmbeddingBody,
+  checkClassifyQuery,
   parseClassifyQuery,
-  parseEmptyQuery,
+  parseIndexQuery,
   type Problem,
 } from './schemas.js';
-import { servingClassifier, type Serving } from './serving.js';
+import { servingClassifier, type ServedIndex, type Serving } from './serving.js';
 import { requestIdOf, standardHeaders } from './standard-headers.js';
 import type { ReadUpload } from './upload.js';
 import type { SentImage } from './body.js';
@@ -49,6 +50,8 @@ type AnswerImage<Body> = (image: Uint8Array, signal: Cancellation) => Promise<An
 interface Exchange {
   readonly req: Request;
   readonly res: Response;
+  readonly served: ServedIndex;
+  /** Of the index, as the request found it. */
   readonly classifier: Classifier;
 }
 
@@ -60,12 +63,13 @@ export function createImageRoutes(parts: ImageRouteParts): {
   const { serving, metrics, decisionLog, exposeSources } = parts;
 
   const classify: RequestHandler = async (req, res) => {
-    const classifier = servingClassifier(serving);
+    const query = parseClassifyQuery(req.query);
+    const served = serving.find(query.index);
+    const classifier = servingClassifier(served);
     const { index, defaultK } = classifier;
     const { maxK, maxNeighbours } = parts;
-    const bounds = { examples: index.examples, defaultK, maxK, maxNeighbours };
-    const query = parseClassifyQuery(req.query, bounds);
-    await answer(parts, { req, res, classifier }, async (image, signal) => {
+    checkClassifyQuery(query, { examples: index.examples, defaultK, maxK, maxNeighbours });
+    await answer(parts, { req, res, served, classifier }, async (image, signal) => {
       const classification = await classifier.classify(image, { ...query, signal });
       metrics.decided(classification);
       decisionLog?.write(classification);
@@ -74,9 +78,9 @@ export function createImageRoutes(parts: ImageRouteParts): {
   };
 
   const embed: RequestHandler = async (req, res) => {
-    const classifier = servingClassifier(serving);
-    parseEmptyQuery(req.query);
-    await answer(parts, { req, res, classifier }, async (image, signal) => {
+    const served = serving.find(parseIndexQuery(req.query));
+    const classifier = servingClassifier(served);
+    await answer(parts, { req, res, served, classifier }, async (image, signal) => {
       const { embedding, timings } = await classifier.embed(image, { signal });
       return { body: embeddingBody(embedding, classifier), timings };
     });
@@ -87,7 +91,7 @@ export function createImageRoutes(parts: ImageRouteParts): {
 
 async function answer<Body>(
   parts: ImageRouteParts,
-  { req, res, classifier }: Exchange,
+  { req, res, served, classifier }: Exchange,
   answerImage: AnswerImage<Body>,
 ): Promise<void> {
   const { serving, metrics, admission, report } = parts;
@@ -124,10 +128,10 @@ async function answer<Body>(
       });
     } finally {
       admitted.leave();
-      serving.holds.remove(classifier);
+      served.holds.remove(classifier);
     }
   };
-  serving.holds.add(classifier);
+  served.holds.add(classifier);
   const { body, timings } = await unlessAbandoned(work(), signal);
   const text = JSON.stringify(body);
   const size = Buffer.byteLength(text);

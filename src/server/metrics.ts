@@ -24,12 +24,12 @@ export interface Metrics {
   /** A request, or one image of many, was answered with this code. */
   rejected(code: ErrorCode): void;
   batch(size: number): void;
-  /** One that was not told to, or that could not be started again. */
-  processEnded(process: PairProcess): void;
-  reloaded(result: 'ok' | 'failed'): void;
+  /** One that was not told to, or that could not be started again; a process that encodes is no index's own. */
+  processEnded(process: PairProcess, index: string): void;
+  reloaded(index: string, result: 'ok' | 'failed'): void;
   decisionLogLost(lines: number): void;
   logLinesDropped(lines: number): void;
-  /** The pair that answers from now on. */
+  /** The pair that answers for its index from now on. */
   serves(
     pair: Pick<Classifier, 'index' | 'encoder' | 'labels' | 'calibration'>,
     how: { readonly searchKind: 'hnsw' | 'exact'; readonly providers: readonly string[] },
@@ -53,19 +53,37 @@ const stageFields = {
 } as const satisfies Record<string, keyof StageTimings>;
 const stageNames = Object.keys(stageFields) as (keyof typeof stageFields)[];
 const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
-/** Labels with a series of their own; the rest share `other`. */
+/** Labels of an index with a series of their own; the rest share `other`. */
 const maxLabels = 200;
 
-/** Metrics in a registry of their own, so that two servers in one process do not share counts. */
-export function createMetrics(): Metrics {
+/** What is counted for one index. */
+interface IndexSeries {
+  /** What it is called there. */
+  readonly index: string;
+  /** Its labels with a series of their own, and what they are called there. */
+  readonly labels: Map<string, string>;
+  drift: DriftWindow | undefined;
+  /** The labels of its info series, and of its encoder's. */
+  info: Record<'index' | 'version' | 'encoder', string> | undefined;
+  encoder: Record<'encoder' | 'version' | 'runtime' | 'providers', string> | undefined;
+}
+
+/**
+ * Metrics in a registry of their own, so that two servers in one process do not share counts.
+ * @param indexes the names of all indexes that the server was started with: no other gets a series
+ */
+export function createMetrics(indexes: readonly string[]): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   let readQueueDepth = (): number => 0;
   let readHeld = (): { readonly images: number; readonly bytes: number } => ({ images: 0, bytes: 0 });
-  /** Those with a series of their own, and what they are called there. */
-  const labels = new Map<string, string>();
-  let drift: DriftWindow | undefined;
+  const byIndex = new Map(
+    indexes.map((name): [string, IndexSeries] => [
+      name,
+      { index: readable(name), labels: new Map(), drift: undefined, info: undefined, encoder: undefined },
+    ]),
+  );
 
   const requests = new Counter({
     name: 'nearvote_http_requests_total',
@@ -130,67 +148,81 @@ export function createMetrics(): Metrics {
   });
   const predictions = new Counter({
     name: 'nearvote_predictions_total',
-    help: `Decisions by label; past ${maxLabels} labels the rest are "other"`,
-    labelNames: ['label', 'outcome'],
+    help: `Decisions by label; past ${maxLabels} labels of an index the rest are "other"`,
+    labelNames: ['index', 'label', 'outcome'],
     registers,
   });
   const topSimilarity = new Histogram({
     name: 'nearvote_top1_similarity',
     help: 'Cosine similarity of the nearest neighbour',
+    labelNames: ['index'],
     buckets: [0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1],
     registers,
   });
   const confidence = new Histogram({
     name: 'nearvote_vote_confidence',
     help: 'Confidence of the decisions',
+    labelNames: ['index'],
     buckets: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1],
     registers,
   });
-  const indexInfo = new Gauge({
+  new Gauge({
     name: 'nearvote_index_info',
-    help: '1 for the pair that answers',
+    help: '1 for each pair that answers',
     labelNames: ['index', 'version', 'encoder'],
     registers,
+    collect() {
+      this.reset();
+      for (const { info } of byIndex.values()) if (info !== undefined) this.set(info, 1);
+    },
   });
-  const encoderInfo = new Gauge({
+  new Gauge({
     name: 'nearvote_encoder_info',
-    help: '1 for the encoder that answers, what runs it, and the execution providers it was given, the preferred one first',
+    help: '1 for each encoder that answers, what runs it, and the execution providers it was given, the preferred one first',
     labelNames: ['encoder', 'version', 'runtime', 'providers'],
     registers,
+    collect() {
+      this.reset();
+      for (const { encoder } of byIndex.values()) if (encoder !== undefined) this.set(encoder, 1);
+    },
   });
   const indexExamples = new Gauge({
     name: 'nearvote_index_examples',
     help: 'Examples in the index',
+    labelNames: ['index'],
     registers,
   });
   const reloads = new Counter({
     name: 'nearvote_index_reloads_total',
     help: 'Reloads of the index',
-    labelNames: ['result'],
+    labelNames: ['index', 'result'],
     registers,
   });
   const restarts = new Counter({
     name: 'nearvote_worker_restarts_total',
-    help: 'Processes that ended although nobody told them to, and attempts to replace them that failed',
-    labelNames: ['process'],
+    help: "Processes that ended although nobody told them to, and attempts to replace them that failed; those that encode are no index's own",
+    labelNames: ['process', 'index'],
     registers,
   });
   const searchExact = new Gauge({
     name: 'nearvote_search_exact',
     help: '1 where neighbours come from exact search',
+    labelNames: ['index'],
     registers,
   });
   const calibrated = new Gauge({
     name: 'nearvote_calibrated',
     help: '1 where a calibration is served to requests without a k and vote of their own',
+    labelNames: ['index'],
     registers,
   });
   new Gauge({
     name: 'nearvote_similarity_psi',
     help: 'Population stability index of the last 1,000 top similarities against the calibration; 0 until 200',
+    labelNames: ['index'],
     registers,
     collect() {
-      this.set(drift?.index() ?? 0);
+      for (const { index, drift } of byIndex.values()) this.set({ index }, drift?.index() ?? 0);
     },
   });
   const logLosses = new Counter({
@@ -215,9 +247,14 @@ export function createMetrics(): Metrics {
   requests.inc({ route: 'other', method: 'GET', status: 404 }, 0);
   for (const stage of stageNames) stageDuration.zero({ stage });
   for (const reason of clientVisibleCodes) rejections.inc({ reason }, 0);
-  for (const process of ['encoder', 'index']) restarts.inc({ process }, 0);
-  for (const result of ['ok', 'failed']) reloads.inc({ result }, 0);
-  for (const outcome of ['known', 'unknown']) predictions.inc({ label: 'other', outcome }, 0);
+  restarts.inc({ process: 'encoder' }, 0);
+  for (const { index } of byIndex.values()) {
+    restarts.inc({ process: 'index', index }, 0);
+    for (const result of ['ok', 'failed']) reloads.inc({ index, result }, 0);
+    for (const outcome of ['known', 'unknown']) predictions.inc({ index, label: 'other', outcome }, 0);
+    for (const histogram of [topSimilarity, confidence]) histogram.zero({ index });
+    for (const gauge of [indexExamples, searchExact, calibrated]) gauge.set({ index }, 0);
+  }
 
   return {
     contentType: registry.contentType,
@@ -231,35 +268,43 @@ export function createMetrics(): Metrics {
       for (const stage of stageNames) stageDuration.observe({ stage }, timings[stageFields[stage]] / 1000);
     },
     decided({ decision, topSimilarity: similarity }) {
-      const label = labels.get(decision.label) ?? 'other';
-      predictions.inc({ label, outcome: decision.outcome });
-      topSimilarity.observe(similarity);
+      const series = byIndex.get(decision.index.name);
+      if (series === undefined) return;
+      const { index, labels, drift } = series;
+      predictions.inc({ index, label: labels.get(decision.label) ?? 'other', outcome: decision.outcome });
+      topSimilarity.observe({ index }, similarity);
       drift?.add(similarity);
-      confidence.observe(decision.confidence);
+      confidence.observe({ index }, decision.confidence);
     },
     rejected: (code) => rejections.inc({ reason: code }),
     batch: (size) => batchSize.observe(size),
-    processEnded: (process) => restarts.inc({ process }),
-    reloaded: (result) => reloads.inc({ result }),
+    processEnded(process, name) {
+      const index = byIndex.get(name)?.index;
+      if (process === 'encoder') restarts.inc({ process });
+      else if (index !== undefined) restarts.inc({ process, index });
+    },
+    reloaded(name, result) {
+      const index = byIndex.get(name)?.index;
+      if (index !== undefined) reloads.inc({ index, result });
+    },
     decisionLogLost: (lines) => logLosses.inc(lines),
     logLinesDropped: (lines) => droppedLogLines.inc(lines),
-    serves({ index, encoder, labels: served, calibration }, { searchKind, providers }) {
-      indexInfo.reset();
+    serves({ index: served, encoder, labels: servedLabels, calibration }, { searchKind, providers }) {
+      const series = byIndex.get(served.name);
+      if (series === undefined) return;
+      const { index, labels } = series;
       const names = { encoder: readable(encoder.name), version: readable(encoder.version) };
-      indexInfo.set(
-        { index: readable(index.name), version: readable(index.version), encoder: names.encoder },
-        1,
-      );
-      encoderInfo.reset();
-      encoderInfo.set({ ...names, runtime: encoder.runtime, providers: providers.join(',') }, 1);
-      indexExamples.set(index.examples);
-      searchExact.set(searchKind === 'exact' ? 1 : 0);
-      calibrated.set(calibration === undefined ? 0 : 1);
-      drift = calibration && createDriftWindow(calibration.topSimilarity);
-      for (const label of served) {
+      series.info = { index, version: readable(served.version), encoder: names.encoder };
+      series.encoder = { ...names, runtime: encoder.runtime, providers: providers.join(',') };
+      indexExamples.set({ index }, served.examples);
+      searchExact.set({ index }, searchKind === 'exact' ? 1 : 0);
+      calibrated.set({ index }, calibration === undefined ? 0 : 1);
+      series.drift = calibration && createDriftWindow(calibration.topSimilarity);
+      for (const label of servedLabels) {
         if (labels.size >= maxLabels) break;
         labels.set(label, readable(label));
-        for (const outcome of ['known', 'unknown']) predictions.inc({ label: readable(label), outcome }, 0);
+        for (const outcome of ['known', 'unknown'])
+          predictions.inc({ index, label: readable(label), outcome }, 0);
       }
     },
     watchQueue(depth) {

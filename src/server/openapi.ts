@@ -15,6 +15,7 @@ import {
   embeddingSchema,
   embeddingsSchema,
   healthSchema,
+  indexQuerySchema,
   problemSchema,
   readySchema,
   reloadSchema,
@@ -54,15 +55,20 @@ export function createContract({ version, limits, maxK, maxNeighbours }: Contrac
   });
   add('embed', 'The unit embedding of one image, or of several with a result each', {
     content: json(embeddingSchema.or(embeddingsSchema)),
-    request: images,
+    request: { ...images, query: indexQuerySchema },
     security: [{}, ...withKey],
   });
   add('health', 'The process is alive', { content: json(healthSchema) });
-  add('ready', 'Index and encoder are loaded and warmed up', { content: json(readySchema) });
-  add('reload', 'Serve what is published now; answers 404 where the server has no admin key', {
-    content: json(reloadSchema),
-    security: withKey,
-  });
+  add('ready', 'Every index and its encoder are loaded and warmed up', { content: json(readySchema) });
+  add(
+    'reload',
+    'Serve what one index, or each, has published by now; answers 404 where the server has no admin key',
+    {
+      content: json(reloadSchema),
+      request: { query: indexQuerySchema },
+      security: withKey,
+    },
+  );
   add('metrics', 'Prometheus metrics', { content: { 'text/plain': text } });
   add('openapi', 'This document', { content: { 'application/json': { schema: { type: 'object' } } } });
   add('docs', 'This document, to read and try', { content: { 'text/html': text } });

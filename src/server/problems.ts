@@ -94,6 +94,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The Content-Type is none that the route takes. Use multipart/form-data, application/json, image/* or application/octet-stream.',
   ),
   not_found: shown(404, 'No such route', "The path is none of this server's. See the list of routes above."),
+  index_unknown: shown(
+    404,
+    'No such index',
+    'The server has no index of the name that the query parameter index gives. The detail names those there are.',
+  ),
   method_not_allowed: shown(
     405,
     'Method not allowed',

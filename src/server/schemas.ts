@@ -14,6 +14,18 @@ const wholeNumber = (pattern: RegExp, meta: { minimum: number; maximum?: number;
     .optional()
     .meta({ type: 'integer', ...meta });
 
+/** Which index a request is for; which names there are, the server says. */
+const indexParameter = z
+  .string()
+  .min(1)
+  .optional()
+  .meta({
+    description: 'Name of the index that is asked, where the server has several; the first unless told',
+  });
+
+/** The query of a route that takes the name of an index alone. */
+export const indexQuerySchema = z.strictObject({ index: indexParameter });
+
 /** What the query of `POST /classify` may say; `most` is for the document, what is past it is refused with a reason. */
 export const classifyQuery = (most: { readonly k?: number; readonly neighbours?: number } = {}) =>
   z.strictObject({
@@ -28,6 +40,7 @@ export const classifyQuery = (most: { readonly k?: number; readonly neighbours?:
       ...(most.neighbours === undefined ? {} : { maximum: most.neighbours }),
       description: 'How many neighbours to show, 0 to k; 5 unless told',
     }),
+    index: indexParameter,
   });
 const classifyQuerySchema = classifyQuery();
 export type ClassifyQuery = z.infer<typeof classifyQuerySchema>;
@@ -123,16 +136,26 @@ export const embeddingsSchema = z
 
 export const healthSchema = z.strictObject({ status: z.literal('ok') });
 
-export const reloadSchema = z.strictObject({ status: z.literal('reloaded'), index: namedVersionSchema });
+export const reloadSchema = z.strictObject({
+  status: z.literal('reloaded'),
+  index: namedVersionSchema.meta({ description: 'The first of them' }),
+  indexes: z.array(namedVersionSchema).meta({ description: 'What was reloaded, and is served now' }),
+});
 export type ReloadBody = z.infer<typeof reloadSchema>;
+
+const readyIndexSchema = namedVersionSchema.extend({ examples: z.int() });
+const readyEncoderSchema = namedVersionSchema.extend({
+  dimension: z.int(),
+  runtime: z.enum(runtimeNames).meta({ description: 'What computes the embeddings' }),
+});
 
 export const readySchema = z.strictObject({
   status: z.literal('ready'),
-  index: namedVersionSchema.extend({ examples: z.int() }),
-  encoder: namedVersionSchema.extend({
-    dimension: z.int(),
-    runtime: z.enum(runtimeNames).meta({ description: 'What computes the embeddings' }),
-  }),
+  index: readyIndexSchema.meta({ description: 'The default index' }),
+  encoder: readyEncoderSchema.meta({ description: 'That of the default index' }),
+  indexes: z
+    .array(readyIndexSchema.extend({ ready: z.literal(true), encoder: readyEncoderSchema }))
+    .meta({ description: 'Every index, the default first' }),
 });
 export type ReadyBody = z.infer<typeof readySchema>;
 
@@ -145,38 +168,41 @@ export interface QueryBounds {
   readonly maxNeighbours: number;
 }
 
-/** @throws NearvoteError `query_invalid` naming the parameter, `k_too_large` */
-export function parseClassifyQuery(query: unknown, bounds: QueryBounds): ClassifyQuery {
-  const { examples, defaultK, maxK, maxNeighbours } = bounds;
-  const parsed = parseQuery(classifyQuerySchema, query);
-  if (parsed.k !== undefined && parsed.k > examples) {
-    throw new NearvoteError(
-      'k_too_large',
-      `Expected k of at most ${examples}, the examples in the index, but received ${parsed.k}`,
-    );
-  }
-  if (parsed.k !== undefined && parsed.k > maxK) {
-    throw new NearvoteError('k_too_large', `Expected k of at most ${maxK} but received ${parsed.k}`);
-  }
-  if (parsed.neighbours !== undefined && parsed.neighbours > maxNeighbours) {
-    throw new NearvoteError(
-      'query_invalid',
-      `Expected neighbours of at most ${maxNeighbours} but received ${parsed.neighbours}`,
-    );
-  }
-  const k = parsed.k ?? Math.min(defaultK, examples);
-  if (parsed.neighbours !== undefined && parsed.neighbours > k) {
-    throw new NearvoteError(
-      'query_invalid',
-      `Expected neighbours of at most k, which is ${k}, but received ${parsed.neighbours}`,
-    );
-  }
-  return parsed;
+/** @throws NearvoteError `query_invalid` naming the parameter */
+export function parseClassifyQuery(query: unknown): ClassifyQuery {
+  return parseQuery(classifyQuerySchema, query);
 }
 
-/** @throws NearvoteError `query_invalid` where there is any */
-export function parseEmptyQuery(query: unknown): void {
-  parseQuery(z.strictObject({}), query);
+/** @throws NearvoteError `k_too_large`, or `query_invalid` naming the parameter, for what the index or the server does not give */
+export function checkClassifyQuery(query: ClassifyQuery, bounds: QueryBounds): void {
+  const { examples, defaultK, maxK, maxNeighbours } = bounds;
+  if (query.k !== undefined && query.k > examples) {
+    throw new NearvoteError(
+      'k_too_large',
+      `Expected k of at most ${examples}, the examples in the index, but received ${query.k}`,
+    );
+  }
+  if (query.k !== undefined && query.k > maxK) {
+    throw new NearvoteError('k_too_large', `Expected k of at most ${maxK} but received ${query.k}`);
+  }
+  if (query.neighbours !== undefined && query.neighbours > maxNeighbours) {
+    throw new NearvoteError(
+      'query_invalid',
+      `Expected neighbours of at most ${maxNeighbours} but received ${query.neighbours}`,
+    );
+  }
+  const k = query.k ?? Math.min(defaultK, examples);
+  if (query.neighbours !== undefined && query.neighbours > k) {
+    throw new NearvoteError(
+      'query_invalid',
+      `Expected neighbours of at most k, which is ${k}, but received ${query.neighbours}`,
+    );
+  }
+}
+
+/** The name of the index that a query asks, if any. @throws NearvoteError `query_invalid` where it says anything else */
+export function parseIndexQuery(query: unknown): string | undefined {
+  return parseQuery(indexQuerySchema, query).index;
 }
 
 function parseQuery<T>(schema: ZodType<T>, query: unknown): T {
@@ -187,9 +213,7 @@ function parseQuery<T>(schema: ZodType<T>, query: unknown): T {
     const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
     throw new NearvoteError(
       'query_invalid',
-      `Expected ${known.length === 0 ? 'no query' : `the query parameters ${known.join(', ')}`} but received ${quoted(
-        issue.keys[0] ?? '',
-      )}`,
+      `Expected the query parameter${known.length === 1 ? '' : 's'} ${known.join(', ')} but received ${quoted(issue.keys[0] ?? '')}`,
     );
   }
   const name = String(issue?.path[0] ?? 'query');
@@ -204,5 +228,6 @@ function parseQuery<T>(schema: ZodType<T>, query: unknown): T {
 
 function expectation(issue: z.core.$ZodIssue | undefined): string {
   if (issue?.code === 'invalid_value') return `Expected one of ${issue.values.join(', ')}`;
+  if (issue?.code === 'too_small') return 'Expected a name';
   return issue?.code === 'invalid_format' ? issue.message : 'Expected one value';
 }

@@ -1,16 +1,39 @@
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { OpenPair } from '../pair.js';
+import { quoted } from './body.js';
 
-/** What the server can answer with now; read anew by every request, so a swap of the pair is one assignment. */
-export interface Serving {
+/** One index of the server; what it can answer with now is read anew by every request, so a swap of its pair is one assignment. */
+export interface ServedIndex {
+  /** What requests, answers and metrics call it. */
+  readonly name: string;
   /** Absent until encoder and index are loaded and warmed up. */
   classifier: Classifier | undefined;
-  /** False while no worker could take a batch. */
+  /** What the classifier is made of. */
+  pair: OpenPair | undefined;
+  /** False while no worker could take a batch, or nobody could search. */
   workersReady: () => boolean;
   /** How long it has been seen without a worker, in milliseconds; 0 while there is one. */
   withoutWorkersMs(): number;
-  stopping: boolean;
   readonly holds: Holds;
+  /**
+   * Swaps in what the index has published by now; requests in flight finish on what they started with. Reloads run one
+   * after another, and those asked for during one share the next.
+   * @throws NearvoteError what opening threw, while what was served before goes on; `shutting_down`, `not_ready`
+   */
+  reload: () => Promise<{ readonly name: string; readonly version: string }>;
+}
+
+/** What the server answers with: its indexes, which do not wait for each other. */
+export interface Serving {
+  stopping: boolean;
+  /** In the order in which they were named; the first is the default. */
+  readonly indexes: readonly [ServedIndex, ...ServedIndex[]];
+  /**
+   * The index of that name, the default where there is no name.
+   * @throws NearvoteError `index_unknown`, naming those there are
+   */
+  find(name: string | undefined): ServedIndex;
 }
 
 /** Which work still needs a classifier: after a swap its workers stay until that is done. */
@@ -24,20 +47,48 @@ interface Holds {
 /** A worker that died is replaced within this; requests wait for it so long, and are refused at once after that. */
 const replacementMs = 2000;
 
-/** @param now milliseconds on a clock that never goes back */
-export function createServing(now: () => number = () => performance.now()): Serving {
+/**
+ * @param names of the indexes, all different
+ * @param now milliseconds on a clock that never goes back
+ */
+export function createServing(
+  [first, ...others]: readonly [string, ...string[]],
+  now: () => number = () => performance.now(),
+): Serving {
+  const indexes = [
+    createServedIndex(first, now),
+    ...others.map((name) => createServedIndex(name, now)),
+  ] as const;
+  const byName = new Map(indexes.map((index) => [index.name, index]));
+  return {
+    stopping: false,
+    indexes,
+    find(name) {
+      const found = name === undefined ? indexes[0] : byName.get(name);
+      if (found !== undefined) return found;
+      throw new NearvoteError(
+        'index_unknown',
+        `Expected one of the indexes ${[...byName.keys()].join(', ')} but received ${quoted(name ?? '')}`,
+      );
+    },
+  };
+}
+
+function createServedIndex(name: string, now: () => number): ServedIndex {
   let withoutSince: number | undefined;
-  const serving: Serving = {
+  const served: ServedIndex = {
+    name,
     classifier: undefined,
+    pair: undefined,
     workersReady: () => true,
     withoutWorkersMs() {
-      withoutSince = serving.workersReady() ? undefined : (withoutSince ?? now());
+      withoutSince = served.workersReady() ? undefined : (withoutSince ?? now());
       return withoutSince === undefined ? 0 : now() - withoutSince;
     },
-    stopping: false,
     holds: createHolds(),
+    reload: () => Promise.reject(loadingError()),
   };
-  return serving;
+  return served;
 }
 
 function createHolds(): Holds {
@@ -76,33 +127,47 @@ function createHolds(): Holds {
 }
 
 /**
- * The classifier that readiness stands for.
- * @throws NearvoteError `shutting_down` or `not_ready`
+ * The classifiers of all indexes, in the order of the server, when every one can answer.
+ * @throws NearvoteError `shutting_down`, or `not_ready` naming those that cannot
  */
-export function readyClassifier(serving: Serving): Classifier {
-  if (serving.stopping) {
+export function readyClassifiers({ stopping, indexes }: Serving): readonly [Classifier, ...Classifier[]] {
+  if (stopping) {
     throw new NearvoteError('shutting_down', 'Expected a serving server but it is shutting down');
   }
-  if (!serving.workersReady()) {
-    throw new NearvoteError('not_ready', 'Expected a ready worker but it is being replaced');
+  const unready = indexes.filter((index) => index.classifier === undefined || !index.workersReady());
+  if (unready.length > 0) throw notReadyError(unready, indexes.length);
+  const [first, ...others] = indexes;
+  return [loadedClassifier(first), ...others.map(loadedClassifier)];
+}
+
+/** Which of them; where there is no other, its name would say nothing. */
+function notReadyError(unready: readonly ServedIndex[], indexes: number): NearvoteError {
+  if (indexes > 1) {
+    const named = unready.map(({ name, classifier }) =>
+      classifier === undefined ? `${name} is still loading` : `a process of ${name} is being replaced`,
+    );
+    return new NearvoteError('not_ready', `Expected every index to be ready but ${named.join(', ')}`);
   }
-  return loadedClassifier(serving);
+  if (unready[0]?.classifier === undefined) return loadingError();
+  return new NearvoteError('not_ready', 'Expected a ready worker but it is being replaced');
 }
 
 /**
- * The classifier for a request. One that was accepted is answered even while the server stops.
+ * The classifier of an index for a request. One that was accepted is answered even while the server stops.
  * @throws NearvoteError `not_ready`
  */
-export function servingClassifier(serving: Serving): Classifier {
-  if (serving.withoutWorkersMs() > replacementMs) {
+export function servingClassifier(served: ServedIndex): Classifier {
+  if (served.withoutWorkersMs() > replacementMs) {
     throw new NearvoteError('not_ready', 'Expected a ready worker but none has come back');
   }
-  return loadedClassifier(serving);
+  return loadedClassifier(served);
 }
 
-function loadedClassifier(serving: Serving): Classifier {
-  if (serving.classifier === undefined) {
-    throw new NearvoteError('not_ready', 'Expected a loaded index and encoder but they are still loading');
-  }
-  return serving.classifier;
+function loadedClassifier({ classifier }: ServedIndex): Classifier {
+  if (classifier === undefined) throw loadingError();
+  return classifier;
+}
+
+function loadingError(): NearvoteError {
+  return new NearvoteError('not_ready', 'Expected a loaded index and encoder but they are still loading');
 }

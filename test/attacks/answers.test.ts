@@ -61,7 +61,7 @@ describe('clients that never read their answers', () => {
     await expect.poll(held, { timeout: 10_000, interval: 20 }).toBeGreaterThan(3 * answerBytes);
     expect(await held()).toBeLessThanOrEqual(load.maxInflightBytes);
     // A reload would not have to wait for them.
-    expect(await server.serving.holds.none(classifier, 5000)).toBe(true);
+    expect(await server.served.holds.none(classifier, 5000)).toBe(true);
     await expect.poll(held, { timeout: 15_000 }).toBe(0);
     for (const { socket } of silent) socket.destroy();
   });
@@ -90,7 +90,7 @@ describe('clients that never read their answers', () => {
 function createLongMetrics(): { metrics: Metrics; heldBytes: () => number } {
   let heldBytes = (): number => 0;
   const metrics: Metrics = {
-    ...createMetrics(),
+    ...createMetrics(['colours']),
     text: () => Promise.resolve('x'.repeat(answerBytes)),
     watchHeld: (held) => (heldBytes = () => held().bytes),
   };

@@ -43,7 +43,9 @@ describe.skipIf(process.platform !== 'linux')('a server under npm start', () => 
   it('says its own process id, reloads on SIGHUP to that, and stops in order before npm on SIGTERM to npm', async () => {
     const served = await npmStart();
     process.kill(served.pid, 'SIGHUP');
-    await expect.poll(() => served.metric('nearvote_index_reloads_total{result="ok"}'), soon).toBe(1);
+    await expect
+      .poll(() => served.metric('nearvote_index_reloads_total{index="colours",result="ok"}'), soon)
+      .toBe(1);
     served.child.kill('SIGTERM');
     expect(await served.exited).toEqual([0, null]);
     expect(isAlive(served.pid)).toBe(false);

@@ -67,8 +67,8 @@ describe('a client that speaks oddly', () => {
     const held = async (): Promise<string | undefined> =>
       /^nearvote_inflight_bytes (.+)$/m.exec((await server.ask('/metrics')).text)?.[1];
     await expect.poll(held, { timeout: 10_000 }).toBe('0');
-    expect(await server.serving.holds.none(classifier, 5_000)).toBe(true);
-    server.serving.classifier = real;
+    expect(await server.served.holds.none(classifier, 5_000)).toBe(true);
+    server.served.classifier = real;
   });
 });
 

@@ -47,7 +47,7 @@ async function expectNothingHeld(classifier: Classifier): Promise<void> {
   await expect.poll(() => gauge('nearvote_inflight_requests'), { timeout: 5000 }).toBe(1);
   expect(await gauge('nearvote_inflight_images')).toBe(0);
   expect(await gauge('nearvote_inflight_bytes')).toBe(0);
-  expect(await server.serving.holds.none(classifier, 0)).toBe(true);
+  expect(await server.served.holds.none(classifier, 0)).toBe(true);
 }
 
 describe('requests that share a connection, which then closes', () => {

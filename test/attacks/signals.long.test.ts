@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { cli, killAfterTest } from '../cli/nearvote.js';
 import { childrenOf, createWorkplace, isAlive, soon, spawnServed } from '../cli/served.js';
 
-const reloads = 'nearvote_index_reloads_total{result="ok"}';
+const reloads = 'nearvote_index_reloads_total{index="colours",result="ok"}';
 const workplace = await createWorkplace();
 
 describe('a server', () => {

@@ -144,7 +144,7 @@ describe('nearvote calibrate', () => {
       return decisionSchema.parse(await answer.json());
     };
     expect(await classify(red)).toMatchObject({ label: 'red', calibrated: false });
-    expect(await served.metric('nearvote_calibrated')).toBe(0);
+    expect(await served.metric('nearvote_calibrated{index="colours"}')).toBe(0);
 
     const { code, stdout } = await calibrate('held-out', '--json');
     expect(code).toBe(0);
@@ -155,7 +155,9 @@ describe('nearvote calibrate', () => {
       vote: { rule: 'softmax', temperature: 0.07, k: 20 },
     });
     await reload(served);
-    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 60_000 }).toBe(1);
+    await expect
+      .poll(() => served.metric('nearvote_calibrated{index="colours"}'), { timeout: 60_000 })
+      .toBe(1);
     expect(await classify(red)).toMatchObject({ label: 'red', outcome: 'known', calibrated: true });
     const board = await classify(await drawBoard());
     expect(board).toMatchObject({ outcome: 'unknown', calibrated: true });
@@ -169,7 +171,9 @@ describe('nearvote calibrate', () => {
     });
     await writeFile(join(index, 'current'), 'v1\n');
     await reload(served);
-    await expect.poll(() => served.metric('nearvote_calibrated'), { timeout: 60_000 }).toBe(0);
+    await expect
+      .poll(() => served.metric('nearvote_calibrated{index="colours"}'), { timeout: 60_000 })
+      .toBe(0);
     expect(await classify(red)).toMatchObject({ calibrated: false });
     // The log is written in blocks.
     await expect.poll(() => served.stderr()).toContain('for index version v1 but it is for v0');
@@ -229,9 +233,11 @@ interface Evaluated {
 }
 
 async function reload(served: Served): Promise<void> {
-  const before = await served.metric('nearvote_index_reloads_total{result="ok"}');
+  const before = await served.metric('nearvote_index_reloads_total{index="colours",result="ok"}');
   served.child.kill('SIGHUP');
   await expect
-    .poll(() => served.metric('nearvote_index_reloads_total{result="ok"}'), { timeout: 60_000 })
+    .poll(() => served.metric('nearvote_index_reloads_total{index="colours",result="ok"}'), {
+      timeout: 60_000,
+    })
     .toBe(before + 1);
 }

@@ -118,7 +118,7 @@ describe.skipIf(process.platform !== 'linux')('the process that holds the index'
     await expect.poll(() => childrenOf(served).includes(owner), soon).toBe(false);
     await expect.poll(() => served.ready(), soon).toBe(true);
     expect((await served.classify()).status).toBe(200);
-    expect(await served.metric(restarts.replace('encoder', 'index'))).toBe(1);
+    expect(await served.metric('nearvote_worker_restarts_total{process="index",index="colours"}')).toBe(1);
     expect(await served.metric(restarts)).toBe(0);
     expect(served.stderr()).toContain('"process":"index"');
   });

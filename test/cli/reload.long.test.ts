@@ -6,7 +6,8 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { decisionSchema } from '../../src/server/schemas.js';
 import { childrenOf, createWorkplace, soon, startServed, type Served } from './served.js';
 
-const reloads = (result: 'ok' | 'failed'): string => `nearvote_index_reloads_total{result="${result}"}`;
+const reloads = (result: 'ok' | 'failed'): string =>
+  `nearvote_index_reloads_total{index="colours",result="${result}"}`;
 const workplace = await createWorkplace();
 beforeEach(() => workplace.publish('v1'));
 
@@ -40,7 +41,7 @@ describe('a reload by SIGHUP', () => {
       `nearvote_index_info{index="colours",version="${version}",encoder="cifar10-compact"}`;
     expect(await served.metric(info('v2'))).toBe(1);
     expect(await served.metric(info('v1'))).toBeNaN();
-    expect(await served.metric('nearvote_index_examples')).toBe(2);
+    expect(await served.metric('nearvote_index_examples{index="colours"}')).toBe(2);
     expect(await served.metric('nearvote_worker_restarts_total{process="encoder"}')).toBe(0);
     expect(await served.ready()).toBe(true);
     // Read through /proc: the workers, and the one owner of the index.

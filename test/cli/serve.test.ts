@@ -69,7 +69,7 @@ describe('nearvote serve', () => {
     expect(decision.neighbours[0]).toMatchObject({ id: 'red/0.png', source: 'red/0.png' });
     expect(decision.neighbours[0]?.similarity).toBeCloseTo(1, 4);
     const metrics = await (await fetch(`${url}/metrics`)).text();
-    expect(metrics).toContain('nearvote_search_exact 1');
+    expect(metrics).toContain('nearvote_search_exact{index="colours"} 1');
     expect(metrics).toContain('nearvote_batch_size_count 1');
 
     child.kill('SIGTERM');

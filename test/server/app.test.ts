@@ -80,7 +80,7 @@ describe('POST /embed', () => {
     expect(results).toMatchObject([one, { error: { code: 'image_unsupported' } }]);
   });
 
-  it('has no query', async () => {
+  it('has no query but the index', async () => {
     expectProblem(await postTo(server, '/embed?k=3'), 400, 'query_invalid');
   });
 });
@@ -88,10 +88,13 @@ describe('POST /embed', () => {
 describe('probes', () => {
   it('say alive and ready, with what is served', async () => {
     expect((await server.ask('/healthz')).body).toEqual({ status: 'ok' });
+    const index = { name: 'colours', version: '1', examples: 30 };
+    const encoder = { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' };
     expect(readySchema.parse((await server.ask('/readyz')).body)).toEqual({
       status: 'ready',
-      index: { name: 'colours', version: '1', examples: 30 },
-      encoder: { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' },
+      index,
+      encoder,
+      indexes: [{ ...index, ready: true, encoder }],
     });
   });
 
@@ -107,11 +110,11 @@ describe('probes', () => {
     expectProblem(await postTo(starting, '/classify'), 503, 'not_ready');
     expectProblem(await postTo(starting, '/embed'), 503, 'not_ready');
 
-    starting.serving.classifier = createColourClassifier();
+    starting.served.classifier = createColourClassifier();
     expect((await starting.ask('/readyz')).status).toBe(200);
-    starting.serving.workersReady = () => false;
+    starting.served.workersReady = () => false;
     await expectNotReady('not_ready');
-    starting.serving.workersReady = () => true;
+    starting.served.workersReady = () => true;
     starting.serving.stopping = true;
     await expectNotReady('shutting_down');
     // What is accepted is still answered, and the connection not kept.
@@ -222,8 +225,7 @@ describe('everything else', () => {
   });
 
   it('answers OPTIONS and TRACE alike on every route that is there', async () => {
-    const admin = { key: 'k'.repeat(32), reload: () => Promise.resolve({ name: 'colours', version: '1' }) };
-    const open = await startTestServer({ admin });
+    const open = await startTestServer({ adminKey: 'k'.repeat(32) });
     for (const { path, methods } of allRoutes) {
       const options = await open.ask(path, { method: 'OPTIONS' });
       expect([path, options.status, options.headers.get('allow'), options.text]).toEqual([
@@ -314,7 +316,8 @@ describe('the documentation', () => {
             parameters: [
               { name: 'k', in: 'query', schema: { type: 'integer', minimum: 1 } },
               { name: 'vote' },
-              {},
+              { name: 'neighbours' },
+              { name: 'index', required: false },
             ],
             requestBody: { content: { 'multipart/form-data': {}, 'image/*': {}, 'application/json': {} } },
           },

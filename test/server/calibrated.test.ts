@@ -40,7 +40,9 @@ describe('a calibrated answer', () => {
     expect(decision.scores).not.toEqual([]);
     expect(decision.neighbours).toHaveLength(5);
     const text = (await server.ask('/metrics')).text;
-    expect(text).toContain(`nearvote_predictions_total{label="${decision.label}",outcome="unknown"} 1`);
+    expect(text).toContain(
+      `nearvote_predictions_total{index="colours",label="${decision.label}",outcome="unknown"} 1`,
+    );
   });
 
   it('is not called calibrated where the confidence is still the share of the vote, but may be unknown', async () => {

@@ -52,11 +52,11 @@ const colourNeighbours: Pick<Neighbours, 'version' | 'search'> = {
 };
 
 /** The real classifier and the real decoder over an embedding that a test can read. */
-export function createColourClassifier(calibration?: Calibration): Classifier {
+export function createColourClassifier(calibration?: Calibration, name = 'colours'): Classifier {
   return createClassifier({
     decoder: decoderTo({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
     pool: colourPool,
-    neighbours: colourNeighbours,
+    neighbours: { ...colourNeighbours, version: { ...colourNeighbours.version, name } },
     encoder: { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' },
     defaults: { rule: 'softmax', temperature: 0.07, k: 20, priorCorrection: false },
     calibration,

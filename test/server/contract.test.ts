@@ -50,7 +50,11 @@ describe('the OpenAPI document', () => {
       { name: 'k', schema: { minimum: 1, maximum: testLoad.maxK } },
       { name: 'vote' },
       { name: 'neighbours', schema: { minimum: 0, maximum: testLoad.maxNeighbours } },
+      { name: 'index', schema: { type: 'string', minLength: 1 } },
     ]);
+    for (const path of ['/embed', '/admin/reload']) {
+      expect(contract.paths?.[path]?.post?.parameters).toMatchObject([{ name: 'index' }]);
+    }
     expect(schemaOf('/classify', 'multipart/form-data')).toMatchObject({
       properties: {
         image: { minLength: 1, maxLength: testLimits.maxImageBytes },

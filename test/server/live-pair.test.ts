@@ -2,14 +2,17 @@ import { setImmediate as turn } from 'node:timers/promises';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
+import type { EncoderManifest } from '../../src/encoder/manifest.js';
+import type { EncoderPool } from '../../src/encoder/pool/pool.js';
+import { createSharedPools } from '../../src/encoder/pool/shared-pools.js';
 import { createLivePair, type LivePair } from '../../src/server/live-pair.js';
 import type { OpenPair } from '../../src/pair.js';
-import { createServing, type Serving } from '../../src/server/serving.js';
+import { createServing, type ServedIndex, type Serving } from '../../src/server/serving.js';
 
 afterEach(() => vi.useRealTimers());
 
 interface Opening {
-  readonly former: OpenPair | undefined;
+  readonly besideOthers: boolean;
   /** Ends the opening with a pair of this version. */
   finish(version: string): void;
   fail(error: Error): void;
@@ -18,6 +21,8 @@ interface Opening {
 interface Stage {
   readonly live: LivePair;
   readonly serving: Serving;
+  readonly served: ServedIndex;
+  readonly reload: ServedIndex['reload'];
   readonly openings: Opening[];
   readonly closed: string[];
   readonly results: string[];
@@ -27,22 +32,19 @@ interface Stage {
 }
 
 /** A live pair whose openings end when the test says. */
-function setStage({ keepsPool = false, failsToClose = '', slower = '' } = {}): Stage {
+function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
   const openings: Opening[] = [];
   const closed: string[] = [];
   const results: string[] = [];
   const warnings: string[] = [];
   const errors: string[] = [];
-  const serving = createServing();
-  const pairOf = (version: string, former: OpenPair | undefined): OpenPair => {
+  const serving = createServing(['i']);
+  const [served] = serving.indexes;
+  const pools = createSharedPools();
+  const pairOf = async (version: string): Promise<OpenPair> => {
     const named = { name: 'i', version };
-    const encoder = { name: 'e', version: '1', output: { name: 'o', dimension: 2 } };
-    const pool = {
-      queueDepth: 0,
-      ready: true,
-      ...(slower && { slower }),
-      close: () => Promise.resolve(void closed.push(`${version} pool`)),
-    };
+    const encoder = { name: 'e', version: keepsPool ? '1' : version, output: { name: 'o', dimension: 2 } };
+    const pool = { ready: true, close: () => Promise.resolve(void closed.push(`${version} pool`)) };
     const neighbours = {
       version: { ...named, examples: 1, labels: [{ label: 'a', examples: 1 }] },
       searchKind: 'exact',
@@ -56,15 +58,15 @@ function setStage({ keepsPool = false, failsToClose = '', slower = '' } = {}): S
       version === 'stale' ? { kind: 'ignored', reason: 'it is for v0' } : { kind: 'absent' };
     return {
       ...{ published: named, encoder, calibration, decoder: {}, neighbours },
-      pool: keepsPool ? (former?.pool ?? pool) : pool,
+      pool: await pools.share(encoder as EncoderManifest, () => Promise.resolve(pool as EncoderPool)),
     } as unknown as OpenPair;
   };
   const live = createLivePair({
     serving,
+    served,
     metrics: {
       serves: () => undefined,
-      watchQueue: () => undefined,
-      reloaded: (result) => void results.push(result),
+      reloaded: (index, result) => void results.push(`${index} ${result}`),
     },
     logger: {
       info: () => undefined,
@@ -77,9 +79,9 @@ function setStage({ keepsPool = false, failsToClose = '', slower = '' } = {}): S
       settings: { k: 1, rule: 'majority', temperature: 1, priorCorrection: false },
       isExplicit: false,
     },
-    open: (former) =>
+    open: ({ besideOthers }) =>
       new Promise((resolve, reject) => {
-        openings.push({ former, finish: (version) => resolve(pairOf(version, former)), fail: reject });
+        openings.push({ besideOthers, finish: (version) => resolve(pairOf(version)), fail: reject });
       }),
   });
   const opening = async (number: number): Promise<Opening> => {
@@ -89,7 +91,8 @@ function setStage({ keepsPool = false, failsToClose = '', slower = '' } = {}): S
       await turn();
     }
   };
-  return { live, serving, openings, closed, results, warnings, errors, opening };
+  const reload = (): ReturnType<ServedIndex['reload']> => served.reload();
+  return { live, serving, served, reload, openings, closed, results, warnings, errors, opening };
 }
 
 async function loaded(options: Parameters<typeof setStage>[0] = {}): Promise<Stage> {
@@ -100,33 +103,25 @@ async function loaded(options: Parameters<typeof setStage>[0] = {}): Promise<Sta
   return stage;
 }
 
-const versionServed = ({ serving }: Stage): string | undefined => serving.classifier?.index.version;
+const versionServed = ({ served }: Stage): string | undefined => served.classifier?.index.version;
 
 describe('the pair that answers', () => {
-  it('warns once of an encoder that is slower than it could be, whatever is reloaded around it', async () => {
-    const stage = await loaded({ keepsPool: true, slower: 'it runs on WebAssembly' });
-    const reloading = stage.live.reload();
-    (await stage.opening(1)).finish('v2');
-    await reloading;
-    expect(stage.warnings).toEqual(['it runs on WebAssembly']);
-  });
-
   it('is opened at full speed first, and beside the one that serves afterwards', async () => {
     const stage = await loaded();
-    const reloading = stage.live.reload();
+    const reloading = stage.reload();
     (await stage.opening(1)).finish('v2');
     expect(await reloading).toEqual({ name: 'i', version: 'v2' });
-    expect(stage.openings.map(({ former }) => former?.published.version)).toEqual([undefined, 'v1']);
+    expect(stage.openings.map(({ besideOthers }) => besideOthers)).toEqual([false, true]);
     expect(versionServed(stage)).toBe('v2');
     await expect.poll(() => stage.closed.toSorted()).toEqual(['v1', 'v1 pool']);
-    expect(stage.results).toEqual(['ok']);
+    expect(stage.results).toEqual(['i ok']);
   });
 
   it('is reloaded once more, not ten times, for ten reloads asked for during one', async () => {
     const stage = await loaded();
-    const first = stage.live.reload();
+    const first = stage.reload();
     const during = await stage.opening(1);
-    const later = Array.from({ length: 10 }, () => stage.live.reload());
+    const later = Array.from({ length: 10 }, () => stage.reload());
     await turn();
     expect(stage.openings).toHaveLength(2);
     during.finish('v2');
@@ -134,32 +129,32 @@ describe('the pair that answers', () => {
     (await stage.opening(2)).finish('v3');
     for (const reload of later) expect((await reload).version).toBe('v3');
     expect(stage.openings).toHaveLength(3);
-    expect(stage.results).toEqual(['ok', 'ok']);
+    expect(stage.results).toEqual(['i ok', 'i ok']);
   });
 
   it('stays as it was after a reload that failed, and the next reload is tried', async () => {
     const stage = await loaded();
-    const failing = stage.live.reload();
+    const failing = stage.reload();
     (await stage.opening(1)).fail(new Error('bad index'));
     await expect(failing).rejects.toThrow('bad index');
     expect(stage.errors).toEqual(['bad index']);
     expect(versionServed(stage)).toBe('v1');
-    const again = stage.live.reload();
+    const again = stage.reload();
     (await stage.opening(2)).finish('v2');
     await again;
-    expect(stage.results).toEqual(['failed', 'ok']);
+    expect(stage.results).toEqual(['i failed', 'i ok']);
   });
 
   it('closes a former pair only when no request holds it, and opens no third meanwhile', async () => {
     const stage = await loaded();
-    const { holds, classifier: former } = stage.serving;
+    const { holds, classifier: former } = stage.served;
     if (former === undefined) throw new Error('Expected a classifier');
     holds.add(former);
     holds.add(former);
-    const reloading = stage.live.reload();
+    const reloading = stage.reload();
     (await stage.opening(1)).finish('v2');
     await reloading;
-    const third = stage.live.reload();
+    const third = stage.reload();
     holds.remove(former);
     await turn();
     expect([stage.closed, stage.openings.length]).toEqual([[], 2]);
@@ -172,10 +167,10 @@ describe('the pair that answers', () => {
   it('closes a former pair that is held for longer than any request may take, and says so', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const stage = await loaded();
-    const { holds, classifier: former } = stage.serving;
+    const { holds, classifier: former } = stage.served;
     if (former === undefined) throw new Error('Expected a classifier');
     holds.add(former);
-    const reloading = stage.live.reload();
+    const reloading = stage.reload();
     (await stage.opening(1)).finish('v2');
     await reloading;
     await vi.advanceTimersByTimeAsync(90_000);
@@ -191,7 +186,7 @@ describe('the pair that answers', () => {
       [1, 'v2'],
       [2, 'v3'],
     ] as const) {
-      const reloading = stage.live.reload();
+      const reloading = stage.reload();
       (await stage.opening(number)).finish(version);
       expect((await reloading).version).toBe(version);
     }
@@ -203,7 +198,7 @@ describe('the pair that answers', () => {
 
   it('goes on with the encoder of the former pair where the new one has the same', async () => {
     const stage = await loaded({ keepsPool: true });
-    const reloading = stage.live.reload();
+    const reloading = stage.reload();
     (await stage.opening(1)).finish('v2');
     await reloading;
     await expect.poll(() => stage.closed).toEqual(['v1']);
@@ -217,13 +212,13 @@ describe('the pair that answers', () => {
     (await stage.opening(0)).finish('stale');
     await first;
     expect(stage.warnings).toEqual(['calibration.json is not used: it is for v0']);
-    expect(stage.serving.classifier?.calibration).toBeUndefined();
+    expect(stage.served.classifier?.calibration).toBeUndefined();
   });
 
   it('waits for the first load before it reloads', async () => {
     const stage = setStage();
     const first = stage.live.load();
-    const reloading = stage.live.reload();
+    const reloading = stage.reload();
     (await stage.opening(0)).finish('v1');
     await first;
     (await stage.opening(1)).finish('v2');
@@ -232,14 +227,14 @@ describe('the pair that answers', () => {
 
   it('closes what was still being opened when it closes, and reloads no more', async () => {
     const stage = await loaded();
-    const reloading = expect(stage.live.reload()).rejects.toMatchObject({ code: 'shutting_down' });
+    const reloading = expect(stage.reload()).rejects.toMatchObject({ code: 'shutting_down' });
     const during = await stage.opening(1);
     await stage.live.close();
     during.finish('v2');
     await reloading;
     expect(stage.closed.toSorted()).toEqual(['v1', 'v1 pool', 'v2', 'v2 pool']);
     expect(versionServed(stage)).toBe('v1');
-    await expect(stage.live.reload()).rejects.toMatchObject({ code: 'shutting_down' });
+    await expect(stage.reload()).rejects.toMatchObject({ code: 'shutting_down' });
     expect(stage.results).toEqual([]);
   });
 });

@@ -35,25 +35,25 @@ describe('the metrics', () => {
       'nearvote_queue_depth',
       'nearvote_rejected_total{reason="overloaded"}',
       'nearvote_rejected_total{reason="image_damaged"}',
-      'nearvote_predictions_total{label="red",outcome="known"}',
-      'nearvote_predictions_total{label="red",outcome="unknown"}',
-      'nearvote_predictions_total{label="other",outcome="unknown"}',
-      'nearvote_top1_similarity_count',
-      'nearvote_vote_confidence_count',
-      'nearvote_index_reloads_total{result="ok"}',
-      'nearvote_index_reloads_total{result="failed"}',
+      'nearvote_predictions_total{index="colours",label="red",outcome="known"}',
+      'nearvote_predictions_total{index="colours",label="red",outcome="unknown"}',
+      'nearvote_predictions_total{index="colours",label="other",outcome="unknown"}',
+      'nearvote_top1_similarity_count{index="colours"}',
+      'nearvote_vote_confidence_count{index="colours"}',
+      'nearvote_index_reloads_total{index="colours",result="ok"}',
+      'nearvote_index_reloads_total{index="colours",result="failed"}',
       'nearvote_worker_restarts_total{process="encoder"}',
-      'nearvote_worker_restarts_total{process="index"}',
-      'nearvote_search_exact',
-      'nearvote_calibrated',
-      'nearvote_similarity_psi',
+      'nearvote_worker_restarts_total{process="index",index="colours"}',
+      'nearvote_search_exact{index="colours"}',
+      'nearvote_calibrated{index="colours"}',
+      'nearvote_similarity_psi{index="colours"}',
     ]) {
       expect([series, found.get(series)]).toEqual([series, 0]);
     }
     // The scrape itself.
     expect(found.get('nearvote_inflight_requests')).toBe(1);
     expect(found.get('nearvote_index_info{index="colours",version="1",encoder="mean-colour"}')).toBe(1);
-    expect(found.get('nearvote_index_examples')).toBe(30);
+    expect(found.get('nearvote_index_examples{index="colours"}')).toBe(30);
     expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(0);
   });
 
@@ -71,14 +71,14 @@ describe('the metrics', () => {
     expect(found.get('nearvote_http_requests_total{route="/docs",method="GET",status="200"}')).toBe(1);
     expect(found.get('nearvote_http_request_duration_seconds_count{route="/classify"}')).toBe(2);
     expect(found.get('nearvote_rejected_total{reason="image_unsupported"}')).toBe(1);
-    expect(found.get('nearvote_predictions_total{label="blue",outcome="known"}')).toBe(1);
+    expect(found.get('nearvote_predictions_total{index="colours",label="blue",outcome="known"}')).toBe(1);
     // 3 ms of encode, in seconds.
     expect(found.get('nearvote_stage_duration_seconds_sum{stage="encode"}')).toBeCloseTo(0.003, 12);
     expect([...found.keys()].join()).not.toContain('secret');
   });
 
   it('keep a series for each of 200 labels, and one for the rest', async () => {
-    const metrics = createMetrics();
+    const metrics = createMetrics(['colours']);
     const labels = Array.from({ length: 250 }, (_, i) => `label-${i}`);
     const classifier = createColourClassifier();
     metrics.serves({ ...classifier, labels }, { searchKind: 'exact', providers: ['cpu'] });
@@ -89,9 +89,11 @@ describe('the metrics', () => {
     const found = samples(await metrics.text());
     const series = [...found.keys()].filter((key) => key.startsWith('nearvote_predictions_total'));
     expect(series).toHaveLength(2 * 201);
-    expect(found.get('nearvote_predictions_total{label="label-199",outcome="known"}')).toBe(1);
-    expect(found.get('nearvote_predictions_total{label="other",outcome="known"}')).toBe(3);
-    expect(found.get('nearvote_search_exact')).toBe(1);
+    expect(found.get('nearvote_predictions_total{index="colours",label="label-199",outcome="known"}')).toBe(
+      1,
+    );
+    expect(found.get('nearvote_predictions_total{index="colours",label="other",outcome="known"}')).toBe(3);
+    expect(found.get('nearvote_search_exact{index="colours"}')).toBe(1);
   });
 
   it('stay bounded whatever methods and paths are sent', async () => {
@@ -105,7 +107,7 @@ describe('the metrics', () => {
   });
 
   it('read the depth of the queue when they are scraped, and forget the pair that was replaced', async () => {
-    const metrics = createMetrics();
+    const metrics = createMetrics(['colours']);
     let depth = 3;
     metrics.watchQueue(() => depth);
     expect(await metrics.text()).toContain('nearvote_queue_depth 3');
@@ -127,15 +129,15 @@ describe('the metrics', () => {
   });
 
   it('say whether answers are calibrated, and how far their similarities are from the calibration', async () => {
-    const metrics = createMetrics();
+    const metrics = createMetrics(['colours']);
     const psi = async (): Promise<number | undefined> =>
-      samples(await metrics.text()).get('nearvote_similarity_psi');
+      samples(await metrics.text()).get('nearvote_similarity_psi{index="colours"}');
     // Half of the calibration's images below 0.5, half above.
     const calibrated = createColourClassifier(
       aCalibration({ topSimilarity: { edges: [0.5], counts: [5, 5] } }),
     );
     metrics.serves(calibrated, { searchKind: 'exact', providers: ['cpu'] });
-    expect(samples(await metrics.text()).get('nearvote_calibrated')).toBe(1);
+    expect(samples(await metrics.text()).get('nearvote_calibrated{index="colours"}')).toBe(1);
     const { decision, timings } = await calibrated.classify(await drawColour('red'));
     const decide = (times: number, topSimilarity: number): void => {
       for (let i = 0; i < times; i++) metrics.decided({ decision, timings, topSimilarity });
@@ -149,14 +151,15 @@ describe('the metrics', () => {
     decide(900, 0.5);
     expect(await psi()).toBeCloseTo(0.4 * Math.log(1.8) - 0.4 * Math.log(0.2), 12);
     metrics.serves(createColourClassifier(), { searchKind: 'exact', providers: ['cpu'] });
-    expect(samples(await metrics.text()).get('nearvote_calibrated')).toBe(0);
+    expect(samples(await metrics.text()).get('nearvote_calibrated{index="colours"}')).toBe(0);
     expect(await psi()).toBe(0);
   });
 
   it('write what a label could do to a terminal as an escape', async () => {
-    const metrics = createMetrics();
+    const name = 'i\u009b2J';
+    const metrics = createMetrics([name]);
     const classifier = createColourClassifier();
-    const index = { ...classifier.index, name: 'i\u009b2J' };
+    const index = { ...classifier.index, name };
     metrics.serves(
       { ...classifier, index, labels: ['a\u001b[2J'] },
       { searchKind: 'exact', providers: ['cpu'] },
@@ -164,24 +167,26 @@ describe('the metrics', () => {
     const text = await metrics.text();
     expect(text).not.toMatch(/[^\n\P{Cc}]/u);
     // Prometheus doubles a backslash.
-    expect(text).toContain('nearvote_predictions_total{label="a\\\\u001b[2J",outcome="known"} 0');
+    expect(text).toContain(
+      'nearvote_predictions_total{index="i\\\\u009b2J",label="a\\\\u001b[2J",outcome="known"} 0',
+    );
   });
 
   it('count batches, restarts, reloads and lost lines of the two logs', async () => {
-    const metrics = createMetrics();
+    const metrics = createMetrics(['colours']);
     metrics.batch(5);
-    metrics.processEnded('encoder');
-    metrics.processEnded('index');
-    metrics.processEnded('index');
-    metrics.reloaded('failed');
+    metrics.processEnded('encoder', 'colours');
+    metrics.processEnded('index', 'colours');
+    metrics.processEnded('index', 'colours');
+    metrics.reloaded('colours', 'failed');
     metrics.decisionLogLost(3);
     metrics.logLinesDropped(4);
     const found = samples(await metrics.text());
     expect(found.get('nearvote_batch_size_bucket{le="4"}')).toBe(0);
     expect(found.get('nearvote_batch_size_bucket{le="8"}')).toBe(1);
     expect(found.get('nearvote_worker_restarts_total{process="encoder"}')).toBe(1);
-    expect(found.get('nearvote_worker_restarts_total{process="index"}')).toBe(2);
-    expect(found.get('nearvote_index_reloads_total{result="failed"}')).toBe(1);
+    expect(found.get('nearvote_worker_restarts_total{process="index",index="colours"}')).toBe(2);
+    expect(found.get('nearvote_index_reloads_total{index="colours",result="failed"}')).toBe(1);
     expect(found.get('nearvote_decision_log_lost_total')).toBe(3);
     expect(found.get('nearvote_log_lines_dropped_total')).toBe(4);
   });

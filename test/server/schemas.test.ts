@@ -1,17 +1,27 @@
 import { describe, expect, it } from 'vitest';
 
-import { parseClassifyQuery, parseEmptyQuery } from '../../src/server/schemas.js';
+import {
+  checkClassifyQuery,
+  parseClassifyQuery,
+  parseIndexQuery,
+  type ClassifyQuery,
+} from '../../src/server/schemas.js';
 
 const bounds = { examples: 30, defaultK: 20, maxK: 1000, maxNeighbours: 100 };
-const parse = (query: unknown) => parseClassifyQuery(query, bounds);
+const parse = (query: unknown, within = bounds): ClassifyQuery => {
+  const parsed = parseClassifyQuery(query);
+  checkClassifyQuery(parsed, within);
+  return parsed;
+};
 
 describe('the query of /classify', () => {
-  it('may be empty, or set any of its three parameters', () => {
+  it('may be empty, or set any of its four parameters', () => {
     expect(parse({})).toEqual({});
-    expect(parse({ k: '30', vote: 'majority', neighbours: '30' })).toEqual({
+    expect(parse({ k: '30', vote: 'majority', neighbours: '30', index: 'leaves' })).toEqual({
       k: 30,
       vote: 'majority',
       neighbours: 30,
+      index: 'leaves',
     });
     expect(parse({ neighbours: '0' })).toEqual({ neighbours: 0 });
   });
@@ -37,20 +47,20 @@ describe('the query of /classify', () => {
       expect.objectContaining({ code: 'query_invalid' }),
     );
     expect(() => parse({ neighbours: '21' })).toThrow(/at most k, which is 20/);
-    expect(() => parseClassifyQuery({ neighbours: '6' }, { ...bounds, examples: 5 })).toThrow(/which is 5/);
+    expect(() => parse({ neighbours: '6' }, { ...bounds, examples: 5 })).toThrow(/which is 5/);
   });
 
   it('is refused past what the server allows, in an index that has more', () => {
     const large = { ...bounds, examples: 5000 };
-    expect(() => parseClassifyQuery({ k: '1001' }, large)).toThrow(
+    expect(() => parse({ k: '1001' }, large)).toThrow(
       expect.objectContaining({
         code: 'k_too_large',
         message: 'Expected k of at most 1000 but received 1001',
       }),
     );
     const ask = { k: '1000', neighbours: '100' };
-    expect(parseClassifyQuery(ask, large)).toEqual({ k: 1000, neighbours: 100 });
-    expect(() => parseClassifyQuery({ ...ask, neighbours: '101' }, large)).toThrow(
+    expect(parse(ask, large)).toEqual({ k: 1000, neighbours: 100 });
+    expect(() => parse({ ...ask, neighbours: '101' }, large)).toThrow(
       expect.objectContaining({ code: 'query_invalid' }),
     );
   });
@@ -62,7 +72,7 @@ describe('the query of /classify', () => {
   });
 
   it('is query_invalid where a parameter is unknown, naming it and those that are known', () => {
-    expect(() => parse({ top: '5' })).toThrow(/parameters k, vote, neighbours but received "top"/);
+    expect(() => parse({ top: '5' })).toThrow(/parameters k, vote, neighbours, index but received "top"/);
   });
 
   it('is query_invalid where a parameter is given twice', () => {
@@ -76,8 +86,13 @@ describe('the query of /classify', () => {
 });
 
 describe('the query of /embed', () => {
-  it('has to be empty', () => {
-    expect(() => parseEmptyQuery({})).not.toThrow();
-    expect(() => parseEmptyQuery({ k: '5' })).toThrow(/no query but received "k"/);
+  it('may name an index, and nothing else', () => {
+    expect(parseIndexQuery({})).toBeUndefined();
+    expect(parseIndexQuery({ index: 'leaves' })).toBe('leaves');
+    expect(() => parseIndexQuery({ k: '5' })).toThrow(/the query parameter index but received "k"/);
+    expect(() => parseIndexQuery({ index: ['a', 'b'] })).toThrow(
+      /index: Expected one value but received several/,
+    );
+    expect(() => parseIndexQuery({ index: '' })).toThrow(/index: Expected a name but received ""/);
   });
 });

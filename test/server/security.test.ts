@@ -48,7 +48,7 @@ describe('API keys', () => {
   ])('that are not right are 401 before the body counts: %o', async (headers) => {
     server = await startTestServer({
       apiKeys,
-      admin: { key: adminKey, reload: () => Promise.reject(new Error('not asked')) },
+      adminKey,
     });
     for (const path of ['/classify', '/embed']) {
       const answer = await classify(headers, path);
@@ -82,14 +82,11 @@ describe('POST /admin/reload', () => {
 
   it('answers with the version served now, to the admin key alone', async () => {
     let reloads = 0;
-    const admin = {
-      key: adminKey,
-      reload: () => {
-        reloads += 1;
-        return Promise.resolve({ name: 'colours', version: '2' });
-      },
+    server = await startTestServer({ apiKeys, adminKey });
+    server.served.reload = () => {
+      reloads += 1;
+      return Promise.resolve({ name: 'colours', version: '2' });
     };
-    server = await startTestServer({ apiKeys, admin });
     for (const key of [undefined, apiKeys[0], `${adminKey}!`]) {
       expectProblem(await reload(key), 401, 'unauthorized');
     }
@@ -97,7 +94,12 @@ describe('POST /admin/reload', () => {
     expect(reloads).toBe(0);
     const answer = await reload(adminKey);
     expect(answer.status).toBe(200);
-    expect(reloadSchema.parse(answer.body).index).toEqual({ name: 'colours', version: '2' });
+    const reloaded = { name: 'colours', version: '2' };
+    expect(reloadSchema.parse(answer.body)).toEqual({
+      status: 'reloaded',
+      index: reloaded,
+      indexes: [reloaded],
+    });
     expect(reloads).toBe(1);
   });
 
@@ -106,7 +108,8 @@ describe('POST /admin/reload', () => {
       'index_invalid',
       'Expected a manifest in /home/me/index but received none',
     );
-    server = await startTestServer({ admin: { key: adminKey, reload: () => Promise.reject(fails) } });
+    server = await startTestServer({ adminKey });
+    server.served.reload = () => Promise.reject(fails);
     const answer = await reload(adminKey);
     expect(expectProblem(answer, 409, 'reload_failed')).toContain('index_invalid');
     expect(answer.text).not.toContain('/home/me');
@@ -116,7 +119,8 @@ describe('POST /admin/reload', () => {
 
   it('while stopping is shutting_down', async () => {
     const stopping = new NearvoteError('shutting_down', 'Expected a serving server');
-    server = await startTestServer({ admin: { key: adminKey, reload: () => Promise.reject(stopping) } });
+    server = await startTestServer({ adminKey });
+    server.served.reload = () => Promise.reject(stopping);
     expectProblem(await reload(adminKey), 503, 'shutting_down');
   });
 });

@@ -8,7 +8,7 @@ describe('what work holds', () => {
   afterEach(() => void vi.useRealTimers());
 
   it('is waited for, and given up after as long as was said', async () => {
-    const { holds } = createServing();
+    const [{ holds }] = createServing(['colours']).indexes;
     const classifier = createColourClassifier();
     expect(await holds.none(classifier, 0)).toBe(true);
     holds.add(classifier);
@@ -28,21 +28,21 @@ describe('what work holds', () => {
 describe('a request while no worker is there', () => {
   it('waits for one that is being replaced, and is refused at once where none has come for two seconds', () => {
     let now = 5000;
-    const serving = createServing(() => now);
-    serving.classifier = createColourClassifier();
+    const [served] = createServing(['colours'], () => now).indexes;
+    served.classifier = createColourClassifier();
     let ready = false;
-    serving.workersReady = () => ready;
+    served.workersReady = () => ready;
     const refused = expect.objectContaining({ code: 'not_ready' }) as Error;
-    expect(servingClassifier(serving)).toBe(serving.classifier);
+    expect(servingClassifier(served)).toBe(served.classifier);
     now += 2000;
-    expect(servingClassifier(serving)).toBe(serving.classifier);
+    expect(servingClassifier(served)).toBe(served.classifier);
     now += 1;
-    expect(() => servingClassifier(serving)).toThrow(refused);
+    expect(() => servingClassifier(served)).toThrow(refused);
     ready = true;
-    expect(servingClassifier(serving)).toBe(serving.classifier);
+    expect(servingClassifier(served)).toBe(served.classifier);
     // Another death, much later.
     ready = false;
     now += 60_000;
-    expect(servingClassifier(serving)).toBe(serving.classifier);
+    expect(servingClassifier(served)).toBe(served.classifier);
   });
 });

@@ -7,11 +7,13 @@ import type { Classifier } from '../../src/classify.js';
 import { type AppOptions, createApp, messageClasses } from '../../src/server/app.js';
 import { createMetrics, type Metrics } from '../../src/server/metrics.js';
 import { startServer, type RunningServer, type ServerTimeouts } from '../../src/server/server.js';
-import { createServing, type Serving } from '../../src/server/serving.js';
+import { createServing, type ServedIndex, type Serving } from '../../src/server/serving.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 
 export interface TestServer extends RunningServer {
   readonly serving: Serving;
+  /** The default index. */
+  readonly served: ServedIndex;
   readonly metrics: Metrics;
   /** Log lines as they were written. */
   readonly logged: string[];
@@ -33,6 +35,8 @@ export interface Answer {
 
 export interface TestServerOptions extends Partial<AppOptions> {
   readonly classifier?: Classifier | undefined;
+  /** Further indexes, by name; absent while they load. */
+  readonly others?: Readonly<Record<string, Classifier | undefined>>;
   readonly timeouts?: Partial<ServerTimeouts>;
 }
 
@@ -48,11 +52,16 @@ export const testLimits = { maxImages: 4, maxImageBytes: 100_000, maxBodyBytes: 
 
 /** A real server on a free port, over a classifier that knows three colours unless told. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const serving = createServing();
-  const metrics = options.metrics ?? createMetrics();
-  serving.classifier = 'classifier' in options ? options.classifier : createColourClassifier();
-  if (serving.classifier !== undefined)
-    metrics.serves(serving.classifier, { searchKind: 'hnsw', providers: ['cpu'] });
+  const { others = {} } = options;
+  const names = ['colours', ...Object.keys(others)] as const;
+  const serving = createServing(names);
+  const metrics = options.metrics ?? createMetrics(names);
+  const [served] = serving.indexes;
+  served.classifier = 'classifier' in options ? options.classifier : createColourClassifier();
+  for (const [name, classifier] of Object.entries(others)) serving.find(name).classifier = classifier;
+  for (const { classifier } of serving.indexes) {
+    if (classifier !== undefined) metrics.serves(classifier, { searchKind: 'hnsw', providers: ['cpu'] });
+  }
   const logged: string[] = [];
   const logger = pino({ level: 'info' }, { write: (line: string) => logged.push(line) });
   const app = createApp({
@@ -80,6 +89,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   return {
     ...server,
     serving,
+    served,
     metrics,
     logged,
     ask,

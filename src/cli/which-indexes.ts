@@ -1,0 +1,121 @@
+import { existsSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { NearvoteError } from '../domain/errors.js';
+import { resolveShipped } from '../pair.js';
+import { whichIndex, type ChosenIndex } from './which-index.js';
+
+/** An index of a server. */
+export interface NamedIndex extends ChosenIndex {
+  /** What requests call it. */
+  readonly name: string;
+}
+
+export interface ToldIndexes {
+  /** Each `name=folder` or `folder`; absent where none was told. */
+  readonly index: readonly string[] | undefined;
+  /** Whether they come from a variable, which has commas between them. */
+  readonly fromVariable: boolean;
+}
+
+/**
+ * The indexes that a server is started with, in the order in which they were told; where none was, the one that every
+ * command finds. Without a name an index is called as its folder.
+ * @throws NearvoteError `usage` for a name that cannot be one, two of one name, or one folder twice; `index_*`
+ */
+export async function whichIndexes({
+  index,
+  fromVariable,
+}: ToldIndexes): Promise<readonly [NamedIndex, ...NamedIndex[]]> {
+  const told = fromVariable ? index?.flatMap((list) => list.split(',').map((one) => one.trim())) : index;
+  const [first, ...others] = (told ?? []).map(parse);
+  if (first === undefined) {
+    const found = await whichIndex(undefined);
+    return [{ ...found, name: found.published.name }];
+  }
+  checkNames([first, ...others]);
+  const chosen: [NamedIndex, ...NamedIndex[]] = [await choose(first)];
+  for (const one of others) chosen.push(await choose(one));
+  await checkFolders(chosen);
+  return chosen;
+}
+
+interface Told {
+  /** As it was told. */
+  readonly text: string;
+  readonly name: string;
+  readonly folder: string;
+}
+
+const namePattern = /^[A-Za-z0-9._-]{1,64}$/;
+const nameRule = '1 to 64 letters, digits, dots, underscores and hyphens';
+
+/** What is before an equals sign is a name unless it holds a slash: `./a=b` is a folder. */
+function parse(text: string): Told {
+  const at = text.indexOf('=');
+  const name = text.slice(0, Math.max(at, 0));
+  if (at === -1 || /[/\\]/.test(name)) {
+    if (text === '')
+      throw new NearvoteError('usage', 'Expected --index to name a folder but received nothing');
+    return { text, name: basename(resolveShipped(text)), folder: text };
+  }
+  if (!namePattern.test(name)) {
+    throw new NearvoteError(
+      'usage',
+      `Expected --index NAME=FOLDER with a name of ${nameRule} but received ${JSON.stringify(text)}`,
+    );
+  }
+  const folder = text.slice(at + 1);
+  if (folder !== '') return { text, name, folder };
+  throw new NearvoteError('usage', `Expected a folder after --index ${text} but received nothing`);
+}
+
+/** One index alone needs no name that can be asked for: it may lie in a folder of any name. */
+function checkNames(told: readonly Told[]): void {
+  const names = new Map<string, Told>();
+  for (const one of told) {
+    const { name, folder } = one;
+    if (told.length > 1 && !namePattern.test(name)) {
+      throw new NearvoteError(
+        'usage',
+        `Expected a name of ${nameRule} for each of several indexes but the folder ${folder} has another; give it one: --index NAME=${folder}`,
+      );
+    }
+    const same = names.get(name);
+    if (same !== undefined) {
+      throw new NearvoteError(
+        'usage',
+        `Expected a name of its own for each index but ${same.text} and ${one.text} are both ${name}; give one another: --index NAME=${folder}`,
+      );
+    }
+    names.set(name, one);
+  }
+}
+
+async function choose({ text, name, folder }: Told): Promise<NamedIndex> {
+  try {
+    return { ...(await whichIndex(folder)), name };
+  } catch (error) {
+    const isMissing = error instanceof NearvoteError && error.code === 'index_missing';
+    if (!isMissing || text === folder || !existsSync(text)) throw error;
+    throw new NearvoteError(error.code, `${error.message}. The folder ${text} is --index ./${text}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Each owns its folder: two of them would not know of each other's changes. */
+async function checkFolders(chosen: readonly NamedIndex[]): Promise<void> {
+  const folders = new Map<string, NamedIndex>();
+  for (const one of chosen) {
+    const folder = await realpath(dirname(one.published.dir));
+    const same = folders.get(folder);
+    if (same !== undefined) {
+      throw new NearvoteError(
+        'usage',
+        `Expected a folder of its own for each index but ${same.index} and ${one.index} are one`,
+      );
+    }
+    folders.set(folder, one);
+  }
+}
