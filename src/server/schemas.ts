@@ -15,13 +15,9 @@ const wholeNumber = (pattern: RegExp, meta: { minimum: number; maximum?: number;
     .meta({ type: 'integer', ...meta });
 
 /** Which index a request is for; which names there are, the server says. */
-const indexParameter = z
-  .string()
-  .min(1)
-  .optional()
-  .meta({
-    description: 'Name of the index that is asked, where the server has several; the first unless told',
-  });
+const indexParameter = z.string().min(1).optional().meta({
+  description: 'Name of the index that is asked, where the server has several; the first unless told',
+});
 
 /** The query of a route that takes the name of an index alone. */
 export const indexQuerySchema = z.strictObject({ index: indexParameter });

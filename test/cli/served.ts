@@ -83,6 +83,10 @@ export function startServed(pair: Pair, ...flags: string[]): Promise<Served> {
 export interface SpawnServedOptions {
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Where it runs; here unless told. */
+  readonly cwd?: string;
+  /** What it is told before the flags: index, models, port and one worker unless told. */
+  readonly fixed?: readonly string[];
   /** A program that runs the command it is given at its end; none unless told. */
   readonly through?: readonly string[];
   /** Of stderr; collected unless told. */
@@ -94,18 +98,19 @@ export interface SpawnServedOptions {
 /** A server started as told, when it is ready; it ends with the test at the latest. */
 export async function spawnServed(
   { index, models, red }: Pair,
-  { flags = [], env, through = [], stderr: errors = 'pipe', detached = false }: SpawnServedOptions = {},
+  options: SpawnServedOptions = {},
 ): Promise<Served> {
-  const fixed = ['--index', index, '--models', models, '--port', '0', '--workers', '1', '--max-batch', '4'];
+  const { flags = [], env, cwd, through = [], stderr: errors = 'pipe', detached = false } = options;
+  const usual = ['--index', index, '--models', models, '--port', '0', '--workers', '1', '--max-batch', '4'];
   const [program = '', ...args] = [
     ...(through.length > 0 ? through : [process.execPath, cli, 'serve']),
-    ...fixed,
-    ...['--log-level', 'warn'],
+    ...(options.fixed ?? [...usual, '--log-level', 'warn']),
     ...flags,
   ];
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', errors === 'unread' ? 'pipe' : errors],
     env: { ...process.env, ...env },
+    cwd,
     detached,
   });
   killAfterTest(child);
