@@ -4,9 +4,11 @@ import { openSession, Tensor } from '../onnx/session.js';
 import { checkK, checkQueries, type NearestRows, type Searcher } from './searcher.js';
 
 export interface ExactSearcherOptions {
-  /** `[size, dimension]`; kept, not copied. */
+  /** `[size, dimension]`; kept, not copied. Rows that are appended to it are searched from then on. */
   readonly embeddings: Embeddings;
   readonly threads: number;
+  /** Whether threads wait for the next search at full speed; yes unless told. */
+  readonly spinning?: boolean | undefined;
   /** Rows compared in one run: with `chunkQueries` it bounds the memory of a search. */
   readonly chunkRows?: number | undefined;
   readonly chunkQueries?: number | undefined;
@@ -26,13 +28,14 @@ const mostRefinedMargin = 4_096;
 
 /** Exact search as a matrix product: every query against every row. Decision 002 has the figures. */
 export async function createExactSearcher(options: ExactSearcherOptions): Promise<Searcher> {
-  const { embeddings, threads, chunkRows = defaultChunkRows, chunkQueries = defaultChunkQueries } = options;
-  const { count: size, dimension } = embeddings;
-  const session = await openSession({ model: await exactSearchModel(dimension), threads, spinning: true });
+  const { embeddings, threads, spinning = true } = options;
+  const { chunkRows = defaultChunkRows, chunkQueries = defaultChunkQueries } = options;
+  const { dimension } = embeddings;
+  const session = await openSession({ model: await exactSearchModel(dimension), threads, spinning });
 
-  async function searchChunk(queries: Tensor, from: number, k: number): Promise<Ranking> {
-    const rows = Math.min(chunkRows, size - from);
-    const values = embeddings.values.subarray(from * dimension, (from + rows) * dimension);
+  async function searchChunk(among: Rows, queries: Tensor, from: number, k: number): Promise<Ranking> {
+    const rows = Math.min(chunkRows, among.count - from);
+    const values = among.values.subarray(from * dimension, (from + rows) * dimension);
     const chunkK = Math.min(k, rows);
     const found = await session.run({
       examples: new Tensor('float32', values, [rows, dimension]),
@@ -51,21 +54,26 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
   }
 
   /** The `k` nearest of each of `count` queries, as the product rounded them. */
-  async function rank(queries: Tensor, count: number, k: number): Promise<Ranking | undefined> {
+  async function rank(among: Rows, queries: Tensor, count: number, k: number): Promise<Ranking | undefined> {
     let best: Ranking | undefined;
-    for (let from = 0; from < size; from += chunkRows) {
-      const next = await searchChunk(queries, from, k);
+    for (let from = 0; from < among.count; from += chunkRows) {
+      const next = await searchChunk(among, queries, from, k);
       best = best === undefined ? next : mergeNearest({ first: best, second: next, count, k });
     }
     return best;
   }
 
   /** So many more than `k` that whatever the rounding may have put behind the k-th is among them. */
-  async function rankBeyond(queries: Tensor, count: number, k: number): Promise<Ranking | undefined> {
+  async function rankBeyond(
+    among: Rows,
+    queries: Tensor,
+    count: number,
+    k: number,
+  ): Promise<Ranking | undefined> {
     for (let margin = refinedMargin; ; margin *= 4) {
-      const wanted = Math.min(k + Math.min(margin, mostRefinedMargin), size);
-      const best = await rank(queries, count, wanted);
-      if (best === undefined || wanted === size || margin >= mostRefinedMargin) return best;
+      const wanted = Math.min(k + Math.min(margin, mostRefinedMargin), among.count);
+      const best = await rank(among, queries, count, wanted);
+      if (best === undefined || wanted === among.count || margin >= mostRefinedMargin) return best;
       if (isClearBeyond(best, count, k)) return best;
     }
   }
@@ -85,10 +93,15 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
 
   return {
     kind: 'exact',
-    size,
+    get size() {
+      return embeddings.count;
+    },
     dimension,
+    embeddingOf: (row) => embeddings.values.subarray(row * dimension, (row + 1) * dimension),
     search: async (queries, k): Promise<NearestRows> => {
-      checkK(k, size);
+      // What is appended meanwhile is not among them.
+      const among: Rows = { count: embeddings.count, values: embeddings.values };
+      checkK(k, among.count);
       checkQueries(queries, dimension);
       const { count } = queries;
       const rows = new Int32Array(count * k);
@@ -96,7 +109,7 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
       for (let start = 0; start < count && k > 0; start += chunkQueries) {
         const n = Math.min(chunkQueries, count - start);
         const values = queries.values.subarray(start * dimension, (start + n) * dimension);
-        const best = await rankBeyond(new Tensor('float32', values, [n, dimension]), n, k);
+        const best = await rankBeyond(among, new Tensor('float32', values, [n, dimension]), n, k);
         if (best === undefined) continue;
         const chunk = { ...queries, count: n, values };
         for (let query = 0; query < n; query++) {
@@ -111,6 +124,9 @@ export async function createExactSearcher(options: ExactSearcherOptions): Promis
     close: () => session.release(),
   };
 }
+
+/** What one search looks at. */
+type Rows = Pick<Embeddings, 'count' | 'values'>;
 
 /** Whether the last that was ranked for each query is farther than its k-th by more than rounding. */
 function isClearBeyond({ k: ranked, similarities }: Ranking, count: number, k: number): boolean {

@@ -219,6 +219,7 @@ export function createHnswSearcher(options: HnswSearcherOptions): Searcher {
   const { graph, repeats, size, dimension, exact } = options;
   const vectors = graph.getCurrentCount();
   let exactSearcher: Promise<Searcher> | undefined;
+  let firstOf: ReadonlyMap<number, number> | undefined;
   let ef = 0;
 
   function setEf(wanted: number): void {
@@ -250,6 +251,10 @@ export function createHnswSearcher(options: HnswSearcherOptions): Searcher {
     kind: 'hnsw',
     size,
     dimension,
+    embeddingOf: (row) => {
+      firstOf ??= new Map([...repeats].flatMap(([first, rows]) => rows.map((one) => [one, first])));
+      return graph.getPoint(firstOf.get(row) ?? row);
+    },
     search: async (queries, k): Promise<NearestRows> => {
       checkK(k, size);
       checkQueries(queries, dimension);

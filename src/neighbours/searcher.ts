@@ -18,6 +18,8 @@ export interface Searcher {
   readonly dimension: number;
   /** @throws NearvoteError `k_too_large` when k exceeds `size` */
   search(queries: Embeddings, k: number): Promise<NearestRows>;
+  /** `[dimension]`, of a row; not to be written to. */
+  embeddingOf(row: number): ArrayLike<number>;
   close(): Promise<void>;
 }
 
