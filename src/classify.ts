@@ -5,11 +5,12 @@ import type { RuntimeName } from './encoder/encoder.js';
 import type { EncoderPool } from './encoder/pool/pool.js';
 import type { Embedded } from './encoder/pool/queue.js';
 import type { Decoder } from './image/decode.js';
-import type { Neighbours } from './neighbours/neighbours.js';
-import { judge, type Calibration, type VoteSettings } from './vote/calibration.js';
+import type { IndexState, Neighbours } from './neighbours/neighbours.js';
+import { calibrationAge, judge } from './vote/calibration.js';
+import type { Calibration, CalibrationAge, CalibrationOrigin, VoteSettings } from './vote/calibration.js';
 import type { VoteRule } from './vote/rules.js';
 import { foundOf } from './vote/unknown.js';
-import { vote } from './vote/vote.js';
+import { vote, type LabelShares } from './vote/vote.js';
 
 interface ClassifyOptions {
   /** Explicit k: larger than the index is an error. Absent: the default, clamped to the index. */
@@ -49,13 +50,24 @@ interface ServedEncoder {
   readonly runtime: RuntimeName;
 }
 
+interface ServedIndex {
+  readonly name: string;
+  readonly version: string;
+  readonly examples: number;
+  /** Of its last change. */
+  readonly sequence: number;
+}
+
 export interface Classifier {
-  readonly index: { readonly name: string; readonly version: string; readonly examples: number };
+  /** As it is now: an index may change while it answers. */
+  readonly index: ServedIndex;
   readonly encoder: ServedEncoder;
   readonly labels: readonly string[];
   /** The k of a request that sets none, clamped to the index. */
   readonly defaultK: number;
   readonly calibration: Calibration | undefined;
+  /** How far the index has moved away from that; absent without one. */
+  readonly calibrationAge: CalibrationAge | undefined;
   /** @throws NearvoteError `image_*`, `k_too_large`, or what encoder and index throw */
   classify(bytes: Uint8Array, options?: ClassifyOptions): Promise<Classification>;
   /** @throws NearvoteError `image_*`, or what the encoder throws */
@@ -65,12 +77,14 @@ export interface Classifier {
 export interface ClassifierOptions {
   readonly decoder: Decoder;
   readonly pool: Pick<EncoderPool, 'embed'>;
-  readonly neighbours: Pick<Neighbours, 'version' | 'search'>;
+  readonly neighbours: Pick<Neighbours, 'version' | 'state' | 'search'>;
   readonly encoder: ServedEncoder;
   /** What a request without its own gets, unless there is a calibration. */
   readonly defaults: VoteSettings;
   /** Its own vote settings take the place of the defaults; a request with its own k or rule is not calibrated. */
   readonly calibration?: Calibration | undefined;
+  /** Where that comes from; unless told, from the examples as they are. */
+  readonly calibrationOrigin?: CalibrationOrigin | undefined;
   readonly createId: () => string;
 }
 
@@ -78,17 +92,10 @@ const defaultShown = 5;
 
 /** Joins the four stages: bytes -> pixels -> embedding -> neighbours -> decision. */
 export function createClassifier(options: ClassifierOptions): Classifier {
-  const { decoder, pool, neighbours, encoder, calibration, createId } = options;
-  const { name, version, examples, labels } = neighbours.version;
+  const { decoder, pool, neighbours, encoder, calibration, calibrationOrigin: origin, createId } = options;
+  const { name, version } = neighbours.version;
   const defaults = calibration?.vote ?? options.defaults;
-  const defaultK = Math.min(defaults.k, examples);
-  const priors = defaults.priorCorrection
-    ? new Map(labels.map(({ label, examples: count }) => [label, count / examples]))
-    : undefined;
-  const versions = {
-    index: { name, version },
-    encoder: { name: encoder.name, version: encoder.version },
-  };
+  const priorsOf = createPriors();
 
   async function embed(
     bytes: Uint8Array,
@@ -101,29 +108,43 @@ export function createClassifier(options: ClassifierOptions): Classifier {
   }
 
   return {
-    index: { name, version, examples },
+    get index() {
+      const { examples, sequence } = neighbours.state;
+      return { name, version, examples, sequence };
+    },
     encoder,
-    labels: labels.map(({ label }) => label).sort(),
-    defaultK,
+    get labels() {
+      return neighbours.state.labels.map(({ label }) => label).sort();
+    },
+    get defaultK() {
+      return Math.min(defaults.k, neighbours.state.examples);
+    },
     calibration,
+    get calibrationAge() {
+      return origin === undefined ? undefined : calibrationAge(origin, neighbours.state);
+    },
 
     classify: async (bytes, ask = {}) => {
-      const { signal, k = defaultK, neighbours: shown = defaultShown } = ask;
-      if (k > examples) {
+      const { signal, k = defaults.k, neighbours: shown = defaultShown } = ask;
+      const { examples } = neighbours.state;
+      if (examples === 0) {
+        throw new NearvoteError('index_empty', 'Expected an index with examples but it has none');
+      }
+      if (ask.k !== undefined && k > examples) {
         throw new NearvoteError(
           'k_too_large',
           `Expected k to be at most ${examples}, the size of the index, but received ${k}`,
         );
       }
       const { embedding, decodeMs, queueMs, encodeMs } = await embed(bytes, signal);
-      const nearest = await neighbours.search(embedding, { k, shown, signal });
-      const { similarities, searchMs } = nearest;
+      const nearest = await neighbours.search(embedding, { k, clamped: ask.k === undefined, shown, signal });
+      const { similarities, searchMs, state } = nearest;
       const started = performance.now();
       const ballots = nearest.labels.map((label, i) => ({ label, similarity: similarities[i] ?? NaN }));
       const scores = vote(ballots, {
         rule: ask.vote ?? defaults.rule,
         temperature: defaults.temperature,
-        priors,
+        priors: defaults.priorCorrection ? priorsOf(state) : undefined,
       });
       const [top] = scores;
       const [topSimilarity] = similarities;
@@ -137,6 +158,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
               ...judge(calibration, foundOf(scores, similarities), embedding),
               // Where nothing fitted did better, the confidence is still the share of the vote.
               calibrated: calibration.confidence.kind !== 'share',
+              ...(origin === undefined ? {} : { calibration: calibrationAge(origin, state) }),
             }
           : { confidence: top.score, outcome: 'known' as const, calibrated: false };
       return {
@@ -149,7 +171,8 @@ export function createClassifier(options: ClassifierOptions): Classifier {
             ...{ id, label, source },
             similarity: similarities[i] ?? NaN,
           })),
-          ...versions,
+          index: { name, version, sequence: state.sequence },
+          encoder: { name: encoder.name, version: encoder.version },
         },
         topSimilarity,
         timings: { decodeMs, queueMs, encodeMs, searchMs, voteMs: performance.now() - started },
@@ -160,5 +183,18 @@ export function createClassifier(options: ClassifierOptions): Classifier {
       const { embedding, decodeMs, queueMs, encodeMs } = await embed(bytes, ask.signal);
       return { embedding, timings: { decodeMs, queueMs, encodeMs, searchMs: 0, voteMs: 0 } };
     },
+  };
+}
+
+/** The share of an index that each label has; counted once for each state that it is in. */
+function createPriors(): (state: IndexState) => LabelShares {
+  let of: IndexState | undefined;
+  let shares: LabelShares = new Map();
+  return (state) => {
+    if (state !== of) {
+      of = state;
+      shares = new Map(state.labels.map(({ label, examples }) => [label, examples / state.examples]));
+    }
+    return shares;
   };
 }

@@ -15,7 +15,7 @@ import { openLeasedIndex, type LeasedIndex } from './examples/lease.js';
 import { openIndexOwner } from './neighbours/index-owner.js';
 import { checkEncoder, contentDigest, readPublished, type PublishedVersion } from './examples/index-store.js';
 import type { Neighbours } from './neighbours/neighbours.js';
-import type { Calibration, VoteSettings } from './vote/calibration.js';
+import type { Calibration, CalibrationOrigin, VoteSettings } from './vote/calibration.js';
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url));
 
@@ -53,6 +53,7 @@ async function pairOf(root: string, published: PublishedVersion, models: string)
   const calibration = await servedCalibration(root, {
     version: published.version,
     digest: contentDigest(published.manifest),
+    manifest: published.manifest,
     encoder: encoderIdentity(encoder),
   });
   return { published, encoderDir, encoder, calibration };
@@ -244,10 +245,11 @@ export interface ClassifierChoice {
   /** For requests without their own. */
   readonly defaults: VoteSettings;
   readonly calibration: Calibration | undefined;
+  readonly calibrationOrigin?: CalibrationOrigin | undefined;
 }
 
 /** The classifier of a pair. */
-export function classifierOf(pair: OpenPair, { defaults, calibration }: ClassifierChoice): Classifier {
+export function classifierOf(pair: OpenPair, choice: ClassifierChoice): Classifier {
   const { encoder, decoder, pool, neighbours } = pair;
   return createClassifier({
     decoder,
@@ -259,8 +261,7 @@ export function classifierOf(pair: OpenPair, { defaults, calibration }: Classifi
       dimension: encoder.output.dimension,
       runtime: pool.runtime,
     },
-    defaults,
-    calibration,
+    ...choice,
     createId: randomUUID,
   });
 }

@@ -1,17 +1,12 @@
-import { realpath, rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { realpath } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { encoderIdentity, type EncoderManifest } from '../encoder/manifest.js';
 import type { Dataset } from '../image/dataset/dataset.js';
 import type { Decoder } from '../image/decode.js';
 import type { EncoderPool } from '../encoder/pool/pool.js';
-import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
-import { createExactSearcher } from '../neighbours/exact.js';
-import { digestFile } from '../files/digest.js';
 import {
   createHnswBuilder,
-  createHnswSearcher,
   loadHnswModule,
   type HnswModule,
   type HnswParameters,
@@ -24,8 +19,8 @@ import type { BuildReport } from './build-report.js';
 import type { RunningEncoder } from '../embed/embed-dataset.js';
 import { embedImages } from '../embed/embed-images.js';
 import { openEmbeddingCache } from './embedding-cache.js';
+import { finishVersion } from './finish-version.js';
 import { insertImages, type Inserted } from './insert-images.js';
-import { measureIndex, type IndexMeasurement } from './measure-index.js';
 import type { Progress } from '../domain/progress.js';
 import { createVersionFiles } from './version-files.js';
 
@@ -94,78 +89,39 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
   const embedSeconds = secondsSince(started);
   requireImages(inserted, options.maxRejects ?? defaultMaxRejects);
 
-  const vectors = join(staged.dir, 'vectors.hnsw');
-  const size = inserted.labels.length;
-  const written = await graph?.write(vectors);
-  const path = join(staged.dir, 'embeddings.f32');
-  const embeddings = await readEmbeddingsFile({ path, count: size, dimension });
-  const exact = await createExactSearcher({ embeddings, threads: availableParallelism() });
-  const searcher =
-    written === undefined
-      ? exact
-      : createHnswSearcher({
-          ...written,
-          size,
-          dimension,
-          ef: hnsw.ef,
-          exact: () => Promise.resolve(exact),
-        });
-  const measured = await measureIndex({
-    embeddings,
-    labels: inserted.labels,
-    searcher,
-    exact,
-    seed: hnsw.seed,
-    progress,
-  }).finally(() => exact.close());
-  const refused = requireRecall(measured, options.minRecall);
-  const kept = refused === undefined ? written : undefined;
-  if (kept === undefined) await rm(vectors, { force: true });
-
-  const manifest: IndexManifest = {
-    schemaVersion: 1,
-    encoder: {
-      name: encoder.name,
-      version: encoder.version,
-      sha256: encoder.sha256,
-      digest: encoderIdentity(encoder).digest,
-      ...(await pathFrom(out, options.encoderDir)),
-    },
-    dataset: dataset.name,
-    dimension,
-    space: 'ip',
-    m: hnsw.m,
-    efConstruction: hnsw.efConstruction,
-    ef: hnsw.ef,
-    seed: hnsw.seed,
-    examples: size,
-    labels: [...inserted.labelCounts].map(([label, examples]) => ({ label, examples })),
-    trainedOn: inserted.trainedOn,
-    createdAt: options.now().toISOString(),
-    recall: kept === undefined ? null : measured.recall,
-    files: {
-      ...files.close(),
-      ...(kept === undefined ? {} : { 'vectors.hnsw': await digestFile(vectors) }),
-    },
-  };
-  const { version, dir, changed, unremoved } = await staged.publish({ manifest, keep: options.keep });
   const { embedded, fromCache, rejected, firstRejects, trainedOn } = inserted;
-  const pair = { version, digest: contentDigest(manifest), encoder: encoderIdentity(encoder) };
+  const finished = await finishVersion({
+    ...{ staged, files, graph, hnsw, dimension, progress, now: options.now },
+    ...{ labels: inserted.labels, minRecall: options.minRecall, keep: options.keep },
+    about: {
+      encoder: {
+        name: encoder.name,
+        version: encoder.version,
+        sha256: encoder.sha256,
+        digest: encoderIdentity(encoder).digest,
+        ...(await pathFrom(out, options.encoderDir)),
+      },
+      dataset: dataset.name,
+      trainedOn,
+    },
+  });
+  const { version, dir, changed, unremoved, manifest, refused } = finished;
+  const pair = { version, digest: contentDigest(manifest), manifest, encoder: encoderIdentity(encoder) };
   const calibration = await servedCalibration(out, pair);
   return {
-    ...measured,
+    ...finished.measured,
     name: basename(resolve(out)),
     version,
     dir,
     changed,
     manifest,
-    examples: size,
+    examples: manifest.examples,
     rejected,
     firstRejects,
     trainedOn,
     embedded,
     fromCache,
-    searchKind: kept === undefined ? 'exact' : 'hnsw',
+    searchKind: manifest.files['vectors.hnsw'] === undefined ? 'exact' : 'hnsw',
     embedSeconds,
     seconds: secondsSince(started),
     warnings: [
@@ -206,25 +162,7 @@ async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise
   }
 }
 
-const defaultMinRecall = 0.99;
 const defaultMaxRejects = 0.1;
-
-/**
- * @returns why the graph is left out, where it is
- * @throws NearvoteError `recall_too_low` when a recall was asked for that it does not reach
- */
-function requireRecall({ recall }: IndexMeasurement, minRecall: number | undefined): string | undefined {
-  const least = minRecall ?? defaultMinRecall;
-  if (recall === null || recall.value >= least) return undefined;
-  const found = `index recall@${recall.k} of at least ${least} but measured ${recall.value.toFixed(4)} over ${recall.queries} queries`;
-  if (minRecall === undefined) {
-    return `Expected ${found}: the index has no graph, search is exact. A higher ef, m or ef-construction may raise it, but not where many examples are all but the same`;
-  }
-  throw new NearvoteError(
-    'recall_too_low',
-    `Expected ${found}; without --min-recall the index is published without its graph, for exact search. Nothing was published`,
-  );
-}
 
 /** @throws NearvoteError `dataset_invalid` */
 function requireImages({ labels, rejected, firstRejects }: Inserted, maxRejects: number): void {

@@ -83,9 +83,12 @@ async function classifyFiles(
     maxQueue: files.length,
   });
   const choice = voteChoice(flags, command);
-  const { calibration, warning } = applyCalibration(pair.calibration, choice);
+  const { calibration, origin, warning } = applyCalibration(pair.calibration, choice);
   if (warning !== undefined) printError(`nearvote: ${warning}`);
-  const classifier = classifierOf(pair, { defaults: choice.settings, calibration });
+  const classifier = classifierOf(pair, {
+    ...{ defaults: choice.settings, calibration },
+    calibrationOrigin: origin,
+  });
   const outcomes: Outcome[] = [];
   try {
     for (const file of files) {

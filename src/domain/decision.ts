@@ -26,10 +26,20 @@ export interface Decision {
   /** `unknown`: less like the index than nearly all known images are; label, scores and neighbours are what came nearest. */
   readonly outcome: 'known' | 'unknown';
   readonly calibrated: boolean;
+  /** Where a calibration is served: how far the index has moved away from it. */
+  readonly calibration?: {
+    /** The version that it was fitted for. */
+    readonly fittedFor: string;
+    /** Share of the examples that changed since, 0 to 1. */
+    readonly changedSince: number;
+    /** It should be fitted anew. */
+    readonly stale: boolean;
+  };
   /** Every label that got votes, best first; scores sum to 1. */
   readonly scores: readonly LabelScore[];
   /** Nearest first. */
   readonly neighbours: readonly Neighbour[];
-  readonly index: { readonly name: string; readonly version: string };
+  /** What was searched: a version, with all changes up to a sequence number. */
+  readonly index: { readonly name: string; readonly version: string; readonly sequence: number };
   readonly encoder: { readonly name: string; readonly version: string };
 }

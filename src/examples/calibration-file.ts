@@ -6,9 +6,9 @@ import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { packFingerprints, recognise } from '../domain/fingerprints.js';
 import { syncPath, writeDurably, writing } from '../files/durable.js';
 import { lockFolder } from '../files/lock.js';
-import { parseJson, readCurrent, type EncoderIdentity } from './index-store.js';
+import { parseJson, readCurrent, type EncoderIdentity, type IndexManifest } from './index-store.js';
 import { stagingPrefix } from './publish.js';
-import type { VoteSettings } from '../vote/calibration.js';
+import type { CalibrationOrigin, VoteSettings } from '../vote/calibration.js';
 import { voteRules } from '../vote/rules.js';
 import { unknownRules } from '../vote/unknown.js';
 
@@ -191,7 +191,7 @@ function digestOf(calibration: CalibrationFile): string {
 
 /** What becomes of the calibration beside an index. */
 export type ServedCalibration =
-  | { readonly kind: 'active'; readonly calibration: CalibrationFile }
+  | { readonly kind: 'active'; readonly calibration: CalibrationFile; readonly origin: CalibrationOrigin }
   | { readonly kind: 'absent' }
   /** There is one, and it must not be used; the reason is for a log. */
   | { readonly kind: 'ignored'; readonly reason: string };
@@ -201,12 +201,14 @@ export interface ServedPair {
   readonly version: string;
   /** Of the version's content. */
   readonly digest: string;
+  readonly manifest: Pick<IndexManifest, 'labels' | 'lineage'>;
   readonly encoder: Pick<EncoderIdentity, 'name' | 'sha256' | 'digest'>;
 }
 
 /**
  * The calibration of `index/<name>` where it was fitted for this very pair: other examples or another encoder have other
- * similarities. A rebuild that comes back to the same content comes back to its calibration. Never throws: a pair without a calibration serves as well.
+ * similarities. A rebuild that comes back to the same content comes back to its calibration, and a version that was made
+ * by changes keeps that of the versions it was made from. Never throws: a pair without a calibration serves as well.
  */
 export async function servedCalibration(root: string, pair: ServedPair): Promise<ServedCalibration> {
   let calibration: CalibrationFile | undefined;
@@ -218,8 +220,8 @@ export async function servedCalibration(root: string, pair: ServedPair): Promise
   }
   if (calibration === undefined) return { kind: 'absent' };
   const { index, encoder } = calibration;
-  const isSame = index.digest === undefined ? index.version === pair.version : index.digest === pair.digest;
-  if (!isSame) {
+  const origin = originOf(index, pair);
+  if (origin === undefined) {
     return {
       kind: 'ignored',
       reason: `Expected a calibration for index version ${pair.version} but it is for ${index.version}; calibrate again`,
@@ -237,7 +239,26 @@ export async function servedCalibration(root: string, pair: ServedPair): Promise
       reason: `Expected a calibration for encoder ${pair.encoder.name} as its encoder.json is now, but the geometry or the names of input or output have changed since; calibrate again`,
     };
   }
-  return { kind: 'active', calibration };
+  return { kind: 'active', calibration, origin };
+}
+
+/** What a version has to do with the one that a calibration was fitted for, if it has anything. */
+function originOf(
+  fitted: CalibrationFile['index'],
+  { version, digest, manifest }: Pick<ServedPair, 'version' | 'digest' | 'manifest'>,
+): CalibrationOrigin | undefined {
+  const labels = manifest.labels.map(({ label }) => label);
+  const own = { version, digest, changed: 0, newLabels: [] };
+  const from = [own, ...(manifest.lineage ?? [])].find((one) =>
+    fitted.digest === undefined ? one.version === fitted.version : one.digest === fitted.digest,
+  );
+  if (from === undefined) return undefined;
+  const unseen = new Set<string>(from.newLabels);
+  return {
+    fittedFor: fitted.version,
+    changed: from.changed,
+    labels: new Set(labels.filter((label) => !unseen.has(label))),
+  };
 }
 
 /** How whoever started a command wants votes counted. */
@@ -251,7 +272,11 @@ export interface VoteChoice {
 export function applyCalibration(
   served: ServedCalibration,
   { isExplicit }: VoteChoice,
-): { readonly calibration?: CalibrationFile; readonly warning?: string } {
+): {
+  readonly calibration?: CalibrationFile;
+  readonly origin?: CalibrationOrigin;
+  readonly warning?: string;
+} {
   if (served.kind === 'absent') return {};
   if (served.kind === 'ignored') return { warning: `calibration.json is not used: ${served.reason}` };
   if (isExplicit) {
@@ -260,7 +285,7 @@ export function applyCalibration(
         'calibration.json is not used: it holds for the k, vote, temperature and prior correction it was fitted with, and some were set here',
     };
   }
-  return { calibration: served.calibration };
+  return { calibration: served.calibration, origin: served.origin };
 }
 
 /** Images as a text in which each can be found again, and from which none can be made. */

@@ -36,6 +36,22 @@ export const indexManifestSchema = z.strictObject({
   /** Examples that the encoder was trained on, as far as it could tell; older versions of nearvote did not ask it. */
   trainedOn: z.int().min(0).optional(),
   createdAt: z.iso.datetime(),
+  /** Of the last change that is in it, or was left out of it on purpose; 0 where there is none. */
+  sequence: z.int().min(0).optional(),
+  /** The versions that it was made from by changes alone, the one before it first; a calibration of theirs is its own. */
+  lineage: z
+    .array(
+      z.strictObject({
+        version: z.string().min(1),
+        /** Of its content. */
+        digest: sha256Schema,
+        /** Examples that changes have added, left out or relabelled since. */
+        changed: z.int().min(0),
+        /** Labels that it did not have. */
+        newLabels: z.array(z.string()),
+      }),
+    )
+    .optional(),
   /** Index recall@k; null where no graph was built. */
   recall: z
     .strictObject({ k: z.int().min(0), queries: z.int().min(1), value: z.number().min(0).max(1) })

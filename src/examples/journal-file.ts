@@ -8,7 +8,7 @@ import { chainStart, textSchema, type Head } from './journal-record.js';
 import { loadSqlite, type OpenSqlite, type Sqlite } from './sqlite.js';
 
 /** Of an index: its changes. */
-const journalFile = 'live.db';
+export const journalFile = 'live.db';
 /** 1 is the first. */
 const schemaVersion = 1;
 /** Another process that writes is waited for so long. */
@@ -43,6 +43,8 @@ const tables = [
   ) strict`,
   'create index changes_of_example on changes (id, sequence)',
   'create index changes_of_operation on changes (operation)',
+  'create index changes_of_content on changes (content)',
+  'create index contents_of_image on contents (digest)',
 ];
 
 export interface JournalFileOptions {

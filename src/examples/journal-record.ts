@@ -6,10 +6,10 @@ import type { Sqlite, SqliteRow } from './sqlite.js';
 
 const changeKinds = ['add', 'relabel', 'delete', 'restore'] as const;
 
-type ChangeKind = (typeof changeKinds)[number];
+export type ChangeKind = (typeof changeKinds)[number];
 
 /** An image file. */
-interface Picture {
+export interface Picture {
   readonly bytes: Uint8Array;
   readonly mediaType: string;
 }

@@ -25,6 +25,7 @@ import {
   type Change,
   type ChangeDraft,
   type ExampleContent,
+  type Picture,
   type Replayed,
 } from './journal-record.js';
 import type { Sqlite, SqlValue } from './sqlite.js';
@@ -76,6 +77,14 @@ export interface Journal extends Disposable {
    * @throws NearvoteError `index_invalid` where it is not as it was written
    */
   content(sequence: number): ExampleContent | undefined;
+  /** The digest of the image that an example was last added with; undefined where it never was. */
+  digestOf(id: string): string | undefined;
+  /** The ids of the examples that were ever added with an image. */
+  idsOf(digest: string): readonly string[];
+  /** Of the image that an example was last added with, where it was kept. */
+  pictureOf(id: string): Picture | undefined;
+  /** Every label that a change has given or taken. */
+  labels(): readonly string[];
   /** Looks at all there is; the dimension is the index's. */
   verify(asked: { readonly dimension: number }): JournalFindings;
   close(): void;
@@ -188,6 +197,36 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     return row === undefined ? undefined : parseContent(row);
   }
 
+  /** The sequence of the change that an example was last added with. */
+  function added(id: string): { readonly sequence: number; readonly digest: string } | undefined {
+    const row = file.current()?.get(
+      `select sequence, digest from changes join contents on contents.key = changes.content
+        where id = ? and digest is not null order by sequence desc limit 1`,
+      [id],
+    );
+    return row === undefined
+      ? undefined
+      : { sequence: Number(row['sequence']), digest: String(row['digest']) };
+  }
+
+  function idsOf(digest: string): readonly string[] {
+    const rows = file.current()?.all(
+      `select distinct id from contents join changes on changes.content = contents.key
+        where digest = ? order by id`,
+      [digest],
+    );
+    return (rows ?? []).map(({ id }) => String(id));
+  }
+
+  function labels(): readonly string[] {
+    const rows = file
+      .current()
+      ?.all(
+        'select label from changes where label is not null union select was from changes where was is not null',
+      );
+    return (rows ?? []).map(({ label }) => String(label));
+  }
+
   return {
     get head() {
       const sqlite = file.current();
@@ -198,6 +237,13 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     log,
     operation,
     content,
+    digestOf: (id) => added(id)?.digest,
+    idsOf,
+    pictureOf: (id) => {
+      const change = added(id);
+      return change === undefined ? undefined : content(change.sequence)?.picture;
+    },
+    labels,
     verify: ({ dimension }) => {
       const sqlite = file.current();
       return sqlite === undefined ? { changes: 0, defects: [] } : verifyJournal(sqlite, dimension);

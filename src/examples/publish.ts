@@ -28,7 +28,7 @@ export interface StagedVersion {
   close(): Promise<void>;
 }
 
-interface Published {
+export interface Published {
   /** The version that is served now, and its folder. */
   readonly version: string;
   readonly dir: string;

@@ -1,42 +1,22 @@
 import { dirname } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
+import type { IndexManifest } from '../examples/index-store.js';
 import { leaseVersion } from '../examples/lease.js';
 import { bytesOf, floatsOf, integersOf, type Frame } from '../processes/frames.js';
 import { compiledModule, superviseChild } from '../processes/supervised-child.js';
-import type { IndexManifest } from '../examples/index-store.js';
-import type { Nearest, NearestOptions, Neighbours } from './neighbours.js';
+import type { ChangeRequest } from './changes.js';
+import type { IndexState, Nearest, NearestOptions, Neighbours } from './neighbours.js';
+import type {
+  AskReply,
+  ChangeJob,
+  News,
+  OwnerJob,
+  OwnerReady,
+  OwnerSetup,
+  SearchJob,
+  SearchReply,
+} from './owner-messages.js';
 import { checkK } from './searcher.js';
-
-/* What an index owner and its process say to each other. */
-
-/** Everything the process needs, sent once. */
-export interface OwnerSetup {
-  readonly dir: string;
-  /** As it was read when the owner was opened: files with other hashes are refused, at every start. */
-  readonly manifest: IndexManifest;
-  /** `exact` ignores vectors.hnsw; `auto` uses it where hnswlib-node could be built. */
-  readonly search: 'auto' | 'exact';
-  readonly threads: number;
-}
-
-export interface OwnerReady {
-  readonly searchKind: 'hnsw' | 'exact';
-  /** Labels are sent as places in this list. */
-  readonly labels: readonly string[];
-}
-
-/** `k` and `shown` of each query; the embeddings `[n, dimension]` lie beside it. */
-export interface SearchJob {
-  readonly ks: readonly number[];
-  readonly shown: readonly number[];
-}
-
-/** Beside it lie places of labels as uint32 and similarities as float32, both `[sum of ks]`, query after query. */
-export interface SearchReply {
-  /** `[id, label's place, source]` of the nearest `shown` of each query. */
-  readonly examples: readonly (readonly [string, number, string])[][];
-  readonly searchMs: number;
-}
 
 export interface IndexOwnerOptions {
   readonly name: string;
@@ -47,6 +27,8 @@ export interface IndexOwnerOptions {
   readonly search: 'auto' | 'exact';
   /** Of exact search. */
   readonly threads: number;
+  /** Whether the index may be changed through this owner, which holds the writer's lock then; no unless told. */
+  readonly access?: 'read' | 'write' | undefined;
   /** In milliseconds; 30 s unless told. */
   readonly searchDeadlineMs?: number | undefined;
   /** An index is serving meanwhile: this one starts on what is left of the cores. */
@@ -78,30 +60,45 @@ const mostQuestions = 256;
  * @throws NearvoteError `index_missing` when the version was removed meanwhile, `index_invalid`, `worker_failed`
  */
 export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighbours> {
-  const { name, version, dir, manifest, search, threads, searchDeadlineMs = defaultDeadlineMs } = options;
+  const { name, version, dir, manifest, search, threads, access = 'read' } = options;
   const waiting: Question[] = [];
   let flushing = false;
   let closed = false;
-  const setup: OwnerSetup = { dir, manifest, search, threads };
+  /** What the process that answers now has told of itself. */
+  let state: IndexState = {
+    ...{ sequence: manifest.sequence ?? 0, examples: manifest.examples, labels: manifest.labels },
+    changed: 0,
+  };
+  let labels: string[] = [];
+  const setup: OwnerSetup = { dir, manifest, search, threads, access };
   const lease = await leaseVersion(dirname(dir), version, options);
   const owner = superviseChild<OwnerReady>({
     file: options.processFile ?? compiledModule('./index-process.js', import.meta.url),
     setup,
-    jobDeadlineMs: searchDeadlineMs,
+    jobDeadlineMs: options.searchDeadlineMs ?? defaultDeadlineMs,
     heapMegabytes,
     nice: 0,
     yielding: options.besideOthers === true,
+    onSetUp: (ready) => {
+      labels = [];
+      hear(ready);
+    },
     onReady: flush,
     onRestart: (reason) => {
       options.onRestart?.(reason);
       if (owner.failing) for (const { reject } of waiting.splice(0)) reject(notReadyError());
     },
   });
-  const { searchKind, labels } = await owner.started.catch(async (error: unknown) => {
+  const { searchKind } = await owner.started.catch(async (error: unknown) => {
     await lease.release();
     throw error;
   });
   owner.stopYielding();
+
+  function hear(news: News): void {
+    labels.push(...news.newLabels);
+    if (news.state !== undefined) state = news.state;
+  }
 
   function flush(): void {
     while (waiting.length > 0 && owner.ready && owner.jobs < jobsAtOnce) {
@@ -116,8 +113,10 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
     });
     if (asked.length === 0) return;
     const job: SearchJob = {
+      ask: 'search',
       ks: asked.map(({ options: { k } }) => k),
-      shown: asked.map(({ options: { k, shown } }) => Math.min(k, shown)),
+      clamped: asked.map(({ options: { clamped = false } }) => clamped),
+      shown: asked.map(({ options: { shown } }) => shown),
     };
     const embeddings = Buffer.concat(asked.map(({ embedding }) => bytesOf(embedding)));
     const outcome = await owner
@@ -126,23 +125,46 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
     flush();
     try {
       if (outcome instanceof Error) throw outcome;
-      settle(asked, outcome, labels);
+      hear(outcome.words as SearchReply);
+      settle(asked, outcome, { labels, state });
     } catch (error) {
       for (const { reject } of asked) reject(error as Error);
     }
   }
 
+  /** Anything but a search; beside other jobs, in order. */
+  async function ask(job: Exclude<OwnerJob, SearchJob>, parts: Frame['parts'] = []): Promise<Frame> {
+    if (closed) throw closedError();
+    if (owner.failing) throw notReadyError();
+    const frame = await owner.run({ words: job, parts });
+    const { error, ...news } = frame.words as AskReply;
+    hear(news);
+    flush();
+    if (error !== undefined) throw new NearvoteError(error.code, error.message);
+    return frame;
+  }
+
+  async function answerTo<Answer>(
+    job: Exclude<OwnerJob, SearchJob>,
+    parts?: Frame['parts'],
+  ): Promise<Answer> {
+    return ((await ask(job, parts)).words as AskReply).answer as Answer;
+  }
+
   return {
-    version: { name, version, examples: manifest.examples, labels: manifest.labels },
+    version: { name, version },
     searchKind,
+    get state() {
+      return state;
+    },
     get ready() {
       return !closed && owner.ready;
     },
     search: (embedding, asked) =>
       new Promise((resolve, reject) => {
-        if (closed) throw new NearvoteError('shutting_down', 'The server is shutting down');
+        if (closed) throw closedError();
         if (owner.failing) throw notReadyError();
-        checkK(asked.k, manifest.examples);
+        if (asked.clamped !== true) checkK(asked.k, state.examples);
         waiting.push({ embedding, options: asked, resolve, reject });
         if (flushing) return;
         flushing = true;
@@ -152,20 +174,48 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
           flush();
         });
       }),
+    change: (request) => answerTo(...changeJob(request)),
+    example: (id) => answerTo({ ask: 'example', id }),
+    picture: async (id) => {
+      const { words, parts } = await ask({ ask: 'picture', id });
+      return { bytes: parts[0] ?? new Uint8Array(0), mediaType: String((words as AskReply).answer) };
+    },
+    list: (asked) => answerTo({ ask: 'list', options: asked }),
+    log: (asked) => answerTo({ ask: 'log', options: asked }),
+    follow: async () => {
+      await ask({ ask: 'follow' });
+      return state;
+    },
     close: async () => {
       closed = true;
       await owner.drained();
-      for (const { reject } of waiting.splice(0)) {
-        reject(new NearvoteError('shutting_down', 'The server is shutting down'));
-      }
+      for (const { reject } of waiting.splice(0)) reject(closedError());
       owner.stop();
       await lease.release();
     },
   };
 }
 
-function settle(questions: readonly Question[], { words, parts }: Frame, labels: readonly string[]): void {
-  const { examples, searchMs } = words as SearchReply;
+function changeJob(request: ChangeRequest): [ChangeJob, Frame['parts']] {
+  if (request.kind !== 'add') return [{ ask: 'change', request }, []];
+  const examples = request.examples.map(({ id, digest, label, source, picture }) => ({
+    ...{ id, digest, label, source },
+    mediaType: picture?.mediaType,
+  }));
+  const parts = request.examples.flatMap(({ embedding, picture }) => [
+    bytesOf(embedding),
+    picture?.bytes ?? new Uint8Array(0),
+  ]);
+  return [{ ask: 'change', request: { ...request, examples } }, parts];
+}
+
+interface Heard {
+  readonly labels: readonly string[];
+  readonly state: IndexState;
+}
+
+function settle(questions: readonly Question[], { words, parts }: Frame, { labels, state }: Heard): void {
+  const { found, examples, searchMs } = words as SearchReply;
   const places = integersOf(parts[0]);
   const similarities = floatsOf(parts[1]);
   const labelAt = (place: number): string => {
@@ -177,16 +227,35 @@ function settle(questions: readonly Question[], { words, parts }: Frame, labels:
     );
   };
   let at = 0;
-  for (const [i, { options, resolve }] of questions.entries()) {
-    const end = at + options.k;
+  for (const [i, { options, resolve, reject }] of questions.entries()) {
+    const end = at + (found[i] ?? 0);
+    if (end === at) {
+      reject(nothingFound(options.k, state.examples));
+      continue;
+    }
     resolve({
       labels: Array.from(places.subarray(at, end), labelAt),
       similarities: similarities.slice(at, end),
       examples: (examples[i] ?? []).map(([id, place, source]) => ({ id, label: labelAt(place), source })),
+      state,
       searchMs,
     });
     at = end;
   }
+}
+
+/** It was emptied, or became smaller, after the question was asked. */
+function nothingFound(k: number, size: number): NearvoteError {
+  return size === 0
+    ? new NearvoteError('index_empty', 'Expected an index with examples but it has none')
+    : new NearvoteError(
+        'k_too_large',
+        `Expected k to be at most ${size}, the size of the index, but received ${k}`,
+      );
+}
+
+function closedError(): NearvoteError {
+  return new NearvoteError('shutting_down', 'The server is shutting down');
 }
 
 function notReadyError(): NearvoteError {

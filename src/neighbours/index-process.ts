@@ -1,51 +1,66 @@
 /* The process that holds an index; neighbours/index-owner.ts starts it. */
 import { asEmbeddings } from '../domain/embeddings.js';
-import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
 import { answerParent } from '../processes/child.js';
 import { bytesOf, floatsOf, type Frame } from '../processes/frames.js';
-import type { OwnerReady, OwnerSetup, SearchJob, SearchReply } from './index-owner.js';
-import { readVersion } from '../examples/index-store.js';
-import { openSearcher } from './open-searcher.js';
-import type { NearestRows, Searcher } from './searcher.js';
+import type { ChangeRequest } from './changes.js';
+import { openEmbeddedIndex, type EmbeddedIndex } from './embedded-index.js';
+import type {
+  AskReply,
+  ChangeJob,
+  News,
+  OwnerJob,
+  OwnerReady,
+  OwnerSetup,
+  SearchJob,
+  SearchReply,
+} from './owner-messages.js';
+import type { NearestRows } from './searcher.js';
 
-interface Held {
-  readonly searcher: Searcher;
-  readonly examples: readonly Example[];
-  readonly placeOf: ReadonlyMap<string, number>;
-}
-
-let held: Held | undefined;
+let held: EmbeddedIndex | undefined;
+/** Places of labels, as the parent knows them. */
+const placeOf = new Map<string, number>();
+let untold: string[] = [];
+/** Of the state that the parent knows. */
+let toldSequence = NaN;
 
 async function setUp(setup: unknown): Promise<OwnerReady> {
-  const { dir, manifest, search, threads } = setup as OwnerSetup;
-  const examples = await readVersion({ dir, manifest });
-  const searcher = await openSearcher({ dir, manifest, mode: search, threads });
+  const index = await openEmbeddedIndex({ ...(setup as OwnerSetup), now: () => new Date() });
+  const { searchKind, dimension } = index;
   // The first search allocates; it is paid here, before anybody waits.
-  const direction = new Float32Array(searcher.dimension);
+  const direction = new Float32Array(dimension);
   direction[0] = 1;
-  await searcher.search(asEmbeddings(direction, searcher.dimension), 1);
-  const labels = manifest.labels.map(({ label }) => label);
-  held = { searcher, examples, placeOf: new Map(labels.map((label, place) => [label, place])) };
-  return { searchKind: searcher.kind, labels };
+  await index.search(asEmbeddings(direction, dimension), Math.min(1, index.size));
+  held = index;
+  const state = index.state();
+  for (const { label } of state.labels) place(label);
+  return { searchKind, ...news(index), state };
+}
+
+async function run({ words, parts }: Frame): Promise<Frame> {
+  if (held === undefined) throw new NearvoteError('not_ready', 'Expected a setup before the first job');
+  const job = words as OwnerJob;
+  if (job.ask === 'search') return search(held, job, floatsOf(parts[0]));
+  const { answer, bytes } = await answerTo(held, job, parts);
+  const reply: AskReply = { ...answer, ...news(held) };
+  return { words: reply, parts: bytes === undefined ? [] : [bytes] };
 }
 
 /** Queries of one k are searched together, those of another k apart: no answer depends on another's k. */
-async function run({ words, parts: [queries] }: Frame): Promise<Frame> {
-  if (held === undefined) throw new NearvoteError('not_ready', 'Expected a setup before the first search');
+async function search(index: EmbeddedIndex, job: SearchJob, queries: Float32Array): Promise<Frame> {
   const started = performance.now();
-  const { ks, shown } = words as SearchJob;
-  const { searcher, examples, placeOf } = held;
-  const { dimension } = searcher;
-  const embeddings = floatsOf(queries);
+  const { dimension } = index;
+  const { size } = index;
+  // Nothing is found for a k that is too large: it has no part in the answers to others.
+  const ks = job.ks.map((k, query) => (job.clamped[query] === true ? Math.min(k, size) : k > size ? 0 : k));
   const found: { nearest: NearestRows; at: number }[] = [];
   for (const k of new Set(ks)) {
     const asking = ks.flatMap((one, query) => (one === k ? [query] : []));
     const rows = new Float32Array(asking.length * dimension);
     for (const [i, query] of asking.entries()) {
-      rows.set(embeddings.subarray(query * dimension, (query + 1) * dimension), i * dimension);
+      rows.set(queries.subarray(query * dimension, (query + 1) * dimension), i * dimension);
     }
-    const nearest = await searcher.search(asEmbeddings(rows, dimension), k);
+    const nearest = await index.search(asEmbeddings(rows, dimension), k);
     for (const [i, query] of asking.entries()) found[query] = { nearest, at: i * k };
   }
 
@@ -57,31 +72,83 @@ async function run({ words, parts: [queries] }: Frame): Promise<Frame> {
   for (const [query, { nearest, at }] of found.entries()) {
     const names: [string, number, string][] = [];
     for (let i = at; i < at + nearest.k; i++) {
-      const { id, label, source } = exampleAt(examples, nearest.rows[i] ?? -1);
-      const place = placeOf.get(label);
-      if (place === undefined) throw unknownLabel(label);
-      places[out] = place;
+      const { id, label, source } = index.exampleAt(nearest.rows[i] ?? -1);
+      const labelPlace = place(label);
+      places[out] = labelPlace;
       similarities[out++] = nearest.similarities[i] ?? NaN;
-      if (names.length < (shown[query] ?? 0)) names.push([id, place, source]);
+      if (names.length < (job.shown[query] ?? 0)) names.push([id, labelPlace, source]);
     }
     named.push(names);
   }
-  const reply: SearchReply = { examples: named, searchMs: performance.now() - started };
+  const reply: SearchReply = {
+    found: ks,
+    examples: named,
+    searchMs: performance.now() - started,
+    ...news(index),
+  };
   return { words: reply, parts: [bytesOf(places), bytesOf(similarities)] };
 }
 
-function exampleAt(examples: readonly Example[], row: number): Example {
-  const example = examples[row];
-  if (example !== undefined) return example;
-  throw new NearvoteError('internal', `Expected a row below ${examples.length} but received ${row}`);
+/** What was asked for wrongly is part of an answer: an error would be taken for a fault of this process. */
+async function answerTo(
+  index: EmbeddedIndex,
+  job: Exclude<OwnerJob, SearchJob>,
+  parts: Frame['parts'],
+): Promise<{ readonly answer: Pick<AskReply, 'answer' | 'error'>; readonly bytes?: Uint8Array }> {
+  try {
+    switch (job.ask) {
+      case 'change':
+        return { answer: { answer: await index.change(requestOf(job, parts)) } };
+      case 'example':
+        return { answer: { answer: index.example(job.id) } };
+      case 'picture': {
+        const { bytes, mediaType } = index.picture(job.id);
+        return { answer: { answer: mediaType }, bytes };
+      }
+      case 'list':
+        return { answer: { answer: index.list(job.options) } };
+      case 'log':
+        return { answer: { answer: index.log(job.options) } };
+      case 'follow':
+        await index.follow();
+        return { answer: {} };
+    }
+  } catch (error) {
+    if (!(error instanceof NearvoteError)) throw error;
+    return { answer: { error: { code: error.code, message: error.message } } };
+  }
 }
 
-/** A guess would be a wrong answer that nobody notices. */
-function unknownLabel(label: string): NearvoteError {
-  return new NearvoteError(
-    'internal',
-    `Expected a label of manifest.json but received ${JSON.stringify(label)}`,
-  );
+function requestOf({ request }: ChangeJob, parts: Frame['parts']): ChangeRequest {
+  if (request.kind !== 'add') return request;
+  return {
+    ...request,
+    examples: request.examples.map(({ mediaType, ...example }, i) => {
+      const bytes = parts[2 * i + 1];
+      return {
+        ...example,
+        embedding: floatsOf(parts[2 * i]),
+        picture: mediaType === undefined || bytes === undefined ? undefined : { bytes, mediaType },
+      };
+    }),
+  };
+}
+
+function place(label: string): number {
+  const known = placeOf.get(label);
+  if (known !== undefined) return known;
+  const next = placeOf.size;
+  placeOf.set(label, next);
+  untold.push(label);
+  return next;
+}
+
+function news(index: EmbeddedIndex): News {
+  const newLabels = untold;
+  untold = [];
+  if (index.sequence === toldSequence) return { newLabels };
+  toldSequence = index.sequence;
+  return { newLabels, state: index.state() };
 }
 
 answerParent({ setUp, run });

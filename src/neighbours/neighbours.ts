@@ -1,5 +1,18 @@
 import type { Cancellation } from '../domain/cancellation.js';
 import type { Example } from '../domain/decision.js';
+import type { Change, Picture } from '../examples/journal-record.js';
+import type { Changed, ChangeRequest } from './changes.js';
+
+/** What an index holds after one of its changes. */
+export interface IndexState {
+  /** Of its last change; 0 where there was none. */
+  readonly sequence: number;
+  readonly examples: number;
+  /** Examples by label: the labels of the version in its order, then new ones as they came. */
+  readonly labels: readonly { readonly label: string; readonly examples: number }[];
+  /** How many of them changes have added, left out or relabelled since the version was built. */
+  readonly changed: number;
+}
 
 /** What was found for one image, nearest first; equal similarities in the order of the index. */
 export interface Nearest {
@@ -9,41 +22,84 @@ export interface Nearest {
   readonly similarities: Float32Array;
   /** The nearest `shown` of them. */
   readonly examples: readonly Example[];
+  /** What was searched. */
+  readonly state: IndexState;
   /** Of all that was asked at once. */
   readonly searchMs: number;
 }
 
 export interface NearestOptions {
+  /** More than there are examples is an error, unless it is clamped to them. */
   readonly k: number;
+  readonly clamped?: boolean | undefined;
   /** How many to name, at most k. */
   readonly shown: number;
   /** What is cancelled before it was sent is not asked. */
   readonly signal?: Cancellation | undefined;
 }
 
-/** The published version that is searched. */
-interface SearchedVersion {
-  readonly name: string;
-  readonly version: string;
-  readonly examples: number;
-  /** By label, in the manifest's order. */
-  readonly labels: readonly { readonly label: string; readonly examples: number }[];
+export interface ListOptions {
+  readonly label?: string | undefined;
+  /** Found in the id, the label or the source, whatever the case of its letters. */
+  readonly text?: string | undefined;
+  /** The id after which the list goes on. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+export interface ListedExamples {
+  /** In the order of the index. */
+  readonly examples: readonly Example[];
+  /** Whether there are more after them. */
+  readonly more: boolean;
+  readonly sequence: number;
+}
+
+/** An example and the changes that made it what it is, newest first. */
+export interface ExampleHistory {
+  readonly example: Example;
+  readonly changes: readonly Change[];
+  readonly sequence: number;
+}
+
+export interface LogOptions {
+  /** Changes before this sequence number; all unless told. */
+  readonly before?: number | undefined;
+  readonly limit: number;
 }
 
 /**
- * The neighbours port: labelled examples that can be asked, wherever they live. What is found for one image does not
- * depend on what is asked beside it.
+ * The neighbours port: labelled examples that can be asked and changed, wherever they live. What is found for one image
+ * does not depend on what is asked beside it. A change is durable, and the next search uses it, before it is answered.
  */
 export interface Neighbours {
-  readonly version: SearchedVersion;
+  readonly version: { readonly name: string; readonly version: string };
+  /** As it was last heard of; every answer tells what it was found in. */
+  readonly state: IndexState;
   readonly searchKind: 'hnsw' | 'exact';
   /** Whether it could answer now. */
   readonly ready: boolean;
   /**
    * @param embedding `[dimension]`, of unit length
-   * @throws NearvoteError `k_too_large` when k exceeds the examples, `worker_failed`, `not_ready`, `shutting_down`
+   * @throws NearvoteError `k_too_large` when k exceeds the examples, `index_empty`, `worker_failed`, `not_ready`,
+   * `shutting_down`
    */
   search(embedding: Float32Array, options: NearestOptions): Promise<Nearest>;
+  /**
+   * @throws NearvoteError `index_readonly`, `example_missing`, `example_conflict`, `label_missing`, `label_invalid`,
+   * `change_missing`, `change_conflict`, `output_unwritable`, and as `search`
+   */
+  change(request: ChangeRequest): Promise<Changed>;
+  /** @throws NearvoteError `example_missing`, and as `search` */
+  example(id: string): Promise<ExampleHistory>;
+  /** Of an example that was added; those of a build have none. @throws NearvoteError `example_missing`, and as `search` */
+  picture(id: string): Promise<Picture>;
+  /** @throws NearvoteError `example_missing` when `after` names none, and as `search` */
+  list(options: ListOptions): Promise<ListedExamples>;
+  /** Newest first. */
+  log(options: LogOptions): Promise<readonly Change[]>;
+  /** Takes over the changes that another process has made. */
+  follow(): Promise<IndexState>;
   /** Resolves when what was asked is answered and nothing is held any more. */
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { openChannel, type Channel } from './channel.js';
 import type { ChildMessage } from './child.js';
 import type { Frame } from './frames.js';
 
-export interface SupervisedChildOptions {
+export interface SupervisedChildOptions<Ready> {
   /** Its compiled module; it calls `answerParent`. */
   readonly file: URL;
   /** Sent to each process before anything else; the same to a replacement. */
@@ -23,6 +23,8 @@ export interface SupervisedChildOptions {
   readonly silentMs?: number | undefined;
   /** How often an idle process is asked whether it still answers; each second unless told. */
   readonly pingEveryMs?: number | undefined;
+  /** Called with what each process told when it was set up, before it takes a job. */
+  readonly onSetUp?: ((ready: Ready) => void) | undefined;
   /** Called when it could take a job after a time in which it could not. */
   readonly onReady: () => void;
   /** Called when a process that was not told to stop has ended, or its replacement could not be set up. */
@@ -69,7 +71,7 @@ interface Flight {
 }
 
 /** Starts a process and keeps one running. */
-export function superviseChild<Ready>(options: SupervisedChildOptions): SupervisedChild<Ready> {
+export function superviseChild<Ready>(options: SupervisedChildOptions<Ready>): SupervisedChild<Ready> {
   let channel: Channel | undefined;
   let ready = false;
   let everReady = false;
@@ -125,6 +127,7 @@ export function superviseChild<Ready>(options: SupervisedChildOptions): Supervis
         setupFailure = undefined;
         longestMs = 0;
         retryMs = firstRetryMs;
+        options.onSetUp?.(message.ready as Ready);
         start.resolve(message.ready as Ready);
         return options.onReady();
       case 'pong':

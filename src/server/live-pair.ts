@@ -64,8 +64,11 @@ export function createLivePair(options: LivePairOptions): LivePair {
       await Promise.all(parts.map(retire));
       throw closedError();
     }
-    const { calibration, warning } = applyCalibration(pair.calibration, vote);
-    const classifier = classifierOf(pair, { defaults: vote.settings, calibration });
+    const { calibration, origin, warning } = applyCalibration(pair.calibration, vote);
+    const classifier = classifierOf(pair, {
+      ...{ defaults: vote.settings, calibration },
+      calibrationOrigin: origin,
+    });
     if (warning !== undefined) logger.warn(warning);
     metrics.serves(classifier, {
       searchKind: pair.neighbours.searchKind,

@@ -43,7 +43,12 @@ const page = (path: string, codes: readonly ErrorCode[] = []): Route => ({
 
 /** Every route: the app, the contract and the first series of the metrics are made from this one table. */
 export const routes = {
-  classify: { path: '/classify', methods: ['POST'], success: 200, codes: [...imageCodes, 'k_too_large'] },
+  classify: {
+    path: '/classify',
+    methods: ['POST'],
+    success: 200,
+    codes: [...imageCodes, 'k_too_large', 'index_empty'],
+  },
   embed: { path: '/embed', methods: ['POST'], success: 200, codes: imageCodes },
   health: page('/healthz'),
   ready: page('/readyz', ['not_ready', 'shutting_down']),

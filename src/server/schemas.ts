@@ -43,6 +43,24 @@ export type ClassifyQuery = z.infer<typeof classifyQuerySchema>;
 
 const namedVersionSchema = z.strictObject({ name: z.string(), version: z.string() });
 
+const sequenceSchema = z
+  .int()
+  .min(0)
+  .meta({ description: 'Of the last change that the index has made; 0 where it has made none' });
+
+const calibrationAgeSchema = z
+  .strictObject({
+    fittedFor: z
+      .string()
+      .meta({ description: 'The version of the index that the calibration was fitted for' }),
+    changedSince: z.number().min(0).max(1).meta({ description: 'Share of the examples that changed since' }),
+    stale: z.boolean().meta({
+      description:
+        'Whether it should be fitted anew: much has changed, or there is a label that it never saw',
+    }),
+  })
+  .meta({ description: 'How far the index has moved away from the calibration that is served' });
+
 const neighbourSchema = z.strictObject({
   id: z.string(),
   label: z.string(),
@@ -73,11 +91,12 @@ export const decisionSchema = z
       description:
         'Whether the confidence was fitted: a calibration is served in which something did better than the share of the vote, and the request set neither k nor vote of its own',
     }),
+    calibration: calibrationAgeSchema.optional(),
     scores: z
       .array(z.strictObject({ label: z.string(), score: z.number() }))
       .meta({ description: 'Every label that got votes, best first; scores sum to 1' }),
     neighbours: z.array(neighbourSchema).meta({ description: 'Nearest first' }),
-    index: namedVersionSchema,
+    index: namedVersionSchema.extend({ sequence: sequenceSchema }),
     encoder: namedVersionSchema,
   })
   .meta({ id: 'Decision' });
@@ -139,7 +158,7 @@ export const reloadSchema = z.strictObject({
 });
 export type ReloadBody = z.infer<typeof reloadSchema>;
 
-const readyIndexSchema = namedVersionSchema.extend({ examples: z.int() });
+const readyIndexSchema = namedVersionSchema.extend({ examples: z.int(), sequence: sequenceSchema });
 const readyEncoderSchema = namedVersionSchema.extend({
   dimension: z.int(),
   runtime: z.enum(runtimeNames).meta({ description: 'What computes the embeddings' }),

@@ -23,6 +23,44 @@ export interface Calibration {
   readonly topSimilarity: Bins;
 }
 
+/** Where a calibration that is served comes from. */
+export interface CalibrationOrigin {
+  /** The version that it was fitted for. */
+  readonly fittedFor: string;
+  /** Examples that were added, left out or relabelled from that version to the one that is served. */
+  readonly changed: number;
+  /** The labels of that version. */
+  readonly labels: ReadonlySet<string>;
+}
+
+/** How far an index has moved away from the calibration that it is served with. */
+export interface CalibrationAge {
+  readonly fittedFor: string;
+  /** Share of the examples, 0 to 1. */
+  readonly changedSince: number;
+  /** It should be fitted anew: too much has changed, or there is a label that it never saw. */
+  readonly stale: boolean;
+}
+
+/** With more than this share of the examples changed, a calibration is stale. */
+export const staleShare = 0.2;
+
+/** How old a calibration is in the state that an index is in. */
+export function calibrationAge(
+  { fittedFor, changed, labels }: CalibrationOrigin,
+  index: {
+    readonly examples: number;
+    /** Since the version that is served. */
+    readonly changed: number;
+    readonly labels: readonly { readonly label: string }[];
+  },
+): CalibrationAge {
+  const all = changed + index.changed;
+  const changedSince = all === 0 ? 0 : Math.min(1, all / Math.max(1, index.examples));
+  const isNew = all > 0 && index.labels.some(({ label }) => !labels.has(label));
+  return { fittedFor, changedSince, stale: isNew || changedSince > staleShare };
+}
+
 export interface Judgement {
   /** The probability that the top label is right, for an image like those of the calibration. */
   readonly confidence: number;

@@ -9,7 +9,7 @@ const decision: Decision = {
     { label: 'frog', score: 0.4 },
   ],
   neighbours: [{ id: 'n', label: 'cat', source: 'cats/a.png', similarity: 0.886 }],
-  ...{ index: { name: 'pets', version: 'v1' }, encoder: { name: 'e', version: '1' } },
+  ...{ index: { name: 'pets', version: 'v1', sequence: 0 }, encoder: { name: 'e', version: '1' } },
 };
 /** The cells of a table's rows, without their lines. */
 const textOf = (table: string): string => table.replaceAll(/[│├┤┼─┌┐└┘┬┴]+/g, '').replaceAll(/ +/g, ' ');

@@ -52,7 +52,7 @@ describe('nearvote serve with two indexes', () => {
     const processes = (): number => childrenOf(served).length;
     if (process.platform === 'linux') expect(processes()).toBe(4);
     const ready = readySchema.parse(await (await fetch(`${served.url}/readyz`)).json());
-    expect(ready.index).toEqual({ name: 'colours', version: 'v1', examples: 3 });
+    expect(ready.index).toEqual({ name: 'colours', version: 'v1', sequence: 0, examples: 3 });
     expect(ready.indexes.map(({ name, examples }) => [name, examples])).toEqual([
       ['colours', 3],
       ['shades', 2],

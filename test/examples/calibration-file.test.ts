@@ -9,7 +9,15 @@ import { aCalibration } from './a-calibration.js';
 let root: string;
 const { encoder } = aCalibration();
 const digest = 'c'.repeat(64);
-const pair = { version: 'v1', digest, encoder };
+const manifest = {
+  labels: [
+    { label: 'red', examples: 2 },
+    { label: 'blue', examples: 1 },
+  ],
+};
+const pair = { version: 'v1', digest, manifest, encoder };
+/** Of the examples that it was fitted for. */
+const origin = { fittedFor: 'v1', changed: 0, labels: new Set(['red', 'blue']) };
 /** As a file holds it, for what is refused before its digest is looked at. */
 const written = (changes: object): object => ({ ...aCalibration(), sha256: '0'.repeat(64), ...changes });
 
@@ -118,7 +126,11 @@ describe('the calibration that is served', () => {
   it('is the one for this version and this encoder', async () => {
     expect(await servedCalibration(root, pair)).toEqual({ kind: 'absent' });
     await writeCalibration(root, aCalibration());
-    expect(await servedCalibration(root, pair)).toEqual({ kind: 'active', calibration: aCalibration() });
+    expect(await servedCalibration(root, pair)).toEqual({
+      kind: 'active',
+      calibration: aCalibration(),
+      origin,
+    });
   });
 
   it('is the one for this content, whichever version has it', async () => {
@@ -128,9 +140,25 @@ describe('the calibration that is served', () => {
     expect(await servedCalibration(root, { ...pair, version: 'v3' })).toEqual({
       kind: 'active',
       calibration: ofContent,
+      origin,
     });
     const other = { ...pair, digest: 'e'.repeat(64) };
     expect(await servedCalibration(root, other)).toMatchObject({ kind: 'ignored' });
+  });
+
+  it('is that of the version that changes made this one from, and knows how much they changed', async () => {
+    await writeCalibration(root, aCalibration({ index: { name: 'colours', version: 'v1', digest } }));
+    const lineage = [
+      { version: 'v2', digest: 'd'.repeat(64), changed: 1, newLabels: [] },
+      { version: 'v1', digest, changed: 5, newLabels: ['blue'] },
+    ];
+    const compacted = { ...pair, version: 'v3', digest: 'e'.repeat(64), manifest: { ...manifest, lineage } };
+    expect(await servedCalibration(root, compacted)).toMatchObject({
+      kind: 'active',
+      origin: { fittedFor: 'v1', changed: 5, labels: new Set(['red']) },
+    });
+    const others = { ...compacted, manifest: { ...manifest, lineage: lineage.slice(0, 1) } };
+    expect(await servedCalibration(root, others)).toMatchObject({ kind: 'ignored' });
   });
 
   it.each([

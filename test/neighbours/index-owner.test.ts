@@ -77,8 +77,9 @@ describe.each(['auto', 'exact'] as const)('the owner of an index, search %s', (s
 describe('the owner of an index', () => {
   it('knows its version and labels without holding examples, and refuses a k beyond them', async () => {
     const neighbours = await owner();
-    expect(neighbours.version).toMatchObject({ name: 'small', examples: 400 });
-    expect(neighbours.version.labels).toContainEqual({ label: 'label 0', examples: 134 });
+    expect(neighbours.version).toMatchObject({ name: 'small' });
+    expect(neighbours.state).toMatchObject({ sequence: 0, examples: 400, changed: 0 });
+    expect(neighbours.state.labels).toContainEqual({ label: 'label 0', examples: 134 });
     await expect(neighbours.search(queryOf(0), { k: 401, shown: 1 })).rejects.toMatchObject({
       code: 'k_too_large',
     });

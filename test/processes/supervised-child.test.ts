@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterEach(() => child?.stop());
 afterAll(() => rm(base, { recursive: true }));
 
-function supervise(options: Partial<SupervisedChildOptions> = {}): SupervisedChild<unknown> {
+function supervise(options: Partial<SupervisedChildOptions<unknown>> = {}): SupervisedChild<unknown> {
   restarts = [];
   child = superviseChild({
     file: new URL('scripted-child.mjs', import.meta.url),
@@ -40,7 +40,9 @@ function supervise(options: Partial<SupervisedChildOptions> = {}): SupervisedChi
   return child;
 }
 
-async function started(options: Partial<SupervisedChildOptions> = {}): Promise<SupervisedChild<unknown>> {
+async function started(
+  options: Partial<SupervisedChildOptions<unknown>> = {},
+): Promise<SupervisedChild<unknown>> {
   const one = supervise(options);
   await one.started;
   return one;

@@ -88,7 +88,7 @@ describe('POST /embed', () => {
 describe('probes', () => {
   it('say alive and ready, with what is served', async () => {
     expect((await server.ask('/healthz')).body).toEqual({ status: 'ok' });
-    const index = { name: 'colours', version: '1', examples: 30 };
+    const index = { name: 'colours', version: '1', examples: 30, sequence: 0 };
     const encoder = { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' };
     expect(readySchema.parse((await server.ask('/readyz')).body)).toEqual({
       status: 'ready',

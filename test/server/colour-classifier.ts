@@ -6,7 +6,7 @@ import { createClassifier, type Classifier } from '../../src/classify.js';
 import type { Example } from '../../src/domain/decision.js';
 import { decoderTo } from '../image/decoder-to.js';
 import type { EncoderPool } from '../../src/encoder/pool/pool.js';
-import type { Neighbours } from '../../src/neighbours/neighbours.js';
+import type { IndexState, Neighbours } from '../../src/neighbours/neighbours.js';
 import type { Calibration } from '../../src/vote/calibration.js';
 
 const colours = ['red', 'green', 'blue'] as const;
@@ -31,11 +31,13 @@ const colourPool: Pick<EncoderPool, 'embed'> = {
 };
 
 /** The ten examples of each colour lie on that colour's axis. */
-const colourNeighbours: Pick<Neighbours, 'version' | 'search'> = {
-  version: {
-    ...{ name: 'colours', version: '1', examples: examples.length },
-    labels: colours.map((label) => ({ label, examples: 10 })),
-  },
+const state: IndexState = {
+  ...{ sequence: 0, examples: examples.length, changed: 0 },
+  labels: colours.map((label) => ({ label, examples: 10 })),
+};
+const colourNeighbours: Pick<Neighbours, 'version' | 'state' | 'search'> = {
+  version: { name: 'colours', version: '1' },
+  state,
   search: (embedding, { k, shown }) => {
     const similarityOf = (row: number): number => embedding[Math.floor(row / 10)] ?? 0;
     const rows = Array.from(examples.keys())
@@ -46,6 +48,7 @@ const colourNeighbours: Pick<Neighbours, 'version' | 'search'> = {
       labels: found.map(({ label }) => label),
       similarities: Float32Array.from(rows, similarityOf),
       examples: found.slice(0, shown),
+      state,
       searchMs: 4,
     });
   },

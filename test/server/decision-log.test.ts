@@ -68,7 +68,7 @@ describe('the decision log', () => {
       calibrated: false,
       topSimilarity: 1,
       neighbours: ['red-0', 'red-1'],
-      index: { name: 'colours', version: '1' },
+      index: { name: 'colours', version: '1', sequence: 0 },
       encoder: { name: 'mean-colour', version: '2' },
     });
     expect(lost).toBe(0);

@@ -46,7 +46,8 @@ function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
     const encoder = { name: 'e', version: keepsPool ? '1' : version, output: { name: 'o', dimension: 2 } };
     const pool = { ready: true, close: () => Promise.resolve(void closed.push(`${version} pool`)) };
     const neighbours = {
-      version: { ...named, examples: 1, labels: [{ label: 'a', examples: 1 }] },
+      version: named,
+      state: { sequence: 0, examples: 1, labels: [{ label: 'a', examples: 1 }], changed: 0 },
       searchKind: 'exact',
       ready: true,
       close: () =>

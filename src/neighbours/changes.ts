@@ -1,0 +1,54 @@
+import type { ErrorCode } from '../domain/errors.js';
+import type { Picture } from '../examples/journal-record.js';
+
+/* What may be asked of an index that changes, and what comes of it. */
+
+/** An example to be added. */
+export interface NewExample {
+  /** Made from the image's content and the label unless told. */
+  readonly id?: string | undefined;
+  /** Of the image's content, in hex. */
+  readonly digest: string;
+  readonly label: string;
+  readonly source: string;
+  /** `[dimension]`, of unit length. */
+  readonly embedding: Float32Array;
+  readonly picture?: Picture | undefined;
+}
+
+/** What is done to an example that is there. */
+export type ExampleAct =
+  | { readonly kind: 'relabel'; readonly id: string; readonly label: string }
+  | { readonly kind: 'delete'; readonly id: string };
+
+/** Made as one: all of it or nothing, but examples to be added that do not fit are left out and told. */
+export type ChangeRequest = {
+  readonly reason: string | null;
+  readonly who: string | null;
+} & (
+  | { readonly kind: 'add'; readonly examples: readonly NewExample[] }
+  | { readonly kind: 'edit'; readonly acts: readonly ExampleAct[] }
+  /** Gives every example of a label another one; where that is there already, the two are merged. */
+  | { readonly kind: 'rename'; readonly from: string; readonly to: string }
+  /** Takes back all that was made as one with a change. */
+  | { readonly kind: 'revert'; readonly sequence: number }
+);
+
+/** What became of one example. */
+export type ChangeOutcome =
+  | {
+      readonly outcome: 'added' | 'relabelled' | 'deleted' | 'restored' | 'unchanged';
+      readonly id: string;
+      /** As it is now; of a deleted one, as it was. */
+      readonly label: string;
+    }
+  | { readonly outcome: 'refused'; readonly code: ErrorCode; readonly message: string };
+
+export interface Changed {
+  /** Of the last change that the index has made. */
+  readonly sequence: number;
+  /** What was made as one is called by its first sequence number; null where nothing changed. */
+  readonly operation: number | null;
+  /** In the order of what was asked. */
+  readonly outcomes: readonly ChangeOutcome[];
+}

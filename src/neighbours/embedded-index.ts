@@ -1,0 +1,190 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Example } from '../domain/decision.js';
+import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
+import { NearvoteError } from '../domain/errors.js';
+import { readVersion, type IndexManifest } from '../examples/index-store.js';
+import type { Change, Picture } from '../examples/journal-record.js';
+import { journalFile } from '../examples/journal-file.js';
+import { openJournal, type Journal } from '../examples/journal.js';
+import type { Changed, ChangeRequest } from './changes.js';
+import { createLiveIndex, type LiveIndex } from './live-index.js';
+import type { ExampleHistory, IndexState, ListedExamples, ListOptions, LogOptions } from './neighbours.js';
+import { openSearcher } from './open-searcher.js';
+import { planChanges } from './plan-changes.js';
+import type { NearestRows, Searcher } from './searcher.js';
+
+export interface EmbeddedIndexOptions {
+  /** The version's folder, in the folder of its index. */
+  readonly dir: string;
+  /** As it was read before: files with other hashes are refused. */
+  readonly manifest: IndexManifest;
+  /** `exact` ignores vectors.hnsw; `auto` uses it where hnswlib-node could be built. */
+  readonly search: 'auto' | 'exact';
+  readonly threads: number;
+  /** Whoever writes holds the index's writer lock. */
+  readonly access: 'read' | 'write';
+  readonly now: () => Date;
+}
+
+/** A version of an index and the journal of its changes, held in this process. */
+export interface EmbeddedIndex {
+  readonly searchKind: Searcher['kind'];
+  readonly dimension: number;
+  /** Of the last change. */
+  readonly sequence: number;
+  /** Live examples. */
+  readonly size: number;
+  state(): IndexState;
+  /**
+   * The nearest k of each query, nearest first; `rows` are positions for `exampleAt`.
+   * @throws NearvoteError `k_too_large`
+   */
+  search(queries: Embeddings, k: number): Promise<NearestRows>;
+  exampleAt(position: number): Example;
+  /** `[dimension]`; not to be written to. */
+  embeddingAt(position: number): ArrayLike<number>;
+  /** Of all live examples, in the order of the index. */
+  positions(): Iterable<number>;
+  /** As the port has it. */
+  change(request: ChangeRequest): Promise<Changed>;
+  example(id: string): ExampleHistory;
+  picture(id: string): Picture;
+  list(options: ListOptions): ListedExamples;
+  log(options: LogOptions): readonly Change[];
+  /** Takes over what another process has written to the journal. */
+  follow(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a version, every file checked, and brings it to the state that its journal says.
+ * @throws NearvoteError `index_missing`, `index_invalid`
+ */
+export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<EmbeddedIndex> {
+  const { dir, manifest, search, threads, access, now } = options;
+  const examples = await readVersion({ dir, manifest });
+  const base = await openSearcher({ dir, manifest, mode: search, threads });
+  const { sequence = 0, labels } = manifest;
+  const live = createLiveIndex({ base, examples, labels, sequence });
+  const root = dirname(dir);
+  let journal: Journal | undefined;
+  await follow();
+
+  /** An index that nobody has changed has no journal, and needs no database. */
+  async function follow(): Promise<void> {
+    if (journal === undefined && !existsSync(join(root, journalFile))) return;
+    journal ??= await openJournal({ root, floor: sequence, access, now });
+    for (const { change, content } of journal.replay(live.sequence)) live.apply(change, content);
+  }
+
+  async function writableJournal(): Promise<Journal> {
+    if (access === 'write') return (journal ??= await openJournal({ root, floor: sequence, access, now }));
+    throw new NearvoteError(
+      'index_readonly',
+      'Expected an index that may be changed here but it is open for reading',
+    );
+  }
+
+  function positionOf(id: string): number {
+    const position = live.positionOf(id);
+    if (position !== undefined) return position;
+    throw new NearvoteError('example_missing', `Expected the id of an example but there is no ${quoted(id)}`);
+  }
+
+  return {
+    searchKind: base.kind,
+    dimension: live.dimension,
+    get sequence() {
+      return live.sequence;
+    },
+    get size() {
+      return live.size;
+    },
+    state: () => stateOf(live),
+    search: (queries, k) => live.search(queries, k),
+    exampleAt: (position) => live.exampleAt(position),
+    embeddingAt: (position) => live.embeddingAt(position),
+    positions: () => live.positionsAfter(-1),
+
+    change: async (request) => {
+      if (request.kind === 'add') {
+        for (const { embedding } of request.examples) asEmbeddings(embedding, live.dimension);
+      }
+      const written = await writableJournal();
+      // Nothing is planned against a state that is not the journal's.
+      if (written.head !== live.sequence) await follow();
+      const { changes: drafts, outcomes, reverts } = planChanges(live, written, request);
+      if (drafts.length === 0) return { sequence: live.sequence, operation: null, outcomes };
+      const { reason, who } = request;
+      const changes = written.append({ changes: drafts, reason, who, reverts });
+      for (const [i, change] of changes.entries()) live.apply(change, drafts[i]?.content);
+      return { sequence: live.sequence, operation: changes[0]?.operation ?? null, outcomes };
+    },
+
+    example: (id) => ({
+      example: live.exampleAt(positionOf(id)),
+      changes: journal?.log({ id, limit: mostOfOneExample }) ?? [],
+      sequence: live.sequence,
+    }),
+
+    picture: (id) => {
+      const position = positionOf(id);
+      const picture = journal?.pictureOf(id);
+      if (picture !== undefined) return picture;
+      throw new NearvoteError(
+        'example_missing',
+        `Expected an example that was added with its picture but ${live.exampleAt(position).id} came with a build, which keeps none`,
+      );
+    },
+
+    list: ({ label, text, after, limit }) => {
+      const start = after === undefined ? -1 : live.positionOf(after, 'orDeleted');
+      if (start === undefined) {
+        throw new NearvoteError(
+          'example_missing',
+          `Expected the id after which the list goes on but there is no ${quoted(after ?? '')}; begin anew`,
+        );
+      }
+      const wanted = text?.toLowerCase();
+      const found: Example[] = [];
+      for (const position of live.positionsAfter(start)) {
+        const example = live.exampleAt(position);
+        if (label !== undefined && example.label !== label) continue;
+        if (wanted !== undefined && !holds(example, wanted)) continue;
+        found.push(example);
+        if (found.length > limit) break;
+      }
+      return { examples: found.slice(0, limit), more: found.length > limit, sequence: live.sequence };
+    },
+
+    log: (asked) => journal?.log(asked) ?? [],
+
+    follow,
+
+    close: async () => {
+      journal?.close();
+      await live.close();
+    },
+  };
+}
+
+/** Of an example that was changed more often, the oldest changes are left out. */
+const mostOfOneExample = 100;
+
+function stateOf(live: LiveIndex): IndexState {
+  return {
+    sequence: live.sequence,
+    examples: live.size,
+    labels: [...live.labels].map(([label, examples]) => ({ label, examples })),
+    changed: live.changed,
+  };
+}
+
+function holds({ id, label, source }: Example, wanted: string): boolean {
+  return [id, label, source].some((text) => text.toLowerCase().includes(wanted));
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}

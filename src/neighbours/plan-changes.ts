@@ -1,0 +1,230 @@
+import { createExampleIds } from '../examples/examples-file.js';
+import type { Change, ChangeDraft, ExampleContent } from '../examples/journal-record.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { ChangeOutcome, ChangeRequest, ExampleAct, NewExample } from './changes.js';
+import { checkId, checkLabel } from './example-names.js';
+import type { LiveIndex } from './live-index.js';
+
+/** What the journal is to be given, and what whoever asked is told of it. */
+export interface Plan {
+  readonly changes: readonly ChangeDraft[];
+  readonly outcomes: readonly ChangeOutcome[];
+  /** The operation that this takes back. */
+  readonly reverts: number | null;
+}
+
+/** What of the journal a plan may look up. */
+export interface History {
+  /** The changes that were made as one with that one; none where there is no such change. */
+  operation(sequence: number): readonly Change[];
+  /** Of an added or deleted example, as that change left it. */
+  content(sequence: number): ExampleContent | undefined;
+  /** The digest of the image that an example was added with, where it was. */
+  digestOf(id: string): string | undefined;
+  /** The ids of the examples that were ever added with an image. */
+  idsOf(digest: string): readonly string[];
+  /** Every label that a change has given or taken. */
+  labels(): Iterable<string>;
+}
+
+/**
+ * What a request comes to in the state that an index is in.
+ * @throws NearvoteError `example_missing`, `label_missing`, `label_invalid`, `change_missing`, `change_conflict`
+ */
+export function planChanges(live: LiveIndex, history: History, request: ChangeRequest): Plan {
+  switch (request.kind) {
+    case 'add':
+      return planAdding(live, history, request.examples);
+    case 'edit':
+      return planActs(live, request.acts);
+    case 'rename':
+      return planRenaming(live, request.from, request.to);
+    case 'revert':
+      return planReverting(live, history, request.sequence);
+  }
+}
+
+function planAdding(live: LiveIndex, history: History, examples: readonly NewExample[]): Plan {
+  const changes: ChangeDraft[] = [];
+  /** Of this very request, by id. */
+  const begun = new Map<string, NewExample>();
+  const known = createKnownImages(live, history);
+  const outcomes = examples.map((example): ChangeOutcome => {
+    const { digest, label, source, embedding, picture } = example;
+    try {
+      checkLabel(label);
+      if (example.id !== undefined) checkId(example.id);
+      const id = example.id ?? idOf(digest, label);
+      const there = known.find(example, id) ?? sameOf(begun, example, id);
+      if (there !== undefined) return there;
+      begun.set(id, example);
+      changes.push({ kind: 'add', id, label, was: null, content: { digest, source, embedding, picture } });
+      return { outcome: 'added', id, label };
+    } catch (error) {
+      if (!(error instanceof NearvoteError)) throw error;
+      return { outcome: 'refused', code: error.code, message: error.message };
+    }
+  });
+  return { changes, outcomes, reverts: null };
+}
+
+/** The id of an example whose image and label came once: as a build gives it. */
+function idOf(digest: string, label: string): string {
+  return createExampleIds()({ digest: Buffer.from(digest, 'hex'), label });
+}
+
+/** Tells whether an image is an example already: as what it is to be, or as something else. */
+function createKnownImages(
+  live: LiveIndex,
+  history: History,
+): { find(example: NewExample, id: string): ChangeOutcome | undefined } {
+  // An example keeps its id when it gets another label: any label that ever was may be in it.
+  let labels: ReadonlySet<string> | undefined;
+  return {
+    find: ({ digest, label, id: given }, id) => {
+      const position = live.positionOf(id);
+      if (position !== undefined) {
+        const { label: current } = live.exampleAt(position);
+        const digestThere = history.digestOf(id);
+        const isSame = digestThere === undefined ? id === idOf(digest, label) : digestThere === digest;
+        if (isSame && current === label) return { outcome: 'unchanged', id, label };
+        throw conflict(
+          isSame
+            ? `Expected a new image, or one that is ${quoted(current)}, but example ${id} is this image with that label; PATCH it to give it another`
+            : `Expected a new id but example ${id} is another image, of ${quoted(current)}`,
+        );
+      }
+      labels ??= new Set([...live.labels.keys(), ...history.labels()]);
+      for (const other of [...history.idsOf(digest), ...[...labels].map((one) => idOf(digest, one))]) {
+        const at = live.positionOf(other);
+        if (at === undefined) continue;
+        const { label: current } = live.exampleAt(at);
+        // Under an id of its own it was asked for as another example.
+        if (current === label && given === undefined) return { outcome: 'unchanged', id: other, label };
+        throw conflict(
+          `Expected a new image but it is example ${other} already, of ${quoted(current)}${current === label ? '' : `; give that one the label ${quoted(label)} instead`}`,
+        );
+      }
+      return undefined;
+    },
+  };
+}
+
+/** Of an image that came twice in one request. */
+function sameOf(
+  begun: ReadonlyMap<string, NewExample>,
+  { digest, label }: NewExample,
+  id: string,
+): ChangeOutcome | undefined {
+  const twin =
+    begun.get(id) ?? [...begun.values()].find((one) => one.digest === digest && one.label !== label);
+  if (twin === undefined) return undefined;
+  if (twin.digest === digest && twin.label === label) return { outcome: 'unchanged', id, label };
+  throw conflict(
+    `Expected every image and every id once but an image before it, of ${quoted(twin.label)}, has the same`,
+  );
+}
+
+function planActs(live: LiveIndex, acts: readonly ExampleAct[]): Plan {
+  const seen = new Set<string>();
+  const changes: ChangeDraft[] = [];
+  const outcomes = acts.map((act): ChangeOutcome => {
+    if (seen.has(act.id)) {
+      throw new NearvoteError(
+        'example_conflict',
+        `Expected every example once but ${quoted(act.id)} came twice`,
+      );
+    }
+    seen.add(act.id);
+    const position = positionOf(live, act.id);
+    const { id, label: was, source } = live.exampleAt(position);
+    if (act.kind === 'delete') {
+      changes.push({ kind: 'delete', id, label: null, was, content: contentAt(live, position, source) });
+      return { outcome: 'deleted', id, label: was };
+    }
+    const label = checkLabel(act.label);
+    if (label === was) return { outcome: 'unchanged', id, label };
+    changes.push({ kind: 'relabel', id, label, was });
+    return { outcome: 'relabelled', id, label };
+  });
+  return { changes, outcomes, reverts: null };
+}
+
+function planRenaming(live: LiveIndex, from: string, to: string): Plan {
+  checkLabel(to);
+  if (!live.labels.has(from)) {
+    throw new NearvoteError('label_missing', `Expected a label of the index but received ${quoted(from)}`);
+  }
+  if (from === to) return { changes: [], outcomes: [], reverts: null };
+  const changes: ChangeDraft[] = [];
+  for (const position of live.positionsAfter(-1)) {
+    const { id, label } = live.exampleAt(position);
+    if (label === from) changes.push({ kind: 'relabel', id, label: to, was: from });
+  }
+  return {
+    changes,
+    outcomes: changes.map(({ id }) => ({ outcome: 'relabelled', id, label: to })),
+    reverts: null,
+  };
+}
+
+function planReverting(live: LiveIndex, history: History, sequence: number): Plan {
+  const made = history.operation(sequence);
+  const [first] = made;
+  if (first === undefined) {
+    throw new NearvoteError(
+      'change_missing',
+      `Expected the number of a change, at most ${live.sequence}, but received ${sequence}`,
+    );
+  }
+  const outcomes: ChangeOutcome[] = [];
+  const changes = [...made].reverse().map((change): ChangeDraft => {
+    const { id } = change;
+    const position = live.positionOf(id);
+    const current = position === undefined ? null : live.exampleAt(position).label;
+    if (current !== change.label) throw changedSince(change, current);
+    if (change.was === null) {
+      const at = positionOf(live, id);
+      const { source, label: was } = live.exampleAt(at);
+      outcomes.push({ outcome: 'deleted', id, label: was });
+      return { kind: 'delete', id, label: null, was, content: contentAt(live, at, source) };
+    }
+    const { was: label } = change;
+    if (current !== null) {
+      outcomes.push({ outcome: 'relabelled', id, label });
+      return { kind: 'relabel', id, label, was: current };
+    }
+    outcomes.push({ outcome: 'restored', id, label });
+    return { kind: 'restore', id, label, was: null, content: history.content(change.sequence) };
+  });
+  return { changes, outcomes, reverts: first.operation };
+}
+
+/** A change is taken back only while the example is as the change left it: what came after it comes first. */
+function changedSince({ id, sequence, label }: Change, current: string | null): NearvoteError {
+  const state = (one: string | null): string => (one === null ? 'deleted' : quoted(one));
+  return new NearvoteError(
+    'change_conflict',
+    `Expected example ${id} to be ${state(label)}, as change ${sequence} left it, but it is ${state(current)}: take back what came after that change first`,
+  );
+}
+
+/** @throws NearvoteError `example_missing` */
+function positionOf(live: LiveIndex, id: string): number {
+  const position = live.positionOf(id);
+  if (position !== undefined) return position;
+  throw new NearvoteError('example_missing', `Expected the id of an example but there is no ${quoted(id)}`);
+}
+
+/** All that is needed to bring it back, once no version has it any more; its picture stays where it was added. */
+function contentAt(live: LiveIndex, position: number, source: string): ExampleContent {
+  return { digest: null, source, embedding: Float32Array.from(live.embeddingAt(position)) };
+}
+
+function conflict(message: string): NearvoteError {
+  return new NearvoteError('example_conflict', message);
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}
