@@ -40,7 +40,7 @@ export interface SearchJob {
 }
 
 /** An example of a change, its embedding and its picture beside the words. */
-export type NewExampleWords = Omit<NewExample, 'embedding' | 'picture'> & {
+type NewExampleWords = Omit<NewExample, 'embedding' | 'picture'> & {
   readonly mediaType?: string | undefined;
 };
 

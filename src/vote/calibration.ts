@@ -43,7 +43,7 @@ export interface CalibrationAge {
 }
 
 /** With more than this share of the examples changed, a calibration is stale. */
-export const staleShare = 0.2;
+const staleShare = 0.2;
 
 /** How old a calibration is in the state that an index is in. */
 export function calibrationAge(

@@ -6,7 +6,7 @@ import type { Neighbours } from '../../src/neighbours/neighbours.js';
 import { onCircle } from './unit-vectors.js';
 
 /** An index of examples on the unit circle, `[count, 2]`, and one that can be opened again. */
-export interface OpenedForTest {
+interface OpenedForTest {
   readonly neighbours: Neighbours;
   /** Closes it and opens what is stored. */
   readonly reopen: () => Promise<Neighbours>;
