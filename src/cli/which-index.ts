@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { Dirent } from 'node:fs';
+import { existsSync, type Dirent } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../domain/errors.js';
@@ -38,6 +38,13 @@ export async function whichIndex(named: string | undefined): Promise<ChosenIndex
  * @throws NearvoteError as `whichIndex`
  */
 export async function sayWhichIndex(named: string | undefined): Promise<string> {
+  // The variable may be there for a server of several.
+  if (named !== undefined && /[=,]/.test(named) && !existsSync(resolveShipped(named))) {
+    throw new NearvoteError(
+      'usage',
+      `Expected --index to name one folder but received ${named}: names and several indexes are for serve alone`,
+    );
+  }
   const { index, published } = await whichIndex(named);
   const hint = named === undefined ? '; --index names another' : '';
   printError(printable(`index ${index}, version ${published.version}${hint}`));

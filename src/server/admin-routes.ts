@@ -24,7 +24,7 @@ interface Reloaded {
   readonly outcome: PromiseSettledResult<{ readonly version: string }>;
 }
 
-/** One after another, so that at most one index more than usual is held in memory; one that fails holds up no other. */
+/** One after another, since an index takes memory and cores beside the one that it replaces; one that fails stops no other. */
 export async function reloadEach(indexes: readonly ServedIndex[]): Promise<Reloaded[]> {
   const reloaded: Reloaded[] = [];
   for (const { name, reload } of indexes) {

@@ -18,6 +18,7 @@ import {
   indexQuerySchema,
   problemSchema,
   readySchema,
+  reloadQuerySchema,
   reloadSchema,
 } from './schemas.js';
 
@@ -65,7 +66,7 @@ export function createContract({ version, limits, maxK, maxNeighbours }: Contrac
     'Serve what one index, or each, has published by now; answers 404 where the server has no admin key',
     {
       content: json(reloadSchema),
-      request: { query: indexQuerySchema },
+      request: { query: reloadQuerySchema },
       security: withKey,
     },
   );

@@ -15,12 +15,19 @@ const wholeNumber = (pattern: RegExp, meta: { minimum: number; maximum?: number;
     .meta({ type: 'integer', ...meta });
 
 /** Which index a request is for; which names there are, the server says. */
-const indexParameter = z.string().min(1).optional().meta({
-  description: 'Name of the index that is asked, where the server has several; the first unless told',
-});
+const indexParameter = (description: string) => z.string().min(1).optional().meta({ description });
 
-/** The query of a route that takes the name of an index alone. */
-export const indexQuerySchema = z.strictObject({ index: indexParameter });
+const askedIndex = indexParameter(
+  'Name of the index that is asked, where the server has several; the first unless told',
+);
+
+/** The query of a route that asks an index and takes nothing else. */
+export const indexQuerySchema = z.strictObject({ index: askedIndex });
+
+/** The query of `POST /admin/reload`. */
+export const reloadQuerySchema = z.strictObject({
+  index: indexParameter('Name of the index that is reloaded, where the server has several; all unless told'),
+});
 
 /** What the query of `POST /classify` may say; `most` is for the document, what is past it is refused with a reason. */
 export const classifyQuery = (most: { readonly k?: number; readonly neighbours?: number } = {}) =>
@@ -36,7 +43,7 @@ export const classifyQuery = (most: { readonly k?: number; readonly neighbours?:
       ...(most.neighbours === undefined ? {} : { maximum: most.neighbours }),
       description: 'How many neighbours to show, 0 to k; 5 unless told',
     }),
-    index: indexParameter,
+    index: askedIndex,
   });
 const classifyQuerySchema = classifyQuery();
 export type ClassifyQuery = z.infer<typeof classifyQuerySchema>;

@@ -63,6 +63,14 @@ describe('an index of your own', () => {
     expect(stderr).not.toContain('several');
   });
 
+  it('is one folder for a command that works with one, whatever a server of several was told', async () => {
+    const { code, stderr } = await classify(await folderWith(), '--index', 'a=index/a,b=index/b');
+    expect(stderr).toContain(
+      'received a=index/a,b=index/b: names and several indexes are for serve alone [usage]',
+    );
+    expect(code).toBe(2);
+  });
+
   it('that is broken is not offered in place of itself', async () => {
     const folder = await folderWith('photos');
     const unnamed = await classify(folder);

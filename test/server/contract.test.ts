@@ -52,9 +52,12 @@ describe('the OpenAPI document', () => {
       { name: 'neighbours', schema: { minimum: 0, maximum: testLoad.maxNeighbours } },
       { name: 'index', schema: { type: 'string', minLength: 1 } },
     ]);
-    for (const path of ['/embed', '/admin/reload']) {
-      expect(contract.paths?.[path]?.post?.parameters).toMatchObject([{ name: 'index' }]);
-    }
+    const ofIndex = (what: string): object => ({
+      ...{ name: 'index', in: 'query', required: false },
+      description: expect.stringContaining(what) as string,
+    });
+    expect(contract.paths?.['/embed']?.post?.parameters).toMatchObject([ofIndex('the first unless told')]);
+    expect(contract.paths?.['/admin/reload']?.post?.parameters).toMatchObject([ofIndex('all unless told')]);
     expect(schemaOf('/classify', 'multipart/form-data')).toMatchObject({
       properties: {
         image: { minLength: 1, maxLength: testLimits.maxImageBytes },
