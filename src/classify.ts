@@ -1,5 +1,5 @@
 import type { Cancellation } from './domain/cancellation.js';
-import type { Decision } from './domain/decision.js';
+import { noneLabel, type Decision } from './domain/decision.js';
 import { NearvoteError } from './domain/errors.js';
 import type { RuntimeName } from './encoder/encoder.js';
 import type { EncoderPool } from './encoder/pool/pool.js';
@@ -166,6 +166,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
           id: createId(),
           label: top.label,
           ...judged,
+          ...(top.label === noneLabel ? { outcome: 'unknown' as const } : {}),
           scores,
           neighbours: nearest.examples.map(({ id, label, source }, i) => ({
             ...{ id, label, source },

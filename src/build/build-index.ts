@@ -1,5 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import { basename, join, relative, resolve, sep } from 'node:path';
+import { noneLabel } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
 import { encoderIdentity, type EncoderManifest } from '../encoder/manifest.js';
 import type { Dataset } from '../image/dataset/dataset.js';
@@ -126,6 +127,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     seconds: secondsSince(started),
     warnings: [
       ...warningsOf(manifest, refused),
+      ...noneWarnings(manifest),
       ...unlabelledWarning(dataset),
       ...passedOverWarnings(dataset),
       ...(calibration.kind === 'ignored' ? [calibrationWarning(out)] : []),
@@ -182,6 +184,14 @@ function warningsOf({ labels, files }: IndexManifest, refused: string | undefine
       ? [`All examples have one label, ${only.label}: every image will be taken for it`]
       : []),
     ...(files['vectors.hnsw'] === undefined ? [refused ?? unbuilt] : []),
+  ];
+}
+
+function noneWarnings({ labels }: IndexManifest): string[] {
+  const none = labels.find(({ label }) => label === noneLabel);
+  if (none === undefined) return [];
+  return [
+    `The label ${noneLabel} rejects: images that are taken for its examples, ${none.examples}, will be answered as unknown`,
   ];
 }
 

@@ -15,6 +15,9 @@ export interface LabelScore {
   readonly score: number;
 }
 
+/** The label of examples that show what the index does not know: an image that is taken for one is unknown. */
+export const noneLabel = 'none';
+
 /** What the neighbours decided about one image. */
 export interface Decision {
   readonly id: string;
@@ -23,7 +26,10 @@ export interface Decision {
   readonly confidence: number;
   /** Where a calibration is served: the conformal p-value of the image being known; unknown is below its epsilon. */
   readonly pValue?: number;
-  /** `unknown`: less like the index than nearly all known images are; label, scores and neighbours are what came nearest. */
+  /**
+   * `unknown`: less like the index than nearly all known images are, or of the label `none`; label, scores and neighbours
+   * are what came nearest.
+   */
   readonly outcome: 'known' | 'unknown';
   readonly calibrated: boolean;
   /** Where a calibration is served: how far the index has moved away from it. */

@@ -92,7 +92,7 @@ export const decisionSchema = z
     }),
     outcome: z.enum(['known', 'unknown']).meta({
       description:
-        'unknown: less like the index than nearly all known images; label, scores and neighbours are what came nearest. Always known where there is no pValue',
+        'unknown: the label is none, or there is a pValue and the image is less like the index than nearly all known images; label, scores and neighbours are what came nearest',
     }),
     calibrated: z.boolean().meta({
       description:

@@ -197,6 +197,14 @@ describe('building an index', () => {
     expect((await openIndex(out)).examples).toHaveLength(1);
   });
 
+  it('warns that images like those of the label none will be unknown', async () => {
+    const dataset = pixelDataset({ count: 4, labels: ['cat', 'none'] });
+    const { warnings } = await buildIndex(buildOptions({ out, dataset }));
+    expect(warnings.filter((warning) => !warning.includes('graph'))).toEqual([
+      'The label none rejects: images that are taken for its examples, 2, will be answered as unknown',
+    ]);
+  });
+
   it.skipIf(!hnswLoads)(
     'does not publish below the recall asked for, and the old version stays',
     async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
+import type { Calibration } from '../../src/vote/calibration.js';
 import { aCalibration } from '../examples/a-calibration.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { startTestServer, type TestServer } from './test-server.js';
@@ -19,6 +20,36 @@ async function classify(colour: string, query = ''): Promise<DecisionBody> {
   expect(answer.status).toBe(200);
   return decisionSchema.parse(answer.body);
 }
+
+describe('an answer with the label none', () => {
+  const greenIsNone = (colour: string): string => (colour === 'green' ? 'none' : colour);
+  const serve = async (calibration?: Calibration): Promise<void> => {
+    await server.close();
+    server = await startTestServer({
+      classifier: createColourClassifier(calibration, 'colours', greenIsNone),
+    });
+  };
+
+  it('is unknown, with and without a calibration, and other labels are known', async () => {
+    await serve(aCalibration());
+    expect(await classify('lime')).toMatchObject({ label: 'none', outcome: 'unknown', pValue: 1 });
+    expect(await classify('lime', '?k=10')).toMatchObject({ label: 'none', outcome: 'unknown' });
+    expect(await classify('red')).toMatchObject({ label: 'red', outcome: 'known' });
+    await serve();
+    expect(await classify('lime')).toMatchObject({
+      ...{ label: 'none', outcome: 'unknown', calibrated: false },
+      scores: [{ label: 'none' }, {}],
+    });
+    expect(await classify('red')).toMatchObject({ label: 'red', outcome: 'known' });
+  });
+
+  it('counts as unknown in the metrics', async () => {
+    await serve();
+    await classify('lime');
+    const { text } = await server.ask('/metrics');
+    expect(text).toMatch(/nearvote_predictions_total\{index="colours",label="\w+",outcome="unknown"\} 1/);
+  });
+});
 
 describe('a calibrated answer', () => {
   it("has the calibration's vote, the probability that the label is right, and a p-value", async () => {

@@ -55,11 +55,22 @@ const colourNeighbours: Pick<Neighbours, 'version' | 'state' | 'search'> = {
 };
 
 /** The real classifier and the real decoder over an embedding that a test can read. */
-export function createColourClassifier(calibration?: Calibration, name = 'colours'): Classifier {
+export function createColourClassifier(
+  calibration?: Calibration,
+  name = 'colours',
+  labelOf: (colour: string) => string = (colour) => colour,
+): Classifier {
   return createClassifier({
     decoder: decoderTo({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
     pool: colourPool,
-    neighbours: { ...colourNeighbours, version: { ...colourNeighbours.version, name } },
+    neighbours: {
+      ...colourNeighbours,
+      version: { ...colourNeighbours.version, name },
+      search: async (embedding, options) => {
+        const nearest = await colourNeighbours.search(embedding, options);
+        return { ...nearest, labels: nearest.labels.map(labelOf) };
+      },
+    },
     encoder: { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' },
     defaults: { rule: 'softmax', temperature: 0.07, k: 20, priorCorrection: false },
     calibration,
