@@ -15,6 +15,7 @@ const operations = {
   evaluate: [],
   calibrate: ['evaluate/'],
   audit: [],
+  batch: [],
 };
 
 module.exports = {
@@ -76,6 +77,13 @@ module.exports = {
       comment: 'the rest of audit/ is given what was found',
       from: { path: '^src/audit/', pathNot: '^src/audit/(audit|search-others)\\.ts$' },
       to: { path: '^src/neighbours/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'batch-asks-servers-in-few-files',
+      severity: 'error',
+      comment: 'the rest of batch/ is given answers, whoever gives them',
+      from: { path: '^src/batch/', pathNot: '^src/batch/server-' },
+      to: { path: '^src/batch/server-' },
     },
     {
       name: 'nobody-imports-cli',

@@ -1,13 +1,7 @@
 import { dirname, relative, sep } from 'node:path';
 import Table from 'cli-table3';
-import type { Decision } from '../domain/decision.js';
-import type { ErrorCode } from '../domain/errors.js';
+import type { Answer, AnsweredDecision } from '../batch/answers.js';
 import { printable } from './printable.js';
-
-/** A decision, or why there is none. */
-export type Outcome =
-  | { readonly file: string; readonly decision: Decision }
-  | { readonly file: string; readonly error: { readonly code: ErrorCode; readonly message: string } };
 
 /** Where nobody tells how wide the terminal is, and at least. */
 const usualWidth = 80;
@@ -15,7 +9,7 @@ const usualWidth = 80;
 const frameWidth = 10;
 
 /** Decisions for people; `columns` of the terminal, 0 where there is none. Files are named from the folder they share. */
-export function decisionTable(outcomes: readonly Outcome[], columns: number): string {
+export function decisionTable(outcomes: readonly Answer[], columns: number): string {
   const width = Math.max(usualWidth, columns) - frameWidth;
   const most = { file: Math.floor(width * 0.33), neighbours: Math.floor(width * 0.4) };
   const table = new Table({
@@ -36,7 +30,7 @@ export function decisionTable(outcomes: readonly Outcome[], columns: number): st
       file,
       answerLines(outcome.decision).map(printable).join('\n'),
       outcome.decision.neighbours
-        .map(({ label, similarity, source }) => {
+        .map(({ id, label, similarity, source = id }) => {
           const said = printable(`${label} ${similarity.toFixed(3)} `);
           return said + endOf(printable(source), Math.max(8, most.neighbours - said.length));
         })
@@ -47,7 +41,7 @@ export function decisionTable(outcomes: readonly Outcome[], columns: number): st
 }
 
 /** Confidence is of the label alone; a share of the vote stands beside the label that is second. */
-function answerLines({ label, outcome, confidence, pValue, scores }: Decision): string[] {
+function answerLines({ label, outcome, confidence, pValue, scores }: AnsweredDecision): string[] {
   const [, second] = scores;
   return [
     ...(outcome === 'unknown' ? ['unknown'] : []),

@@ -76,8 +76,8 @@ function didYouMean(name: string | undefined): string {
   return name === undefined ? '' : ` (Did you mean ${name}?)`;
 }
 
-/** Read by `serve` where it needs them: a key is no option, for others see a command line. */
-const keyVariables = ['NEARVOTE_API_KEYS', 'NEARVOTE_ADMIN_KEY'];
+/** Read by `serve`, and by what asks a server: a key is no option, for others see a command line. */
+const keyVariables = ['NEARVOTE_API_KEYS', 'NEARVOTE_ADMIN_KEY', 'NEARVOTE_API_KEY'];
 
 /** Names the variables that no command reads: what they were to set stays as it was. */
 async function warnOfVariables(program: Command): Promise<void> {

@@ -187,6 +187,6 @@ export function settingsOf({ k, vote, temperature, priorCorrection }: VoteOption
 }
 
 /** Whether an option was given, on the command line or in the environment. */
-export function isSet(command: Command, name: (typeof flagNames)[number]): boolean {
+export function isSet(command: Command, name: (typeof flagNames)[number] | 'neighbours'): boolean {
   return !['default', undefined].includes(command.getOptionValueSource(name));
 }

@@ -9,6 +9,7 @@ import type { TrainResult } from '../train/run-training.js';
 import { integerFrom } from './options.js';
 import { createNarration, createProgress } from './output.js';
 import { print } from './printable.js';
+import { watchSignals } from './stop-signals.js';
 
 const example = `
 Data paths in the config are taken from where the command runs. A training that was stopped or killed goes on from its
@@ -35,7 +36,7 @@ export function trainCommand(): Command {
 async function train(file: string, flags: TrainFlags): Promise<void> {
   const text = await readConfig(file);
   const { trains, draws } = await operationsFor(flags.backbone !== undefined || isAdapterConfig(text));
-  const stop = watchSignals();
+  const stop = watchSignals('stopping after this step; once more to stop at once');
   const progress = createProgress();
   const options = {
     ...flags,
@@ -124,24 +125,4 @@ function budget(value: string): number {
   const seconds = parseBudget(value);
   if (seconds === undefined) throw new InvalidArgumentError('Expected a duration such as 2h, 90m or 1h30m.');
   return seconds;
-}
-
-interface StopSignals {
-  readonly signal: AbortSignal;
-  readonly unwatch: () => void;
-}
-
-/** The first signal asks for a checkpoint and an end after the step at work; a second one ends at once. */
-function watchSignals(): StopSignals {
-  const stop = new AbortController();
-  const onSignal = (): void => {
-    if (stop.signal.aborted) process.exit(1);
-    stop.abort();
-    console.error('nearvote: stopping after this step; once more to stop at once');
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  return {
-    signal: stop.signal,
-    unwatch: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
-  };
 }

@@ -62,6 +62,9 @@ export const errorCodes = [
   'dependency_missing',
   'hub_unreachable',
   'hub_refused',
+  'server_unreachable',
+  'server_refused',
+  'images_failed',
 ] as const;
 
 export type ErrorCode = (typeof errorCodes)[number];

@@ -193,6 +193,9 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   dependency_missing: hidden(500, 'A dependency is missing'),
   hub_unreachable: hidden(500, 'The hub of models cannot be reached'),
   hub_refused: hidden(500, 'The hub of models refuses'),
+  server_unreachable: hidden(500, 'The server cannot be reached'),
+  server_refused: hidden(500, 'The server refuses'),
+  images_failed: hidden(500, 'Some images could not be classified'),
 };
 
 export const problemMediaType = 'application/problem+json';

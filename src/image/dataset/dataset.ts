@@ -145,7 +145,11 @@ interface ImageFile {
  * Reads one image file whole, unless it is larger than `maxBytes`.
  * @throws NearvoteError `image_too_large` before a byte is read; `image_missing` where it is gone or cannot be read
  */
-async function readImageFile({ id, path, maxBytes }: ImageFile): Promise<ImageContent> {
+export async function readImageFile({
+  id,
+  path,
+  maxBytes,
+}: ImageFile): Promise<Extract<ImageContent, { kind: 'file' }>> {
   let file: FileHandle | undefined;
   try {
     // Not blocking, so that a named pipe cannot hold the build up for ever.

@@ -6,7 +6,7 @@ import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
 import { type Dataset, fileDataset, nameOfPath } from './dataset.js';
 
 /** What tools leave beside images; every other file is taken for an image and, where it is none, ends as a reject. */
-const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml))$/i;
+export const sidecars = /(^(thumbs\.db|desktop\.ini)|\.(txt|json|jsonl|md|csv|xml|ya?ml))$/i;
 
 interface OpenFolderOptions {
   readonly maxFileBytes: number;
@@ -74,7 +74,7 @@ const labelOf = (id: string): string =>
   id.includes('/') ? id.slice(0, id.indexOf('/')).normalize('NFC') : '';
 
 /** A name as it is or, where it is no UTF-8, with the bytes that are no ASCII in hexadecimal. */
-function textOf(name: Buffer): string {
+export function textOf(name: Buffer): string {
   if (isUtf8(name)) return name.toString();
   return name.toString('latin1').replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`);
 }
@@ -120,7 +120,8 @@ function passOver(name: string, passedOver: Map<string, number>): void {
 const bytesOf = (folder: string | Buffer, name: Buffer): Buffer =>
   Buffer.concat([Buffer.from(folder), Buffer.from('/'), name]);
 
-async function linksToFileWithin(realRoot: string, link: string): Promise<boolean> {
+/** Whether a link leads to a file inside `realRoot`. */
+export async function linksToFileWithin(realRoot: string, link: string): Promise<boolean> {
   try {
     const target = await realpath(link);
     return target.startsWith(realRoot + sep) && (await stat(target)).isFile();

@@ -1,0 +1,175 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { errorCodes, messageOf, NearvoteError, systemCodeOf, type ErrorCode } from '../domain/errors.js';
+
+export interface ServerConnectionOptions {
+  /** Of the server; a path in it is one that a proxy puts before the server's own. */
+  readonly url: string;
+  /** One of the server's API keys, where it has any. */
+  readonly key?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a nearvote server said to a request. */
+export type Reply =
+  | { readonly kind: 'answered'; readonly body: unknown }
+  | {
+      readonly kind: 'refused';
+      readonly status: number;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      readonly retryAfterMs?: number;
+    }
+  /** There was none: the connection failed or ended. */
+  | { readonly kind: 'lost'; readonly reason: string };
+
+/** A form as it is sent. */
+export interface EncodedForm {
+  readonly bytes: ArrayBuffer;
+  readonly contentType: string;
+}
+
+/**
+ * Encodes a form in one piece: fetch sends a form bit by bit, and stops in the middle where the answer comes before its
+ * end, as a refusal does, which leaves the server to wait for the rest.
+ */
+export async function encodeForm(form: FormData): Promise<EncodedForm> {
+  const encoded = new Response(form);
+  return { contentType: encoded.headers.get('content-type') ?? '', bytes: await encoded.arrayBuffer() };
+}
+
+export interface ServerConnection {
+  /** As it may be shown. */
+  readonly url: string;
+  readonly hasKey: boolean;
+  /** @throws NearvoteError `server_refused` where what answers is no nearvote, the signal's reason where that is aborted */
+  ask(path: string, form?: EncodedForm): Promise<Reply>;
+}
+
+const problemSchema = z.looseObject({
+  status: z.int(),
+  code: z.string(),
+  title: z.string().optional(),
+  detail: z.string().optional(),
+});
+
+/** A server's own --request-timeout is shorter, unless somebody wants it so. */
+const requestTimeoutMs = 120_000;
+/** Whatever a server says, it is asked again after this long. */
+const longestWaitMs = 60_000;
+
+/** @throws NearvoteError `usage` for an address that is none, or holds a password */
+export function createServerConnection({ url, key, signal }: ServerConnectionOptions): ServerConnection {
+  const base = baseOf(url);
+  const headers: Record<string, string> = { accept: 'application/json' };
+  if (key !== undefined) headers.authorization = `Bearer ${key}`;
+
+  async function ask(path: string, form?: EncodedForm): Promise<Reply> {
+    const timeout = AbortSignal.timeout(requestTimeoutMs);
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(new URL(path, base), {
+        ...(form === undefined ? {} : { method: 'POST', body: form.bytes }),
+        headers: form === undefined ? headers : { ...headers, 'content-type': form.contentType },
+        // A key is for this server alone.
+        redirect: 'manual',
+        signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+      });
+      text = await response.text();
+    } catch (error) {
+      signal?.throwIfAborted();
+      return { kind: 'lost', reason: reasonOf(error) };
+    }
+    return replyOf(response, parseJson(text), base.href);
+  }
+  return { url: base.href, hasKey: key !== undefined, ask };
+}
+
+function replyOf(response: Response, body: unknown, url: string): Reply {
+  if (response.ok && body !== undefined) return { kind: 'answered', body };
+  const { data: problem } = problemSchema.safeParse(body);
+  if (problem !== undefined && response.status >= 400) {
+    return {
+      kind: 'refused',
+      status: response.status,
+      code: errorCodes.find((code) => code === problem.code) ?? 'server_refused',
+      detail: problem.detail ?? problem.title ?? problem.code,
+      ...retryAfterOf(response),
+    };
+  }
+  // A proxy before the server has no other words for a server that is starting or full.
+  if ([429, 502, 503, 504].includes(response.status)) {
+    return {
+      ...{ kind: 'refused', status: 503, code: 'not_ready', detail: `status ${response.status}` },
+      ...retryAfterOf(response),
+    };
+  }
+  const { status } = response;
+  const type = response.headers.get('content-type')?.split(';')[0] ?? 'no content type';
+  const to = response.headers.get('location');
+  throw new NearvoteError(
+    'server_refused',
+    `Expected a nearvote server at ${url} but it answered with status ${status}${to === null ? ` and ${type}` : `, which leads to ${to}`}`,
+  );
+}
+
+function retryAfterOf({ headers }: Response): { readonly retryAfterMs?: number } {
+  const seconds = Number(headers.get('retry-after') ?? NaN);
+  return seconds >= 0 ? { retryAfterMs: Math.min(seconds * 1_000, longestWaitMs) } : {};
+}
+
+function baseOf(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !['http:', 'https:'].includes(url.protocol)) {
+    throw new NearvoteError('usage', 'Expected --server to be an address such as http://127.0.0.1:8080');
+  }
+  if (url.username !== '' || url.password !== '') {
+    // It is not repeated: others may read what is said.
+    throw new NearvoteError(
+      'usage',
+      'Expected --server without a user or password in it; a key goes in NEARVOTE_API_KEY',
+    );
+  }
+  url.search = url.hash = '';
+  if (!url.pathname.endsWith('/')) url.pathname += '/';
+  return url;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.name === 'TimeoutError')
+    return `no answer in ${requestTimeoutMs / 1_000} s`;
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  const code = systemCodeOf(cause);
+  return code === 'unknown error' ? messageOf(cause) : code;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export interface RetryOptions {
+  /** How often it is asked again. */
+  readonly retries: number;
+  readonly signal?: AbortSignal | undefined;
+  /** In milliseconds, before the n-th repetition of a request that nobody said when to repeat. */
+  readonly pauseMs: (n: number) => number;
+}
+
+/** Whether the same request may be answered later. */
+export function mayPass(reply: Reply): boolean {
+  return reply.kind === 'lost' || (reply.kind === 'refused' && [429, 503].includes(reply.status));
+}
+
+/**
+ * Waits as long as a server says, or longer each time where it says nothing.
+ * @throws the signal's reason where that is aborted
+ */
+export async function pause(reply: Reply, attempt: number, { pauseMs, signal }: RetryOptions): Promise<void> {
+  const told = reply.kind === 'refused' ? reply.retryAfterMs : undefined;
+  await sleep(told ?? Math.min(pauseMs(attempt), longestWaitMs), undefined, { signal });
+}
