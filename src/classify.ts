@@ -34,6 +34,8 @@ export interface Classification {
   readonly decision: Decision;
   /** Similarity of the nearest neighbour. */
   readonly topSimilarity: number;
+  /** `[dimension]`, of unit length. */
+  readonly embedding: Float32Array;
   readonly timings: StageTimings;
 }
 
@@ -176,6 +178,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
           encoder: { name: encoder.name, version: encoder.version },
         },
         topSimilarity,
+        embedding,
         timings: { decodeMs, queueMs, encodeMs, searchMs, voteMs: performance.now() - started },
       };
     },

@@ -82,9 +82,10 @@ describe('the metrics', () => {
     const labels = Array.from({ length: 250 }, (_, i) => `label-${i}`);
     const classifier = createColourClassifier();
     metrics.serves({ ...classifier, labels }, { searchKind: 'exact', providers: ['cpu'] });
-    const { decision, timings } = await classifier.classify(await drawColour('red'));
+    const classification = await classifier.classify(await drawColour('red'));
+    const { decision } = classification;
     for (const label of ['label-199', 'label-200', 'label-249', 'never seen']) {
-      metrics.decided({ decision: { ...decision, label }, topSimilarity: 1, timings });
+      metrics.decided({ ...classification, decision: { ...decision, label } });
     }
     const found = samples(await metrics.text());
     const series = [...found.keys()].filter((key) => key.startsWith('nearvote_predictions_total'));
@@ -138,9 +139,9 @@ describe('the metrics', () => {
     );
     metrics.serves(calibrated, { searchKind: 'exact', providers: ['cpu'] });
     expect(samples(await metrics.text()).get('nearvote_calibrated{index="colours"}')).toBe(1);
-    const { decision, timings } = await calibrated.classify(await drawColour('red'));
+    const classification = await calibrated.classify(await drawColour('red'));
     const decide = (times: number, topSimilarity: number): void => {
-      for (let i = 0; i < times; i++) metrics.decided({ decision, timings, topSimilarity });
+      for (let i = 0; i < times; i++) metrics.decided({ ...classification, topSimilarity });
     };
     decide(199, 0.9);
     expect(await psi()).toBe(0);
