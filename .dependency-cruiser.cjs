@@ -16,6 +16,7 @@ const operations = {
   calibrate: ['evaluate/'],
   audit: [],
   batch: [],
+  curate: [],
 };
 
 module.exports = {

@@ -12,7 +12,7 @@ import { createDecoder, type Decoder, type DecodeLimits } from '../image/decode.
 import { resizeTo } from '../image/geometry.js';
 import { thumbnailsOf } from '../image/thumbnail.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
-import type { OpenIndex } from '../examples/index-store.js';
+import { checkHasExamples, type OpenIndex } from '../examples/index-store.js';
 import { openLeasedIndex } from '../examples/lease.js';
 import { findEncoder, resolveShipped } from '../pair.js';
 import type { Picture, ReportPage } from '../report/section.js';
@@ -74,6 +74,7 @@ export async function audit(options: AuditOptions, progress: Progress): Promise<
   const { maxPixels, maxDecodeBytes, seed } = options;
   const limits = { maxPixels, maxDecodeBytes };
   await using index = await openLeasedIndex(resolveShipped(options.index));
+  checkHasExamples(index);
   const { examples, manifest, name } = index;
   const k = options.clampK ? Math.min(options.k, Math.max(1, examples.length - 1)) : options.k;
   checkAuditable({ name, examples, k });

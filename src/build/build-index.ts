@@ -95,13 +95,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     ...{ staged, files, graph, hnsw, dimension, progress, now: options.now },
     ...{ labels: inserted.labels, minRecall: options.minRecall, keep: options.keep },
     about: {
-      encoder: {
-        name: encoder.name,
-        version: encoder.version,
-        sha256: encoder.sha256,
-        digest: encoderIdentity(encoder).digest,
-        ...(await pathFrom(out, options.encoderDir)),
-      },
+      encoder: await encoderOf(encoder, out, options.encoderDir),
       dataset: dataset.name,
       trainedOn,
     },
@@ -134,6 +128,17 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
       ...unremoved.map(unremovedWarning),
     ],
   };
+}
+
+/** What an index in the folder `out` remembers of its encoder. */
+export async function encoderOf(
+  encoder: EncoderManifest,
+  out: string,
+  encoderDir: string | undefined,
+): Promise<IndexManifest['encoder']> {
+  const { name, version, sha256 } = encoder;
+  const { digest } = encoderIdentity(encoder);
+  return { name, version, sha256, digest, ...(await pathFrom(out, encoderDir)) };
 }
 
 /** From the folder of the index, links followed, so that both may move together. */

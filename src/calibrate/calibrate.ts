@@ -5,7 +5,7 @@ import { measureConfidence, type MeasuredConfidence } from '../evaluate/measure-
 import { encoderIdentity } from '../encoder/manifest.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitImages, withLabels } from '../image/dataset/sample.js';
-import { contentDigest, type OpenIndex } from '../examples/index-store.js';
+import { checkHasExamples, contentDigest, type OpenIndex } from '../examples/index-store.js';
 import { readEmbeddingsFile } from '../neighbours/embeddings-file.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
 import { checkK } from '../neighbours/searcher.js';
@@ -78,6 +78,7 @@ export async function calibrate(options: CalibrateOptions, progress: Progress): 
   const all = await openDataset(data, { split, maxFileBytes: options.maxImageBytes });
   await using pair = await openOffline(options);
   const { index, encoder, encoderDir } = pair;
+  checkHasExamples(index);
   const labels = new Set(index.manifest.labels.map(({ label }) => label));
   checkLabels(all.labelCounts.keys(), labels);
   const known = withLabels(all, labels);

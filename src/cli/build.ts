@@ -78,7 +78,8 @@ function buildOptions(): Option[] {
   ];
 }
 
-function graphOptions(): Option[] {
+/** Of the graph of an index, and the recall that it must have. */
+export function graphOptions(): Option[] {
   return [
     new Option('--m <n>', 'links of each node of the HNSW graph')
       .argParser(integerFrom(2))

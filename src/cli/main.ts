@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   calibrate: async () => (await import('./calibrate.js')).calibrateCommand(),
   compare: async () => (await import('./compare.js')).compareCommand(),
   audit: async () => (await import('./audit.js')).auditCommand(),
+  index: async () => (await import('./index-command.js')).indexCommand(),
   encoder: async () => (await import('./encoder.js')).encoderCommand(),
   quantise: async () => (await import('./quantise.js')).quantiseCommand(),
   train: async () => (await import('./train.js')).trainCommand(),

@@ -48,8 +48,12 @@ export interface PairOptions {
   readonly search: 'auto' | 'exact';
 }
 
+export function jsonOption(what = 'print it as JSON'): Option {
+  return new Option('--json', what).env('NEARVOTE_JSON');
+}
+
 /** `--index` where one can be named. */
-function indexOption(): Option {
+export function indexOption(): Option {
   return new Option(
     '--index <dir>',
     'folder of the index (default: the only one of your own in ./index; the shipped index/cifar10 where you have none)',

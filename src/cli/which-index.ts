@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { existsSync, type Dirent } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { currentFile, readPublished, type PublishedVersion } from '../examples/index-store.js';
 import { resolveShipped, shippedIndex } from '../pair.js';
@@ -31,6 +31,23 @@ export async function whichIndex(named: string | undefined): Promise<ChosenIndex
     if (others.length === 0) throw error;
     throw new NearvoteError(error.code, `${error.message}. There is ${others.join(', ')}`, { cause: error });
   }
+}
+
+/** The folder of an index that was called by its name or its folder: a bare name is that of one in ./index. */
+export function indexNamed(named: string): string {
+  const isBare = basename(named) === named && named !== '.' && named !== '..';
+  const isFolder = existsSync(join(named, currentFile));
+  return isBare && !isFolder ? join('index', named) : named;
+}
+
+/**
+ * The folder of the index that was called by its name or its folder, else of the one that is found, which is said on stderr.
+ * @throws NearvoteError as `whichIndex`
+ */
+export async function rootOf(named: string | undefined): Promise<string> {
+  const { index } =
+    named === undefined ? { index: await sayWhichIndex(undefined) } : await whichIndex(indexNamed(named));
+  return resolveShipped(index);
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Progress } from '../domain/progress.js';
 import { imagesById, type Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { thumbnailsOf } from '../image/thumbnail.js';
-import type { OpenIndex } from '../examples/index-store.js';
+import { checkHasExamples, type OpenIndex } from '../examples/index-store.js';
 import { openSearcher } from '../neighbours/open-searcher.js';
 import { checkK } from '../neighbours/searcher.js';
 import { openOffline } from '../pair.js';
@@ -80,6 +80,7 @@ export async function evaluate(options: EvaluateOptions, progress: Progress): Pr
     options.examples === undefined ? undefined : await open(options.examples, options.examplesSplit);
   await using pair = await openOffline(options);
   const { index, encoder, encoderDir, calibration: found } = pair;
+  checkHasExamples(index);
   if (!options.clampK) checkK(options.vote.settings.k, index.examples.length);
 
   const embedding = { ...options, encoder, encoderDir, progress };

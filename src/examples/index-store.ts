@@ -30,9 +30,10 @@ export const indexManifestSchema = z.strictObject({
   efConstruction: z.int().min(1),
   ef: z.int().min(1),
   seed: z.int().min(0),
-  examples: z.int().min(1),
+  /** 0 of one that is yet to be taught. */
+  examples: z.int().min(0),
   /** A list and not an object: a label may be `__proto__`. */
-  labels: z.array(z.strictObject({ label: z.string(), examples: z.int().min(1) })).min(1),
+  labels: z.array(z.strictObject({ label: z.string(), examples: z.int().min(1) })),
   /** Examples that the encoder was trained on, as far as it could tell; older versions of nearvote did not ask it. */
   trainedOn: z.int().min(0).optional(),
   createdAt: z.iso.datetime(),
@@ -190,7 +191,8 @@ export async function readCurrent(root: string): Promise<string> {
   return version;
 }
 
-async function checkFile(path: string, expected: FileDigest | undefined): Promise<void> {
+/** @throws NearvoteError `index_invalid` where a file is not what a manifest says of it; a graph may be missing */
+export async function checkFile(path: string, expected: FileDigest | undefined): Promise<void> {
   if (expected === undefined) return;
   const found = await digestFile(path).catch((cause: unknown) => {
     // The one file that follows from the others: the search derives it.
@@ -240,6 +242,15 @@ function checkCounts(manifest: IndexManifest, examples: readonly Example[]): voi
       `Expected embeddings.f32 to hold ${bytes} bytes but it holds ${held}`,
     );
   }
+}
+
+/** @throws NearvoteError `index_empty` for a version without examples, which can answer nothing */
+export function checkHasExamples({ name, version, manifest }: Omit<PublishedVersion, 'dir'>): void {
+  if (manifest.examples > 0) return;
+  throw new NearvoteError(
+    'index_empty',
+    `Expected an index with examples but version ${version} of ${name} has none; teach it, or build it of images`,
+  );
 }
 
 /** What of an encoder's manifest says whether an index is its own. */

@@ -154,8 +154,20 @@ function fileIdentity(path: string): FileIdentity | undefined {
   return { place, state: [place, found.size, found.mtimeMs, beside?.size ?? 0].join(':') };
 }
 
+/**
+ * Whether the journal was begun; a process that was killed before leaves a file without tables.
+ * @throws NearvoteError `index_invalid` where some are missing
+ */
 function hasTables(sqlite: Sqlite): boolean {
-  return sqlite.get("select 1 from sqlite_master where name = 'meta'") !== undefined;
+  const found = sqlite.get(
+    "select count(*) as entries, sum(name in ('meta', 'contents', 'changes')) as known from sqlite_master",
+  );
+  if (found?.['entries'] === 0) return false;
+  if (found?.['known'] === 3) return true;
+  throw new NearvoteError(
+    'index_invalid',
+    'Expected live.db to have the tables of a journal but some are missing',
+  );
 }
 
 function createTables(sqlite: Sqlite, floor: number): void {

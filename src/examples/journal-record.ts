@@ -72,6 +72,8 @@ export const contentColumns = columns(
   ['embedding'],
 );
 
+export const pictureColumn = 'contents.picture as picture';
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const bytesSchema = z.instanceof(Uint8Array);
 
@@ -125,6 +127,9 @@ function parse<T>(schema: z.ZodType<T>, row: SqliteRow): T {
 
 /** @throws NearvoteError `index_invalid` naming the change */
 export const parseChange = (row: SqliteRow): Change => parse(changeSchema, row);
+
+/** @throws NearvoteError `index_invalid` for a label that is no text */
+export const parseLabel = (row: SqliteRow): string => parse(z.object({ label: textSchema }), row).label;
 
 export function wrongChange(sequence: number, why: string): string {
   return `Expected change ${sequence} of live.db as it was written but ${why}`;

@@ -18,6 +18,8 @@ import {
   linkOf,
   parseChange,
   parseContent,
+  parseLabel,
+  pictureColumn,
   readChange,
   storable,
   storableOrNull,
@@ -190,7 +192,7 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
 
   function content(sequence: number): ExampleContent | undefined {
     const row = file.current()?.get(
-      `select ${contentColumns}, picture, sequence
+      `select ${contentColumns}, ${pictureColumn}, changes.sequence as sequence
         from changes join contents on contents.key = changes.content where sequence = ?`,
       [sequence],
     );
@@ -200,31 +202,30 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
   /** The sequence of the change that an example was last added with. */
   function added(id: string): { readonly sequence: number; readonly digest: string } | undefined {
     const row = file.current()?.get(
-      `select sequence, digest from changes join contents on contents.key = changes.content
+      `select ${contentColumns}, changes.sequence as sequence
+        from changes join contents on contents.key = changes.content
         where id = ? and digest is not null order by sequence desc limit 1`,
       [id],
     );
-    return row === undefined
-      ? undefined
-      : { sequence: Number(row['sequence']), digest: String(row['digest']) };
+    const digest = row === undefined ? null : parseContent(row).digest;
+    return digest === null ? undefined : { sequence: Number(row?.['sequence']), digest };
   }
 
   function idsOf(digest: string): readonly string[] {
     const rows = file.current()?.all(
-      `select distinct id from contents join changes on changes.content = contents.key
+      `select ${changeColumns} from contents join changes on changes.content = contents.key
         where digest = ? order by id`,
       [digest],
     );
-    return (rows ?? []).map(({ id }) => String(id));
+    return [...new Set((rows ?? []).map((row) => parseChange(row).id))];
   }
 
   function labels(): readonly string[] {
-    const rows = file
-      .current()
-      ?.all(
-        'select label from changes where label is not null union select was from changes where was is not null',
-      );
-    return (rows ?? []).map(({ label }) => String(label));
+    const rows = file.current()?.all(
+      `select cast(label as blob) as label from changes where label is not null
+        union select cast(was as blob) from changes where was is not null`,
+    );
+    return (rows ?? []).map(parseLabel);
   }
 
   return {

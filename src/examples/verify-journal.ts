@@ -7,6 +7,7 @@ import {
   contentColumns,
   linkOf,
   parseContent,
+  pictureColumn,
   readChange,
   textSchema,
   wrongChange,
@@ -83,6 +84,8 @@ function* chainDefects(sqlite: Sqlite): Generator<string | undefined> {
       const previous = before;
       yield defectIn(() => readChange(row, previous));
       before = linkOf(row);
+      // In a damaged file they need not come in order: this would have no end.
+      if (before.sequence <= previous.sequence) return;
     }
   }
   if (before.checksum !== head.checksum)
@@ -94,11 +97,15 @@ function* contentDefects(sqlite: Sqlite, dimension: number): Generator<string> {
   let key = 0;
   for (;;) {
     const row = sqlite.get(
-      `select ${contentColumns}, picture, key, (select min(sequence) from changes where content = key) as sequence
+      `select ${contentColumns}, ${pictureColumn}, contents.key as key, (select min(sequence) from changes where content = key) as sequence
       from contents where key > ? order by key limit 1`,
       [key],
     );
     if (row === undefined) return;
+    if (!(Number(row['key']) > key)) {
+      yield 'Expected live.db to hold contents of examples in their order but it is damaged';
+      return;
+    }
     key = Number(row['key']);
     const defect = defectIn(() => checkContent(row, dimension));
     if (defect !== undefined) yield defect;

@@ -374,6 +374,20 @@ describe('a journal with a damage', () => {
     expect(defects).toEqual([expect.stringContaining('change 2')]);
   });
 
+  it.each(['drop table meta', 'alter table changes rename to chances'])(
+    'in its tables is no empty journal: %s',
+    async (sql) => {
+      const refused = { code: 'index_invalid', message: expect.stringContaining('live.db') as string };
+      expect(await rejection(() => damage(sql))).toMatchObject(refused);
+      expect(await rejection(() => open())).toMatchObject(refused);
+    },
+  );
+
+  it('in the case of a name changes nothing', async () => {
+    using journal = await damage('alter table contents rename column picture to pIcture');
+    expect(journal.content(2)).toEqual(content(20, true));
+  });
+
   it('names each change that is wrong, and an embedding of another dimension', async () => {
     using journal = await damage("update changes set who = 'Eve' where sequence in (1, 4)");
     const { defects } = journal.verify({ dimension: 2 });

@@ -1,0 +1,16 @@
+import { Command } from 'commander';
+import { createCommand, verifyCommand } from './index-create.js';
+import { diffCommand, logCommand } from './index-history.js';
+import { listCommand, showCommand } from './index-show.js';
+
+export function indexCommand(): Command {
+  return new Command('index')
+    .description('list, show, make and check indexes, and see what was changed in them')
+    .addHelpText('after', '\nExample:\n  $ nearvote index show photos\n')
+    .addCommand(listCommand())
+    .addCommand(showCommand())
+    .addCommand(createCommand())
+    .addCommand(logCommand())
+    .addCommand(diffCommand())
+    .addCommand(verifyCommand());
+}

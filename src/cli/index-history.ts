@@ -1,0 +1,144 @@
+import { Command, Option } from 'commander';
+import type { StateDifference } from '../curate/compare-states.js';
+import { diffIndex } from '../curate/diff-index.js';
+import { openKept } from '../curate/kept-versions.js';
+import { counted } from '../evaluate/page/words.js';
+import type { Change } from '../examples/journal-record.js';
+import { indexOption, integerFrom, jsonOption } from './options.js';
+import { tableOf } from './output.js';
+import { print, printable } from './printable.js';
+import { rootOf } from './which-index.js';
+
+interface LogFlags {
+  readonly index?: string;
+  readonly limit: number;
+  readonly before?: number;
+  readonly id?: string;
+  readonly json?: true;
+}
+
+export function logCommand(): Command {
+  return new Command('log')
+    .description('show what was changed in an index, the newest change first')
+    .addOption(indexOption())
+    .addOption(
+      new Option('--limit <n>', 'most changes that are shown')
+        .argParser(integerFrom(1, 1_000_000))
+        .default(20)
+        .env('NEARVOTE_INDEX_LIMIT'),
+    )
+    .addOption(
+      new Option('--before <sequence>', 'show only changes before this one: the next page')
+        .argParser(integerFrom(1))
+        .env('NEARVOTE_INDEX_BEFORE'),
+    )
+    .addOption(new Option('--id <id>', 'show only the changes of this example').env('NEARVOTE_INDEX_ID'))
+    .addOption(jsonOption('print a JSON line for each change'))
+    .addHelpText('after', '\nExample:\n  $ nearvote index log --index index/photos --limit 50\n')
+    .action(async ({ index, limit, before, id, json }: LogFlags) => {
+      using kept = await openKept(await rootOf(index));
+      const changes = kept.journal?.log({ limit, before, id }) ?? [];
+      if (json === true) for (const change of changes) print(JSON.stringify(change));
+      else print(changes.length === 0 ? 'No changes' : logTable(changes));
+    });
+}
+
+function logTable(changes: readonly Change[]): string {
+  return tableOf({
+    kind: 'table',
+    title: '',
+    columns: [
+      { name: 'sequence', align: 'right' },
+      { name: 'as one with', align: 'right' },
+      { name: 'time' },
+      { name: 'change' },
+      { name: 'example' },
+      { name: 'label' },
+      { name: 'why, who' },
+    ],
+    rows: changes.map(({ sequence, operation, at, kind, id, was, label, reverts, reason, who }) => [
+      String(sequence),
+      operation === sequence ? '' : String(operation),
+      at,
+      reverts === null ? kind : `${kind}, takes back ${reverts}`,
+      id,
+      kind === 'relabel' ? `${was ?? ''} -> ${label ?? ''}` : (label ?? was ?? ''),
+      [reason, who].filter((said) => said !== null).join(', '),
+    ]),
+  });
+}
+
+interface DiffFlags {
+  readonly index?: string;
+  readonly limit: number;
+  readonly json?: true;
+}
+
+const diffExample = `
+A and B are each a VERSION (the version as it was published), VERSION@SEQUENCE (that version with all changes up to that one) or
+SEQUENCE (the index after that change; 0 is before the first). A version may be called by how it begins or ends.
+
+Example:
+  $ nearvote index diff 120 140 --index index/photos
+`;
+
+export function diffCommand(): Command {
+  return new Command('diff')
+    .description('show what was added, deleted and relabelled between two states of an index')
+    .argument('<a>', 'the state before')
+    .argument('<b>', 'the state after')
+    .addOption(indexOption())
+    .addOption(
+      new Option('--limit <n>', 'most examples of each kind that are named')
+        .argParser(integerFrom(0))
+        .default(20)
+        .env('NEARVOTE_INDEX_LIMIT'),
+    )
+    .addOption(jsonOption())
+    .addHelpText('after', diffExample)
+    .action(async (from: string, to: string, { index, limit, json }: DiffFlags) => {
+      const difference = await diffIndex({ root: await rootOf(index), from, to });
+      print(json === true ? JSON.stringify(difference) : differenceLines(difference, limit));
+    });
+}
+
+function differenceLines({ from, to, labels, ...kinds }: StateDifference, limit: number): string {
+  const { added, deleted, relabelled } = kinds;
+  const lines = [
+    someOf(
+      added.map(({ id, label, source }) => `+ ${id} ${label} ${source}`),
+      limit,
+    ),
+    someOf(
+      deleted.map(({ id, label, source }) => `- ${id} ${label} ${source}`),
+      limit,
+    ),
+    someOf(
+      relabelled.map(({ id, was, label, source }) => `~ ${id} ${was} -> ${label} ${source}`),
+      limit,
+    ),
+  ];
+  return [
+    `From ${from.version}@${from.sequence} to ${to.version}@${to.sequence}: ${counted(added.length, 'example')} added, ${deleted.length} deleted, ${relabelled.length} relabelled`,
+    ...(labels.length === 0 ? [] : [differenceTable(labels)]),
+    ...lines.flat(),
+  ].join('\n');
+}
+
+function someOf(lines: readonly string[], limit: number): string[] {
+  const more = lines.length - limit;
+  return [
+    ...lines.slice(0, limit).map(printable),
+    ...(more > 0 ? [`and ${more} more; --limit shows them, and --json all`] : []),
+  ];
+}
+
+function differenceTable(labels: StateDifference['labels']): string {
+  const names = ['before', 'added', 'deleted', 'gained', 'lost', 'after'] as const;
+  return tableOf({
+    kind: 'table',
+    title: '',
+    columns: [{ name: 'label' }, ...names.map((name) => ({ name, align: 'right' as const }))],
+    rows: labels.map((one) => [one.label, ...names.map((name) => String(one[name]))]),
+  });
+}

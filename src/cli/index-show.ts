@@ -1,0 +1,122 @@
+import { Command } from 'commander';
+import {
+  describeIndex,
+  listIndexes,
+  type IndexDescription,
+  type ListedIndex,
+} from '../curate/describe-index.js';
+import { counted } from '../evaluate/page/words.js';
+import { resolveShipped } from '../pair.js';
+import { indexOption, jsonOption } from './options.js';
+import { tableOf } from './output.js';
+import { print, printable } from './printable.js';
+import { rootOf } from './which-index.js';
+
+export function listCommand(): Command {
+  return new Command('list')
+    .description('list the indexes in a folder: what each holds, and which encoder it was made with')
+    .argument('[dir]', 'folder of indexes', 'index')
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ nearvote index list\n')
+    .action(async (dir: string, { json }: { readonly json?: true }) => {
+      const listed = await listIndexes(resolveShipped(dir));
+      print(json === true ? JSON.stringify(listed.map(flat)) : listedLines(listed, dir));
+    });
+}
+
+export function showCommand(): Command {
+  return new Command('show')
+    .description(
+      'show what an index is: its version, its examples by label, its encoder, and the versions kept',
+    )
+    .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
+    .addOption(indexOption())
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ nearvote index show photos\n')
+    .action(async (named: string | undefined, flags: { readonly index?: string; readonly json?: true }) => {
+      const description = await describeIndex(await rootOf(named ?? flags.index));
+      print(flags.json === true ? JSON.stringify(description) : descriptionLines(description));
+    });
+}
+
+function flat(one: ListedIndex): object {
+  if ('fault' in one) return one;
+  const { labels, ...summary } = one.summary;
+  return { ...summary, labels: labels.length };
+}
+
+function listedLines(listed: readonly ListedIndex[], dir: string): string {
+  if (listed.length === 0) {
+    return printable(
+      `${dir} holds no index; make one: npx nearvote build --data DIR --encoder models/NAME --out ${dir}/NAME`,
+    );
+  }
+  const summaries = listed.flatMap((one) => ('summary' in one ? [one.summary] : []));
+  const faults = listed.flatMap((one) => ('fault' in one ? [printable(`${one.root}: ${one.fault}`)] : []));
+  const table = tableOf({
+    kind: 'table',
+    title: '',
+    columns: [
+      { name: 'index' },
+      { name: 'version' },
+      { name: 'examples', align: 'right' },
+      { name: 'labels', align: 'right' },
+      { name: 'changes since', align: 'right' },
+      { name: 'encoder' },
+    ],
+    rows: summaries.map(({ name, version, examples, labels, changesSince, encoder }) => [
+      name,
+      version,
+      String(examples),
+      String(labels.length),
+      String(changesSince),
+      `${encoder.name} ${encoder.version}`,
+    ]),
+  });
+  return [...(summaries.length === 0 ? [] : [table]), ...faults].join('\n');
+}
+
+function descriptionLines(description: IndexDescription): string {
+  const { name, version, sequence, changesSince, examples, labels, encoder } = description;
+  const { dimension, search, dataset, versions, bytes } = description;
+  const since =
+    changesSince === 0 ? 'and nothing was changed since' : `with ${counted(changesSince, 'change')} since`;
+  return [
+    printable(`${name} ${version}, built of ${dataset}, ${since}: sequence ${sequence}`),
+    `${counted(examples, 'example')} of ${counted(labels.length, 'label')}, dimension ${dimension}, ${search === 'hnsw' ? 'searched by a graph' : 'searched exactly'}`,
+    printable(`Encoder ${encoder.name} ${encoder.version}, sha256 ${encoder.sha256}`),
+    ...(labels.length === 0 ? [] : [labelTable(labels)]),
+    `Versions kept, ${megabytes(bytes)} with all that lies beside them`,
+    tableOf({
+      kind: 'table',
+      title: '',
+      columns: [
+        { name: 'version' },
+        { name: 'made' },
+        { name: 'sequence', align: 'right' },
+        { name: 'examples', align: 'right' },
+        { name: 'size', align: 'right' },
+      ],
+      rows: versions.map((one) => [
+        one.version,
+        one.createdAt,
+        String(one.sequence),
+        String(one.examples),
+        megabytes(one.bytes),
+      ]),
+    }),
+  ].join('\n');
+}
+
+function labelTable(labels: IndexDescription['labels']): string {
+  return tableOf({
+    kind: 'table',
+    title: '',
+    columns: [{ name: 'label' }, { name: 'examples', align: 'right' }],
+    rows: labels.map(({ label, examples }) => [label, String(examples)]),
+  });
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(2)} MB`;
+}

@@ -1,0 +1,93 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { teachSmallIndex } from '../curate/taught-index.js';
+import { nearvoteIn, type Ran } from './nearvote.js';
+
+let base = '';
+let dir = '';
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), 'nearvote-index-command-'));
+  dir = await teachSmallIndex(join(base, 'index/pets'));
+});
+afterAll(() => rm(base, { recursive: true }));
+
+const index = (...args: string[]): Promise<Ran> => nearvoteIn(base, 'index', ...args);
+
+describe('nearvote index', () => {
+  it('lists the indexes of a folder', async () => {
+    const { stdout, code } = await index('list');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/pets .* 4 .* 3 .* 4 .* tiny 1\.0\.0/);
+    const [listed] = JSON.parse((await index('list', 'index', '--json')).stdout) as object[];
+    expect(listed).toMatchObject({ name: 'pets', examples: 4, labels: 3, changesSince: 4, sequence: 4 });
+    expect((await index('list', 'none')).stderr).toContain('[index_missing]');
+  });
+
+  it('shows an index by its name and by its folder', async () => {
+    const { stdout } = await index('show', 'pets');
+    expect(stdout).toContain(`pets ${basename(dir)}, built of drawn, with 4 changes since: sequence 4`);
+    expect(stdout).toMatch(/lynx .* 2/);
+    const shown = await index('show', '--index', 'index/pets', '--json');
+    expect(JSON.parse(shown.stdout)).toMatchObject({ examples: 4, versions: [{ version: basename(dir) }] });
+  });
+
+  it('logs changes, the newest first', async () => {
+    const { stdout } = await index('log', '--limit', '2');
+    expect(stdout).toMatch(/4 .* delete .* d0 .* dog[^]* 3 │ +2 .* relabel .* c1 .* cat -> lynx/);
+    expect(stdout).not.toContain('d1');
+    const lines = (await index('log', '--index', 'pets', '--before', '2', '--json')).stdout
+      .trim()
+      .split('\n');
+    expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+      expect.objectContaining({
+        sequence: 1,
+        kind: 'add',
+        id: 'd1',
+        label: 'dog',
+        at: '2026-01-01T12:00:00.000Z',
+      }),
+    ]);
+  });
+
+  it('shows what differs between two states', async () => {
+    const { stdout } = await index('diff', '0', '4', '--limit', '1');
+    expect(stdout).toContain('1 example added, 1 deleted, 2 relabelled');
+    expect(stdout).toMatch(/lynx +│ +0 │ +0 │ +0 │ +2 │ +0 │ +2/);
+    expect(stdout).toContain('+ d1 dog 100.png\n- d0 dog d0.png\n~ c0 cat -> lynx c0.png\nand 1 more');
+    expect(JSON.parse((await index('diff', '4', '4', '--json')).stdout)).toMatchObject({
+      added: [],
+      labels: [],
+    });
+    expect(await index('diff', '0', 'nine')).toMatchObject({ code: 2 });
+  });
+
+  it('makes an empty index, once, of which offline commands say that it is empty', async () => {
+    const made = await index('create', 'shop', '--encoder', 'models/cifar10-compact');
+    expect(made).toMatchObject({ code: 0, stdout: expect.stringContaining('no examples yet') as string });
+    const { stdout } = await index('show', 'shop', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'shop', examples: 0, labels: [], dimension: 256 });
+    expect((await index('verify', 'shop')).stdout).toContain('All is well');
+    const again = await index('create', 'shop', '--encoder', 'models/cifar10-compact');
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('[output_exists]') as string });
+    expect((await nearvoteIn(base, 'audit', '--index', 'index/shop')).stderr).toContain('[index_empty]');
+  });
+
+  it('verifies an index, and exits with 1 where something is wrong', async () => {
+    expect(await index('verify', 'pets')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('4 changes') as string,
+    });
+    const file = join(dir, 'rejects.jsonl');
+    await writeFile(file, 'x');
+    const { code, stdout } = await index('verify', 'pets');
+    expect(code).toBe(1);
+    expect(stdout).toContain(`Wrong: Expected ${file}`);
+    expect(JSON.parse((await index('verify', 'pets', '--json')).stdout)).toMatchObject({
+      defects: [expect.any(String)],
+    });
+    await writeFile(file, '');
+    expect(await readFile(file, 'utf8')).toBe('');
+  });
+});
