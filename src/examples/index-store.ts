@@ -156,14 +156,32 @@ export async function openIndex(root: string): Promise<OpenIndex> {
  * The examples of a version, in row order, once every file has been found to be what the manifest says.
  * @throws NearvoteError `index_invalid` naming the defect
  */
-export async function readVersion(version: Pick<PublishedVersion, 'dir' | 'manifest'>): Promise<Example[]> {
-  const { dir, manifest } = version;
-  const [examples] = await Promise.all([
-    readExamplesFile(join(dir, 'examples.jsonl')),
-    ...Object.entries(manifest.files).map(([file, expected]) => checkFile(join(dir, file), expected)),
-  ]);
-  checkCounts(manifest, examples);
-  return examples;
+export function readVersion(version: Pick<PublishedVersion, 'dir' | 'manifest'>): Promise<Example[]> {
+  return beginVersion(version).examples;
+}
+
+/** A version that is being read; what its promises reject with is what `readVersion` throws. */
+interface VersionReading {
+  /** Resolves when vectors.hnsw is what the manifest says, or there is none: it may be opened while the rest is read. */
+  readonly graph: Promise<void>;
+  readonly examples: Promise<Example[]>;
+}
+
+/** Begins what `readVersion` waits for, the graph first: hnswlib reads it on a thread of its own, and trusts it. */
+export function beginVersion({ dir, manifest }: Pick<PublishedVersion, 'dir' | 'manifest'>): VersionReading {
+  const { 'vectors.hnsw': graphFile, ...others } = manifest.files;
+  const graph = checkFile(join(dir, 'vectors.hnsw'), graphFile);
+  const examples = graph.then(async () => {
+    const [found] = await Promise.all([
+      readExamplesFile(join(dir, 'examples.jsonl')),
+      ...Object.entries(others).map(([file, expected]) => checkFile(join(dir, file), expected)),
+    ]);
+    checkCounts(manifest, found);
+    return found;
+  });
+  // Whoever waits for the graph alone is told by that.
+  examples.catch(() => undefined);
+  return { graph, examples };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 
 export interface FileDigest {
   /** Lower-case hex. */
@@ -7,13 +8,26 @@ export interface FileDigest {
   readonly bytes: number;
 }
 
+const pieceBytes = 1 << 20;
+
 /** Hashes a file in bounded memory. @throws the file system's own error */
 export async function digestFile(path: string): Promise<FileDigest> {
   const hash = createHash('sha256');
   let bytes = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    bytes += chunk.length;
+  const file = await open(path, 'r');
+  try {
+    // While one piece is hashed, the next one is read.
+    let [piece, other] = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)];
+    let { bytesRead } = await file.read(piece, 0, pieceBytes);
+    while (bytesRead > 0) {
+      const reading = file.read(other, 0, pieceBytes);
+      hash.update(piece.subarray(0, bytesRead));
+      bytes += bytesRead;
+      [piece, other] = [other, piece];
+      ({ bytesRead } = await reading);
+    }
+  } finally {
+    await file.close();
   }
   return { sha256: hash.digest('hex'), bytes };
 }

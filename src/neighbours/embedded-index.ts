@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Example } from '../domain/decision.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
-import { readVersion, type IndexManifest } from '../examples/index-store.js';
+import { beginVersion, type IndexManifest } from '../examples/index-store.js';
 import type { Change, Picture } from '../examples/journal-record.js';
 import { journalFile } from '../examples/journal-file.js';
 import { openJournal, type Journal } from '../examples/journal.js';
@@ -62,9 +62,8 @@ export interface EmbeddedIndex {
  * @throws NearvoteError `index_missing`, `index_invalid`
  */
 export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<EmbeddedIndex> {
-  const { dir, manifest, search, threads, access, now } = options;
-  const examples = await readVersion({ dir, manifest });
-  const base = await openSearcher({ dir, manifest, mode: search, threads });
+  const { dir, manifest, access, now } = options;
+  const { examples, base } = await openVersion(options);
   const { sequence = 0, labels } = manifest;
   const live = createLiveIndex({ base, examples, labels, sequence });
   const root = dirname(dir);
@@ -183,6 +182,24 @@ function stateOf(live: LiveIndex): IndexState {
 
 function holds({ id, label, source }: Example, wanted: string): boolean {
   return [id, label, source].some((text) => text.toLowerCase().includes(wanted));
+}
+
+/** The examples of a version and its search; the graph is opened while the other files are checked. */
+async function openVersion({
+  dir,
+  manifest,
+  search,
+  threads,
+}: EmbeddedIndexOptions): Promise<{ readonly examples: readonly Example[]; readonly base: Searcher }> {
+  const reading = beginVersion({ dir, manifest });
+  await reading.graph;
+  const opening = openSearcher({ dir, manifest, mode: search, threads });
+  const [examples, base] = await Promise.allSettled([reading.examples, opening]);
+  if (examples.status === 'fulfilled' && base.status === 'fulfilled') {
+    return { examples: examples.value, base: base.value };
+  }
+  if (base.status === 'fulfilled') await base.value.close();
+  throw examples.status === 'rejected' ? examples.reason : (base as PromiseRejectedResult).reason;
 }
 
 function quoted(text: string): string {

@@ -1,0 +1,50 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { readIndexManifest } from '../../src/examples/index-store.js';
+import { openEmbeddedIndex, type EmbeddedIndex } from '../../src/neighbours/embedded-index.js';
+import { loadHnswModule } from '../../src/neighbours/hnsw.js';
+import { publishSmallIndex } from './small-index.js';
+import { onCircle } from './unit-vectors.js';
+
+const hnswLoads = (await loadHnswModule()) !== undefined;
+
+/** The folder of a version of four examples. */
+async function publish(): Promise<string> {
+  const root = await mkdtemp(join(tmpdir(), 'nearvote-embedded-'));
+  onTestFinished(() => rm(root, { recursive: true }));
+  const examples = [0, 1, 2, 3].map((i) => ({ id: String(i), label: 'cat', source: `${i}.png` }));
+  return publishSmallIndex({ root, embeddings: onCircle([0, 90, 10, 180]), examples });
+}
+
+const open = async (dir: string, search: 'auto' | 'exact'): Promise<EmbeddedIndex> =>
+  openEmbeddedIndex({
+    ...{ dir, search, threads: 1, access: 'read' },
+    manifest: await readIndexManifest(dir),
+    now: () => new Date(),
+  });
+
+const files = ['examples.jsonl', 'embeddings.f32', ...(hnswLoads ? ['vectors.hnsw'] : [])];
+
+describe.each(['auto', 'exact'] as const)('an index that is opened for search %s', (search) => {
+  it('answers when all of its files are what its manifest says', async () => {
+    const index = await open(await publish(), search);
+    expect([...(await index.search(onCircle([2]), 4)).rows]).toEqual([0, 2, 1, 3]);
+    await index.close();
+  });
+
+  it.each(files)('is refused before it answers where a bit of its %s is turned', async (file) => {
+    const dir = await publish();
+    const bytes = await readFile(join(dir, file));
+    for (const at of [0, bytes.length >> 1, bytes.length - 1]) {
+      const turned = Buffer.from(bytes);
+      turned[at] = (turned[at] ?? 0) ^ 1;
+      await writeFile(join(dir, file), turned);
+      await expect(open(dir, search)).rejects.toMatchObject({
+        code: 'index_invalid',
+        message: expect.stringContaining(file) as string,
+      });
+    }
+  });
+});
