@@ -58,11 +58,20 @@ const requestTimeoutMs = 120_000;
 /** Whatever a server says, it is asked again after this long. */
 const longestWaitMs = 60_000;
 
-/** @throws NearvoteError `usage` for an address that is none, or holds a password */
+/** @throws NearvoteError `usage` for an address that is none or holds a password, and for what can be no key */
 export function createServerConnection({ url, key, signal }: ServerConnectionOptions): ServerConnection {
   const base = baseOf(url);
   const headers: Record<string, string> = { accept: 'application/json' };
-  if (key !== undefined) headers.authorization = `Bearer ${key}`;
+  if (key !== undefined) {
+    // What fetch says of a header that is none repeats it.
+    if (!/^[\x21-\x7e]+$/.test(key)) {
+      throw new NearvoteError(
+        'usage',
+        'Expected a key of printable characters without spaces in NEARVOTE_API_KEY but received another',
+      );
+    }
+    headers.authorization = `Bearer ${key}`;
+  }
 
   async function ask(path: string, form?: EncodedForm): Promise<Reply> {
     const timeout = AbortSignal.timeout(requestTimeoutMs);

@@ -118,7 +118,7 @@ async function openAnswers({ files, flags, command, signal }: Opening): Promise<
     url: flags.server,
     // A variable may name a folder of this machine.
     index: command.getOptionValueSource('index') === 'cli' ? flags.index : undefined,
-    key: process.env.NEARVOTE_API_KEY,
+    key: process.env.NEARVOTE_API_KEY?.trim() || undefined,
     k: isSet(command, 'k') ? flags.k : undefined,
     vote: isSet(command, 'vote') ? flags.vote : undefined,
     neighbours: isSet(command, 'neighbours') ? flags.neighbours : undefined,

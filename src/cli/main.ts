@@ -77,13 +77,18 @@ function didYouMean(name: string | undefined): string {
   return name === undefined ? '' : ` (Did you mean ${name}?)`;
 }
 
-/** Read by `serve`, and by what asks a server: a key is no option, for others see a command line. */
-const keyVariables = ['NEARVOTE_API_KEYS', 'NEARVOTE_ADMIN_KEY', 'NEARVOTE_API_KEY'];
+/** Read by `serve` where it needs them: a key is no option, for others see a command line. */
+const keyVariables = ['NEARVOTE_API_KEYS', 'NEARVOTE_ADMIN_KEY'];
+/** Read by what asks a server. To `serve` it is a slip of the pen that would leave it open to anybody. */
+const askersKey = 'NEARVOTE_API_KEY';
 
 /** Names the variables that no command reads: what they were to set stays as it was. */
-async function warnOfVariables(program: Command): Promise<void> {
+async function warnOfVariables(program: Command, named: string): Promise<void> {
+  const isAsker = (name: string): boolean => name === askersKey && named !== 'serve';
   const among = (known: ReadonlySet<string>): string[] =>
-    Object.keys(process.env).filter((name) => name.startsWith('NEARVOTE_') && !known.has(name));
+    Object.keys(process.env).filter(
+      (name) => name.startsWith('NEARVOTE_') && !known.has(name) && !isAsker(name),
+    );
   // Those of other commands are rarely set where one runs: the others are loaded only then.
   if (among(new Set(variablesOf([program]))).length === 0) return;
   const known = variablesOf(await Promise.all(Object.values(commands).map((load) => load())));
@@ -108,7 +113,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const [node = '', script = '', named, topic] = argv;
     const program = await createProgram(named);
-    if (named !== undefined && Object.hasOwn(commands, named)) await warnOfVariables(program);
+    if (named !== undefined && Object.hasOwn(commands, named)) await warnOfVariables(program, named);
     const isUnknown =
       named === 'help' && topic !== undefined && !topic.startsWith('-') && !Object.hasOwn(commands, topic);
     // Commander would print the help of all, and not say why.

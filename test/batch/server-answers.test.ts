@@ -297,6 +297,16 @@ describe('what is no server to ask', () => {
     await expect(wrong).rejects.not.toMatchObject(refusal('server_refused', 'not-the-right-key'));
   });
 
+  it('is never shown a key that can be none, nor is anybody else', async () => {
+    const { url, asked } = await serverThat(decisions);
+    for (const key of ['one\ntwo-and-secret', 'é-secret', '', 'a secret']) {
+      const wrong = answersTo({ url, paths: [], key });
+      await expect(wrong).rejects.toMatchObject(refusal('usage', 'NEARVOTE_API_KEY'));
+      await expect(wrong).rejects.not.toMatchObject(refusal('usage', 'secret'));
+    }
+    expect(asked).toEqual([]);
+  });
+
   it('is one that refuses the query, which is the end of the run', async () => {
     const { url, asked } = await serverThat(() => problem(400, 'k_too_large'));
     await expect(answersTo({ url, paths: await files(numbers(2)), k: 1000 })).rejects.toMatchObject(

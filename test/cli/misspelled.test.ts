@@ -41,4 +41,13 @@ describe('what is misspelled', () => {
     ]);
     expect(stderr).not.toContain('secret');
   });
+
+  it('of the keys of a server is told to serve, where the same name is right for who asks one', async () => {
+    vi.stubEnv('NEARVOTE_API_KEY', 'secret');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect((await nearvote('serve', '--index', 'no-such-index')).stderr).toContain(
+      'nothing reads the variable NEARVOTE_API_KEY (Did you mean NEARVOTE_API_KEYS?)',
+    );
+    expect((await nearvote('classify', 'no-such-file')).stderr).not.toContain('NEARVOTE_API_KEY');
+  });
 });
