@@ -184,6 +184,8 @@ export interface OpenPairOptions extends Omit<PoolOptions, 'onRestart'>, DecodeL
   readonly name?: string | undefined;
   readonly models: string;
   readonly search: 'auto' | 'exact';
+  /** Whether the index may be changed; whoever may holds its writer's lock. No unless told. */
+  readonly access?: 'read' | 'write' | undefined;
   /** Told why a build may remove the version that is served, where it may. */
   readonly onUnprotected?: ((reason: string) => void) | undefined;
   /** Where the pairs of one process share their encoders; the pool is this pair's own unless told. */
@@ -213,7 +215,8 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
 }
 
 async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
-  const { search, threads, workers, workerDeadline, besideOthers, onProcessEnd, onUnprotected } = options;
+  const { search, access, threads, workers, workerDeadline, besideOthers, onProcessEnd, onUnprotected } =
+    options;
   const { pools = createSharedPools() } = options;
   const found = await findPair(options);
   const published = { ...found.published, name: options.name ?? found.published.name };
@@ -226,7 +229,7 @@ async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
   };
   const owning = openIndexOwner({
     ...published,
-    ...{ search, threads: threads * workers, besideOthers, onUnprotected },
+    ...{ search, access, threads: threads * workers, besideOthers, onUnprotected },
     searchDeadlineMs: workerDeadline,
     onRestart: (reason) => onProcessEnd?.('index', reason),
   });

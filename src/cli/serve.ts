@@ -4,15 +4,19 @@ import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createSharedPools } from '../encoder/pool/shared-pools.js';
-import { openPair, type OpenPair } from '../pair.js';
+import { compactAside } from '../build/compact-aside.js';
+import { lockWriter } from '../examples/writer.js';
+import { openPair, resolveShipped, type OpenPair } from '../pair.js';
 import { takeWhatChildrenPrint } from '../processes/channel.js';
 import { reloadEach } from '../server/admin-routes.js';
 import { createApp, messageClasses } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
+import { followIndex, type Following } from '../server/following.js';
+import { createLiveChanges, type LiveChangesOptions } from '../server/live-changes.js';
 import { createLivePair, type LivePair } from '../server/live-pair.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
 import { defaultAllowedHosts } from '../server/request-head.js';
-import { readServerKeys } from '../server/server-keys.js';
+import { readServerKeys, type ServerKeys } from '../server/server-keys.js';
 import { openServerLog } from '../server/server-log.js';
 import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
@@ -65,6 +69,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     fromVariable: command.getOptionValueSource('index') === 'env',
   });
   print(startingLine(chosen));
+  const keys = await readServerKeys({ ...flags, env: process.env });
   const [{ name: first }, ...others] = chosen;
   const names = [first, ...others.map(({ name }) => name)] as const;
   const metrics = createMetrics(names);
@@ -80,15 +85,30 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   const pools = createSharedPools();
   metrics.watchQueue(() => pools.queueDepth);
   const vote = voteChoice(flags, command);
-  const lives = chosen.map(({ name, index }) => {
+  const followings: Following[] = [];
+  const openLive = async ({ name, index }: NamedIndex): Promise<LivePair> => {
     const ofIndex = logger.child({ index: name });
+    const served = serving.find(name);
+    const root = resolveShipped(index);
+    served.changes = createLiveChanges({
+      writer: await writerOf(root, { mayChange: keys.admin !== undefined, logger: ofIndex }),
+      logger: ofIndex,
+      neighbours: () => served.pair?.neighbours,
+      compact: () => compactAside({ root, keep: versionsKept, threads: 1 }),
+      reload: () => served.reload(),
+      onCompacted: (result) => metrics.compacted(name, result),
+    });
+    const following = followIndex({ served, root, logger: ofIndex });
+    followings.push(following);
+    metrics.watchIndex(name, { served, following });
     return createLivePair({
-      ...{ serving, served: serving.find(name), metrics, logger: ofIndex, vote },
+      ...{ serving, served, metrics, logger: ofIndex, vote },
       providers: flags.providers,
       requestTimeoutMs: flags.requestTimeout,
       open: ({ besideOthers }) =>
         openPair({
           ...{ ...flags, index, name, pools, besideOthers },
+          access: served.changes.readonlyBecause === undefined ? 'write' : 'read',
           onUnprotected: (reason) =>
             ofIndex.warn({ reason }, 'a build may remove the version that is served'),
           onSlower: (reason) => logger.warn(reason),
@@ -101,7 +121,8 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
           },
         }),
     });
-  });
+  };
+  const lives = await Promise.all(chosen.map(openLive));
   process.on('SIGHUP', () => {
     // Reloads that failed are counted and logged; here nobody waits for them.
     void reloadEach(serving.indexes);
@@ -111,7 +132,9 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   const close = async (): Promise<void> => {
     serving.stopping = true;
     await started.server?.close();
+    for (const following of followings) following.stop();
     await Promise.all(lives.map((live) => live.close()));
+    await Promise.all(serving.indexes.map(({ changes }) => changes.close()));
     await started.decisionLog?.close();
   };
   const stop = async (): Promise<void> => {
@@ -122,7 +145,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   };
   const forgetStop = stopInOrder({ graceMs: flags.grace, logger, stop, flush: () => log.flush() });
   try {
-    await start(flags, { logger, metrics, serving, started, lives });
+    await start(flags, { logger, metrics, serving, started, lives, keys });
   } catch (error) {
     // A signal came while it started: stopping is under way and decides the exit code.
     if (serving.stopping) return;
@@ -138,13 +161,14 @@ interface Core {
   readonly serving: Serving;
   readonly started: Started;
   readonly lives: readonly LivePair[];
+  readonly keys: ServerKeys;
 }
 
-async function start(flags: ServeFlags, { logger, metrics, serving, started, lives }: Core): Promise<void> {
+async function start(flags: ServeFlags, core: Core): Promise<void> {
+  const { logger, metrics, serving, started, lives, keys } = core;
   if (flags.decisionLog !== undefined) {
     started.decisionLog = await openLog(flags.decisionLog, { logger, metrics });
   }
-  const keys = await readServerKeys({ ...flags, env: process.env });
   const app = createApp({
     serving,
     metrics,
@@ -177,6 +201,24 @@ async function start(flags: ServeFlags, { logger, metrics, serving, started, liv
     );
   }
   print(readyLine(started.server.url, pairs));
+}
+
+/** Beside the one that is served: what may be gone back to. */
+const versionsKept = 3;
+
+/** The writer's lock of an index, or why this server does not have it: then it serves it as others change it. */
+async function writerOf(
+  root: string,
+  { mayChange, logger }: { readonly mayChange: boolean; readonly logger: Logger },
+): Promise<LiveChangesOptions['writer']> {
+  if (!mayChange) return { absent: 'it was started without an admin key' };
+  try {
+    return await lockWriter(root);
+  } catch (error) {
+    if (!(error instanceof NearvoteError)) throw error;
+    logger.warn({ reason: error.message }, 'the index is served read-only');
+    return { absent: error.message };
+  }
 }
 
 function startingLine(chosen: readonly NamedIndex[]): string {

@@ -4,7 +4,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { floatsOfLittleEndian, littleEndianBytes } from '../files/float32.js';
 import type { Sqlite, SqliteRow } from './sqlite.js';
 
-const changeKinds = ['add', 'relabel', 'delete', 'restore'] as const;
+export const changeKinds = ['add', 'relabel', 'delete', 'restore'] as const;
 
 export type ChangeKind = (typeof changeKinds)[number];
 

@@ -16,12 +16,21 @@ const holderSchema = z.object({
 
 type Holder = z.infer<typeof holderSchema>;
 
-/** The lock itself is an empty folder: the one thing that every file system makes for only one of many. */
-const lockName = '.lock';
-/** Who holds it, for the error of whoever is refused. */
-const holderName = '.lock-holder';
-/** A folder too, for the moments in which a lock that was left behind is replaced. */
-const takeoverName = '.lock-takeover';
+/** Where a lock is. */
+interface LockPaths {
+  readonly root: string;
+  /** The lock itself is an empty folder: the one thing that every file system makes for only one of many. */
+  readonly lock: string;
+  /** Who holds it, for the error of whoever is refused. */
+  readonly holder: string;
+  /** A folder too, for the moments in which a lock that was left behind is replaced. */
+  readonly takeover: string;
+}
+
+function pathsOf(root: string, name: string): LockPaths {
+  const lock = join(root, name);
+  return { root, lock, holder: `${lock}-holder`, takeover: `${lock}-takeover` };
+}
 
 export interface FolderLock {
   /** @throws NearvoteError `output_unwritable` when the lock was lost */
@@ -30,6 +39,8 @@ export interface FolderLock {
 }
 
 export interface LockFolderOptions {
+  /** One folder may have several locks; `.lock` unless told. */
+  readonly name?: string | undefined;
   /** After this time without a heartbeat a lock is nobody's. At least 2 s. */
   readonly staleMs?: number | undefined;
   /** Between heartbeats. */
@@ -47,11 +58,10 @@ const defaultUpdateMs = 10_000;
  * @throws NearvoteError `output_unwritable` when another process holds it
  */
 export async function lockFolder(root: string, options: LockFolderOptions = {}): Promise<FolderLock> {
-  const { staleMs = defaultStaleMs, updateMs = defaultUpdateMs } = options;
+  const { name = '.lock', staleMs = defaultStaleMs, updateMs = defaultUpdateMs } = options;
   // Loaded when first needed: it listens for signals from then on, which a server that only reads does without.
   const { default: lockfile } = await import('proper-lockfile');
-  const path = join(root, lockName);
-  const holderFile = join(root, holderName);
+  const paths = pathsOf(root, name);
   const own: Holder = {
     token: randomBytes(8).toString('hex'),
     pid: process.pid,
@@ -62,29 +72,32 @@ export async function lockFolder(root: string, options: LockFolderOptions = {}):
 
   const take = async (): Promise<() => Promise<void>> => {
     const unlock = await lockfile
-      .lock(root, {
-        lockfilePath: path,
+      .lock(paths.lock, {
+        lockfilePath: paths.lock,
         realpath: false,
         stale: staleMs,
         update: updateMs,
         onCompromised: () => (lost = true),
       })
       .catch(async (error: unknown) => {
-        throw systemCodeOf(error) === 'ELOCKED' ? await refusal(root, staleMs) : error;
+        throw systemCodeOf(error) === 'ELOCKED' ? await refusal(paths, staleMs) : error;
       });
-    await writeFile(holderFile, JSON.stringify(own));
+    await writeFile(paths.holder, JSON.stringify(own));
     return unlock;
   };
-  const unlock = (await isLeftBehind(root, staleMs)) ? await takeOver(root, staleMs, take) : await take();
+  const unlock = (await isLeftBehind(paths, staleMs)) ? await takeOver(paths, staleMs, take) : await take();
 
-  const held = async (): Promise<boolean> => !lost && (await readHolder(holderFile))?.token === own.token;
+  const held = async (): Promise<boolean> => !lost && (await readHolder(paths.holder))?.token === own.token;
   const assertHeld = async (): Promise<void> => {
-    if ((await held()) && (await stat(path).catch(() => undefined)) !== undefined) return;
-    throw new NearvoteError('output_unwritable', `Expected to hold the lock ${path} but it was taken away`);
+    if ((await held()) && (await stat(paths.lock).catch(() => undefined)) !== undefined) return;
+    throw new NearvoteError(
+      'output_unwritable',
+      `Expected to hold the lock ${paths.lock} but it was taken away`,
+    );
   };
   const release = async (): Promise<void> => {
     if (!(await held())) return;
-    await rm(holderFile, { force: true });
+    await rm(paths.holder, { force: true });
     await unlock().catch(() => undefined);
   };
   return { assertHeld, release };
@@ -94,10 +107,10 @@ export async function lockFolder(root: string, options: LockFolderOptions = {}):
  * Whether there is a lock whose process is dead or has given no heartbeat for so long, or the name of a dead process
  * alone, as an interrupted one leaves it: beside the next lock it would make that one look left behind.
  */
-async function isLeftBehind(root: string, staleMs: number): Promise<boolean> {
-  const lock = await stat(join(root, lockName)).catch(() => undefined);
+async function isLeftBehind({ lock: path, holder: file }: LockPaths, staleMs: number): Promise<boolean> {
+  const lock = await stat(path).catch(() => undefined);
   if (lock !== undefined && isStale(lock, staleMs)) return true;
-  const holder = await readHolder(join(root, holderName));
+  const holder = await readHolder(file);
   return holder !== undefined && (await isDead(holder));
 }
 
@@ -110,18 +123,22 @@ function isStale({ mtimeMs }: Pick<Stats, 'mtimeMs'>, staleMs: number): boolean 
  * Replaces a lock that was left behind, one process at a time: one that has seen it and was then held up for long would
  * remove the lock of whoever replaced it meanwhile.
  */
-async function takeOver<Taken>(root: string, staleMs: number, take: () => Promise<Taken>): Promise<Taken> {
-  const takeover = join(root, takeoverName);
+async function takeOver<Taken>(
+  paths: LockPaths,
+  staleMs: number,
+  take: () => Promise<Taken>,
+): Promise<Taken> {
+  const { takeover } = paths;
   const begun = await stat(takeover).catch(() => undefined);
   // It takes moments: whoever began it was killed in the middle.
   if (begun !== undefined && isStale(begun, staleMs)) await removeFolder(takeover);
   await mkdir(takeover).catch(async (error: unknown) => {
-    throw systemCodeOf(error) === 'EEXIST' ? await refusal(root, staleMs) : error;
+    throw systemCodeOf(error) === 'EEXIST' ? await refusal(paths, staleMs) : error;
   });
   try {
-    if (await isLeftBehind(root, staleMs)) {
-      await rm(join(root, holderName), { force: true });
-      await removeFolder(join(root, lockName));
+    if (await isLeftBehind(paths, staleMs)) {
+      await rm(paths.holder, { force: true });
+      await removeFolder(paths.lock);
     }
     return await take();
   } finally {
@@ -136,8 +153,8 @@ async function removeFolder(path: string): Promise<void> {
   });
 }
 
-async function refusal(root: string, staleMs: number): Promise<NearvoteError> {
-  const holder = await readHolder(join(root, holderName));
+async function refusal({ root, holder: file }: LockPaths, staleMs: number): Promise<NearvoteError> {
+  const holder = await readHolder(file);
   const who =
     holder === undefined ? 'a process that is not known' : `process ${holder.pid} on ${holder.host}`;
   return new NearvoteError(

@@ -190,6 +190,8 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       closed = true;
       await owner.drained();
       for (const { reject } of waiting.splice(0)) reject(closedError());
+      const last: OwnerJob = { ask: 'close' };
+      if (access === 'write') await owner.run({ words: last, parts: [] }).catch(() => undefined);
       owner.stop();
       await lease.release();
     },

@@ -112,6 +112,9 @@ async function answerTo(
       case 'follow':
         await index.follow();
         return { answer: {} };
+      case 'close':
+        await index.close();
+        return { answer: {} };
     }
   } catch (error) {
     if (!(error instanceof NearvoteError)) throw error;

@@ -60,7 +60,9 @@ export type OwnerJob =
   | { readonly ask: 'example' | 'picture'; readonly id: string }
   | { readonly ask: 'list'; readonly options: ListOptions }
   | { readonly ask: 'log'; readonly options: LogOptions }
-  | { readonly ask: 'follow' };
+  | { readonly ask: 'follow' }
+  /** The last of all: its files are whole for whoever copies them. */
+  | { readonly ask: 'close' };
 
 /**
  * Beside it lie places of labels as uint32 and similarities as float32, both `[sum of found]`, query after query.

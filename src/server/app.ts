@@ -3,6 +3,7 @@ import { IncomingMessage, type ServerOptions, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 
+import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import { createKeyring, createRateLimit, requireKey } from './access.js';
 import { createAdminRouter } from './admin-routes.js';
@@ -16,7 +17,8 @@ import { createContract, createDocsRouter } from './openapi.js';
 import { answerProblem, codeOf, problemKinds } from './problems.js';
 import { checkHead } from './request-head.js';
 import { createRequestRecorder } from './request-recorder.js';
-import { allRoutes, routes } from './routes.js';
+import { createExampleRouter } from './example-routes.js';
+import { adminRoutes, allRoutes, methodsByPath, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
 import { readyClassifiers, type Serving } from './serving.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
@@ -131,24 +133,38 @@ export function createApp(options: AppOptions): Express {
   });
   const keyring = options.apiKeys === undefined ? undefined : createKeyring(options.apiKeys);
   // Wrong keys count too, by address: guessing is limited like anything else.
-  const guards: RequestHandler[] = [];
+  const limiters: RequestHandler[] = [];
   if (options.rateLimit !== undefined) {
     const limit = createRateLimit({ perMinute: options.rateLimit, keyring });
-    guards.push(limit);
+    limiters.push(limit);
     app.post(routes.reload.path, limit);
   }
-  if (keyring !== undefined) guards.push(requireKey(keyring));
+  const guards = [...limiters, ...(keyring === undefined ? [] : [requireKey(keyring)])];
   app.post(routes.classify.path, ...guards, classify);
   app.post(routes.embed.path, ...guards, embed);
   app.use(setStandardHeaders);
-  const known = allRoutes.filter((route) => route !== routes.reload || options.adminKey !== undefined);
+  const known = methodsByPath(
+    allRoutes.filter((route) => !adminRoutes.has(route) || options.adminKey !== undefined),
+  );
   // Before any router, which would give an answer of its own to OPTIONS.
-  for (const route of known) app.options(route.path, allowMethods(route.methods));
+  for (const [path, methods] of known) app.options(path, allowMethods(methods));
   if (options.adminKey !== undefined) app.use(createAdminRouter(options.adminKey, serving));
   app.use((req, res, next) => {
     limitDelivery({ req, res }, load.writeTimeout);
     next();
   });
+  app.use(
+    createExampleRouter({
+      ...{ serving, admission, limits, report },
+      requestTimeoutMs: load.requestTimeout,
+      exposeSources: options.exposeSources,
+      readers: [...limiters, ...readerGuards(options)],
+      writers:
+        options.adminKey === undefined
+          ? undefined
+          : [...limiters, requireKey(createKeyring([options.adminKey]))],
+    }),
+  );
   app.get(routes.health.path, (_req, res) => {
     res.json({ status: 'ok' });
   });
@@ -168,12 +184,21 @@ export function createApp(options: AppOptions): Express {
     res.redirect(routes.docs.path);
   });
   app.use(createDocsRouter());
-  for (const route of known) app.all(route.path, refuseMethod(route.methods));
+  for (const [path, methods] of known) app.all(path, refuseMethod(methods));
   app.use((req) => {
     throw new NearvoteError('not_found', `Expected a known route but received ${quoted(req.path)}`);
   });
   app.use(answerError);
   return app;
+}
+
+/** A server with any key shows its examples to nobody without one: they hold pictures. */
+function readerGuards({
+  apiKeys = [],
+  adminKey,
+}: Pick<AppOptions, 'apiKeys' | 'adminKey'>): RequestHandler[] {
+  const keys = [...apiKeys, ...(adminKey === undefined ? [] : [adminKey])];
+  return keys.length === 0 ? [] : [requireKey(createKeyring(keys))];
 }
 
 function asksForInference({ method, path }: Request): boolean {
@@ -182,9 +207,17 @@ function asksForInference({ method, path }: Request): boolean {
 
 function readyBody(serving: Serving): ReadyBody {
   const ready = readyClassifiers(serving);
-  const [{ index, encoder }] = ready;
-  const indexes = ready.map((one) => ({ ...one.index, ready: true as const, encoder: { ...one.encoder } }));
-  return { status: 'ready', index: { ...index }, encoder: { ...encoder }, indexes };
+  const [first] = ready;
+  const stateOf = ({ index, calibrationAge: calibration }: Classifier): ReadyBody['index'] => ({
+    ...index,
+    ...(calibration === undefined ? {} : { calibration }),
+  });
+  const indexes = ready.map((one) => ({
+    ...stateOf(one),
+    ready: true as const,
+    encoder: { ...one.encoder },
+  }));
+  return { status: 'ready', index: stateOf(first), encoder: { ...first.encoder }, indexes };
 }
 
 function allowMethods(methods: readonly string[]): RequestHandler {

@@ -1,8 +1,9 @@
 import type { Request, RequestHandler, Response } from 'express';
 
 import type { Classification, Classifier, StageTimings } from '../classify.js';
-import { createCancellation, type Cancellation } from '../domain/cancellation.js';
+import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
+import { abandonSignal, unlessAbandoned } from './abandon.js';
 import { toProblem } from './problems.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Metrics } from './metrics.js';
@@ -165,30 +166,6 @@ function resultsOf<Body>(
     },
     timings: settled.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value.timings] : [])),
   };
-}
-
-/** Aborts when the client goes away before it has its answer, or has waited too long for it. */
-function abandonSignal({ req, res }: Pick<Exchange, 'req' | 'res'>, timeoutMs: number): Cancellation {
-  const { signal, cancel } = createCancellation();
-  const timer = setTimeout(() => {
-    cancel(new NearvoteError('timed_out', `Expected an answer within ${timeoutMs} ms but it took longer`));
-  }, timeoutMs);
-  whenOver(req, res, () => {
-    clearTimeout(timer);
-    if (res.writableFinished) return;
-    cancel(new NearvoteError('client_gone', 'The client closed the connection before the answer'));
-  });
-  return signal;
-}
-
-/** What the work gives, or at once the reason why nobody waits for it; what is inside a worker goes on alone. */
-function unlessAbandoned<T>(work: Promise<T>, signal: Cancellation): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void =>
-      reject(error instanceof Error ? error : new Error('work failed', { cause: error }));
-    signal.addEventListener('abort', () => fail(signal.reason));
-    work.then(resolve, (error: unknown) => fail(signal.aborted ? signal.reason : error));
-  });
 }
 
 /** `Server-Timing` in milliseconds; of several images the slowest of each stage, for they run side by side. */

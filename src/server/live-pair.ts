@@ -74,9 +74,13 @@ export function createLivePair(options: LivePairOptions): LivePair {
       searchKind: pair.neighbours.searchKind,
       providers: options.providers,
     });
-    served.workersReady = () => pair.pool.ready && pair.neighbours.ready;
-    served.classifier = classifier;
-    served.pair = pair;
+    await served.changes.exclusively(async () => {
+      // What was changed while this pair was opened.
+      if (former !== undefined) await pair.neighbours.follow();
+      served.workersReady = () => pair.pool.ready && pair.neighbours.ready;
+      served.classifier = classifier;
+      served.pair = pair;
+    });
     if (former !== undefined && formerClassifier !== undefined) {
       retiring = served.holds
         .none(formerClassifier, retiringMs)

@@ -4,6 +4,7 @@ import type { Classification, Classifier, StageTimings } from '../classify.js';
 import type { ErrorCode } from '../domain/errors.js';
 import type { PairProcess } from '../pair.js';
 import { createDriftWindow, type DriftWindow } from './drift-window.js';
+import { createIndexMetrics, type IndexMetrics } from './index-metrics.js';
 import { clientVisibleCodes, problemKinds } from './problems.js';
 import { allRoutes } from './routes.js';
 
@@ -15,7 +16,7 @@ interface HttpObservation {
 }
 
 /** What the server counts. Every method is cheap, synchronous and cannot fail a request. */
-export interface Metrics {
+export interface Metrics extends IndexMetrics {
   readonly contentType: string;
   requestStarted(): void;
   requestEnded(observation: HttpObservation): void;
@@ -186,12 +187,6 @@ export function createMetrics(indexes: readonly string[]): Metrics {
       for (const { encoder } of byIndex.values()) if (encoder !== undefined) this.set(encoder, 1);
     },
   });
-  const indexExamples = new Gauge({
-    name: 'nearvote_index_examples',
-    help: 'Examples in the index',
-    labelNames: ['index'],
-    registers,
-  });
   const reloads = new Counter({
     name: 'nearvote_index_reloads_total',
     help: 'Reloads of the index',
@@ -253,10 +248,15 @@ export function createMetrics(indexes: readonly string[]): Metrics {
     for (const result of ['ok', 'failed']) reloads.inc({ index, result }, 0);
     for (const outcome of ['known', 'unknown']) predictions.inc({ index, label: 'other', outcome }, 0);
     for (const histogram of [topSimilarity, confidence]) histogram.zero({ index });
-    for (const gauge of [indexExamples, searchExact, calibrated]) gauge.set({ index }, 0);
+    for (const gauge of [searchExact, calibrated]) gauge.set({ index }, 0);
   }
 
+  const indexMetrics = createIndexMetrics(
+    registry,
+    new Map([...byIndex].map(([name, { index }]) => [name, index])),
+  );
   return {
+    ...indexMetrics,
     contentType: registry.contentType,
     requestStarted: () => inflight.inc(),
     requestEnded({ route, method, status, seconds }) {
@@ -271,7 +271,7 @@ export function createMetrics(indexes: readonly string[]): Metrics {
       const series = byIndex.get(decision.index.name);
       if (series === undefined) return;
       const { index, labels, drift } = series;
-      predictions.inc({ index, label: labels.get(decision.label) ?? 'other', outcome: decision.outcome });
+      predictions.inc({ index, label: seriesOf(decision.label, labels), outcome: decision.outcome });
       topSimilarity.observe({ index }, similarity);
       drift?.add(similarity);
       confidence.observe({ index }, decision.confidence);
@@ -296,7 +296,6 @@ export function createMetrics(indexes: readonly string[]): Metrics {
       const names = { encoder: readable(encoder.name), version: readable(encoder.version) };
       series.info = { index, version: readable(served.version), encoder: names.encoder };
       series.encoder = { ...names, runtime: encoder.runtime, providers: providers.join(',') };
-      indexExamples.set({ index }, served.examples);
       searchExact.set({ index }, searchKind === 'exact' ? 1 : 0);
       calibrated.set({ index }, calibration === undefined ? 0 : 1);
       series.drift = calibration && createDriftWindow(calibration.topSimilarity);
@@ -315,6 +314,15 @@ export function createMetrics(indexes: readonly string[]): Metrics {
     },
     text: () => registry.metrics(),
   };
+}
+
+/** A label that was taught since gets a series of its own too, as long as there are few. */
+function seriesOf(label: string, labels: Map<string, string>): string {
+  const known = labels.get(label);
+  if (known !== undefined) return known;
+  if (labels.size >= maxLabels) return 'other';
+  labels.set(label, readable(label));
+  return readable(label);
 }
 
 /** Whoever looks at metrics looks at them in a terminal: a control character of a label is written as `\u001b`. */

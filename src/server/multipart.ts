@@ -23,13 +23,27 @@ interface Part {
   bytes: Gathering | undefined;
 }
 
+/** Bytes of a text field, where a form may have some. */
+const mostTextBytes = 4_096;
+
+export interface MultipartOptions extends UploadLimits {
+  /** Text fields that the form may have beside its files, each once; none unless told. */
+  readonly texts?: readonly string[] | undefined;
+}
+
+export interface SentForm extends SentImages {
+  /** The name of the file in `image`. */
+  readonly file: string | undefined;
+  readonly texts: ReadonlyMap<string, string>;
+}
+
 /**
  * Reads `multipart/form-data` with one file `image` or several files `images`, into memory.
  * @throws NearvoteError `field_unexpected`, `image_missing`, `image_too_large`, `too_many_images`,
  * `request_malformed`, and those of `receive`
  */
-export async function readMultipart(incoming: Incoming, limits: UploadLimits): Promise<SentImages> {
-  const form = createForm(incoming, limits);
+export async function readMultipart(incoming: Incoming, options: MultipartOptions): Promise<SentForm> {
+  const form = createForm(incoming, options);
   try {
     await receive(incoming, (fail) => {
       form.failed = fail;
@@ -40,7 +54,7 @@ export async function readMultipart(incoming: Incoming, limits: UploadLimits): P
     form.parser.destroy();
   }
   if (form.failure !== undefined) throw form.failure;
-  return sentIn(form, limits);
+  return { ...sentIn(form, options), file: form.one[0]?.file, texts: form.texts };
 }
 
 interface Form {
@@ -48,14 +62,15 @@ interface Form {
   /** Parts of the field `image`: one at most. */
   readonly one: Part[];
   readonly many: Part[];
+  readonly texts: Map<string, string>;
   /** The first thing that was wrong. */
   failure?: NearvoteError;
   /** Told of it while the body still comes. */
   failed?: (failure: NearvoteError) => void;
 }
 
-function createForm({ req: { headers } }: Incoming, limits: UploadLimits): Form {
-  const form: Form = { parser: createParser(headers, limits), one: [], many: [] };
+function createForm({ req: { headers } }: Incoming, limits: MultipartOptions): Form {
+  const form: Form = { parser: createParser(headers, limits), one: [], many: [], texts: new Map() };
   const fail = (failure: NearvoteError): void => {
     form.failure ??= failure;
     form.failed?.(form.failure);
@@ -82,21 +97,30 @@ function createForm({ req: { headers } }: Incoming, limits: UploadLimits): Form 
     .on('field', (name: string | undefined, value, { valueTruncated }) => {
       // Swagger UI sends a field without a choice so.
       if ((name === 'image' || name === 'images') && value === '' && !valueTruncated) return;
-      fail(name === undefined ? namelessPart() : textField(name));
+      if (name === undefined) fail(namelessPart());
+      else if (limits.texts?.includes(name) !== true) fail(textField(name, limits));
+      else if (valueTruncated) fail(longText(name));
+      else if (form.texts.has(name)) fail(malformed(`Expected the field ${name} once but received it twice`));
+      else form.texts.set(name, value);
     })
     .on('partsLimit', () => fail(tooManyImages(limits)))
     .on('error', (cause) => fail(brokenForm(cause)));
   return form;
 }
 
-function createParser(headers: Incoming['req']['headers'], limits: UploadLimits): Busboy {
+function createParser(headers: Incoming['req']['headers'], limits: MultipartOptions): Busboy {
+  const texts = limits.texts?.length ?? 0;
   try {
     return busboy({
       headers,
       // As browsers and curl send the names of files.
       defParamCharset: 'utf8',
       // One part more, so that the error can name what is wrong with it; of a text field no more is kept than that it has one.
-      limits: { parts: limits.maxImages + 1, fileSize: limits.maxImageBytes + 1, fieldSize: 1 },
+      limits: {
+        parts: limits.maxImages + texts + 1,
+        fileSize: limits.maxImageBytes + 1,
+        fieldSize: texts === 0 ? 1 : mostTextBytes,
+      },
     });
   } catch (cause) {
     throw brokenForm(cause);
@@ -150,9 +174,14 @@ function namelessPart(): NearvoteError {
   return malformed('Expected every part to have the name image or images');
 }
 
-function textField(name: string): NearvoteError {
+function textField(name: string, { texts = [] }: MultipartOptions): NearvoteError {
+  const known = texts.length === 0 ? '' : `, and the text fields ${texts.join(', ')},`;
   return new NearvoteError(
     'field_unexpected',
-    `Expected only files in the field image or images but received the text field ${quoted(name)}; a file part has a filename`,
+    `Expected only files in the field image or images${known} but received the text field ${quoted(name)}; a file part has a filename`,
   );
+}
+
+function longText(name: string): NearvoteError {
+  return malformed(`Expected at most ${mostTextBytes} bytes in the field ${name} but received more`);
 }

@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 
-import { OpenApiGeneratorV31, OpenAPIRegistry, type RouteConfig } from '@asteasolutions/zod-to-openapi';
+import { OpenApiGeneratorV31, OpenAPIRegistry } from '@asteasolutions/zod-to-openapi';
 import { Router, static as serveFolder } from 'express';
-import type { ZodType } from 'zod';
 
 import type { UploadLimits } from './body.js';
+import { json, text, withKey, type AddRoute, type Media, type RequestContent } from './contract-operation.js';
+import { addExampleRoutes } from './example-contract.js';
 import { clientVisibleCodes, problemKinds, problemMediaType } from './problems.js';
 import { type Route, routes } from './routes.js';
 import {
@@ -38,12 +39,12 @@ export function createContract({ version, limits, maxK, maxNeighbours }: Contrac
   for (const [name, scheme] of Object.entries(securitySchemes)) {
     registry.registerComponent('securitySchemes', name, scheme);
   }
-  const add = (operationId: keyof typeof routes, summary: string, exchange: Exchange): void => {
+  const add: AddRoute = (operationId, summary, exchange) => {
     const route = routes[operationId];
     const { content, request = {}, security = [] } = exchange;
     registry.registerPath({
-      path: route.path,
-      method: route.methods.some((method) => method === 'POST') ? 'post' : 'get',
+      path: route.path.replace(/:(\w+)/g, '{$1}'),
+      method: methodOf(route),
       ...{ operationId, summary, request, security },
       responses: { [route.success]: { description: 'Done', content }, ...problemResponses(route) },
     });
@@ -70,6 +71,7 @@ export function createContract({ version, limits, maxK, maxNeighbours }: Contrac
       security: withKey,
     },
   );
+  addExampleRoutes(add, limits);
   add('metrics', 'Prometheus metrics', { content: { 'text/plain': text } });
   add('openapi', 'This document', { content: { 'application/json': { schema: { type: 'object' } } } });
   add('docs', 'This document, to read and try', { content: { 'text/html': text } });
@@ -85,33 +87,18 @@ export function createContract({ version, limits, maxK, maxNeighbours }: Contrac
   });
 }
 
+function methodOf({ methods }: Route): 'get' | 'post' | 'patch' | 'delete' {
+  const [method] = methods.filter((one) => one !== 'GET' && one !== 'HEAD');
+  if (method === 'PATCH') return 'patch';
+  if (method === 'DELETE') return 'delete';
+  return method === 'POST' ? 'post' : 'get';
+}
+
 /** Which key opens what is the server's to say: API keys for images, the admin key for what changes it. */
 const securitySchemes = {
   bearer: { type: 'http', scheme: 'bearer', description: 'Authorization: Bearer KEY' },
   header: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
 } as const;
-
-const withKey: Security = [{ bearer: [] }, { header: [] }];
-
-type Security = NonNullable<RouteConfig['security']>;
-type Exchanged = NonNullable<RouteConfig['request']>;
-type RequestContent = NonNullable<Exchanged['body']>['content'];
-
-interface Media {
-  schema: ZodType | { type: 'string' | 'object' };
-}
-
-/** What goes in beside the path, and what comes out when all is well. */
-interface Exchange {
-  readonly content: Record<string, Media>;
-  readonly request?: Exchanged;
-  /** Whose keys open it; an empty one among them where a server may do without, none where it needs no key. */
-  readonly security?: Security;
-}
-
-const text: Media = { schema: { type: 'string' } };
-
-const json = (schema: ZodType): Record<string, Media> => ({ 'application/json': { schema } });
 
 /** Exactly one of `image` and `images`. One object and no `oneOf`: Swagger UI has a file picker for a property alone. */
 const oneField = { minProperties: 1, maxProperties: 1, additionalProperties: false } as const;

@@ -93,14 +93,46 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The content type is not supported',
     'The Content-Type is none that the route takes. Use multipart/form-data, application/json, image/* or application/octet-stream.',
   ),
-  label_invalid: hidden(400, 'The label cannot be used'),
-  label_missing: hidden(404, 'No such label'),
-  id_invalid: hidden(400, 'The id cannot be used'),
-  example_missing: hidden(404, 'No such example'),
-  example_conflict: hidden(409, 'The example is there already as something else'),
-  change_missing: hidden(404, 'No such change'),
-  change_conflict: hidden(409, 'The change cannot be taken back'),
-  index_readonly: hidden(409, 'The index cannot be changed here'),
+  label_invalid: shown(
+    400,
+    'The label cannot be used',
+    'A label has 1 to 200 characters, none of them a control character, and no white space around it. The detail says what is wrong.',
+  ),
+  label_missing: shown(
+    404,
+    'No such label',
+    'No example of the index has this label. GET /labels lists those that there are.',
+  ),
+  id_invalid: shown(
+    400,
+    'The id cannot be used',
+    'An id has 1 to 128 letters, digits and . _ ~ - and does not begin with a dot. Leave it out, and one is made from the image.',
+  ),
+  example_missing: shown(
+    404,
+    'No such example',
+    'The index has no example with this id; it may have been deleted. GET /examples lists those that there are.',
+  ),
+  example_conflict: shown(
+    409,
+    'The example is there already as something else',
+    'The image has another label in the index, or the id belongs to another image. The detail names the example; PATCH it, or choose another id.',
+  ),
+  change_missing: shown(
+    404,
+    'No such change',
+    'The index has no change with this number. GET /changes lists those that there are.',
+  ),
+  change_conflict: shown(
+    409,
+    'The change cannot be taken back',
+    'An example that it changed was changed again since. The detail names it; take the later change back first.',
+  ),
+  index_readonly: shown(
+    409,
+    'The index cannot be changed here',
+    'This server may not change the index: it was started without an admin key, its folder cannot be written, or another process writes it.',
+  ),
   index_empty: shown(
     409,
     'The index has no examples',
@@ -187,7 +219,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   checkpoint_invalid: hidden(500, 'The checkpoint is invalid'),
   training_diverged: hidden(500, 'The training has diverged'),
   recall_too_low: hidden(500, 'The index recall is too low'),
-  output_unwritable: hidden(500, 'The output cannot be written'),
+  output_unwritable: {
+    ...hidden(507, 'The change cannot be stored'),
+    advice:
+      'The disk of the index is full or cannot be written: nothing was changed, and the server goes on answering. Its log has the cause.',
+  },
   output_exists: hidden(500, 'The output exists already'),
   address_unavailable: hidden(500, 'The address is unavailable'),
   dependency_missing: hidden(500, 'A dependency is missing'),

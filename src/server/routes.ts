@@ -27,7 +27,7 @@ const imageCodes = [
 
 export interface Route {
   readonly path: string;
-  readonly methods: readonly ('GET' | 'HEAD' | 'POST')[];
+  readonly methods: readonly ('GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE')[];
   /** What it answers when all is well. */
   readonly success: number;
   /** What it may answer otherwise, beside `not_found` and `method_not_allowed`. */
@@ -39,6 +39,36 @@ const page = (path: string, codes: readonly ErrorCode[] = []): Route => ({
   methods: ['GET', 'HEAD'],
   success: 200,
   codes,
+});
+
+const readCodes = [
+  'query_invalid',
+  'index_unknown',
+  'unauthorized',
+  'rate_limited',
+  'not_ready',
+  'shutting_down',
+  'worker_failed',
+  'internal',
+] as const satisfies readonly ErrorCode[];
+
+const changeCodes = [
+  ...readCodes,
+  'index_readonly',
+  'request_malformed',
+  'media_type_unsupported',
+  'body_too_large',
+  'overloaded',
+  'timed_out',
+  'output_unwritable',
+] as const satisfies readonly ErrorCode[];
+
+const look = (path: string, codes: readonly ErrorCode[] = []): Route => page(path, [...readCodes, ...codes]);
+const make = (method: 'POST' | 'PATCH' | 'DELETE', path: string, codes: readonly ErrorCode[]): Route => ({
+  path,
+  methods: [method],
+  success: 200,
+  codes: [...changeCodes, ...codes],
 });
 
 /** Every route: the app, the contract and the first series of the metrics are made from this one table. */
@@ -70,15 +100,53 @@ export const routes = {
       'internal',
     ],
   },
+  examples: look('/examples', ['example_missing']),
+  addExamples: make('POST', '/examples', [...imageCodes, 'label_invalid', 'id_invalid', 'example_conflict']),
+  example: look('/examples/:id', ['example_missing']),
+  relabel: make('PATCH', '/examples/:id', ['label_invalid', 'example_missing']),
+  deleteExample: make('DELETE', '/examples/:id', ['example_missing']),
+  picture: look('/examples/:id/picture', ['example_missing']),
+  labels: look('/labels'),
+  renameLabel: make('POST', '/labels/:label', ['label_invalid', 'label_missing']),
+  changes: look('/changes'),
+  revert: make('POST', '/changes/:sequence/revert', ['change_missing', 'change_conflict']),
+  versions: look('/versions'),
+  compact: make('POST', '/versions', ['reload_failed']),
   home: { ...page('/'), success: 302 },
 } as const satisfies Record<string, Route>;
 
 export const allRoutes: readonly Route[] = Object.values(routes);
 
+/** Those that only an admin key opens: without one they do not exist. */
+export const adminRoutes: ReadonlySet<Route> = new Set([
+  routes.reload,
+  routes.addExamples,
+  routes.relabel,
+  routes.deleteExample,
+  routes.renameLabel,
+  routes.changes,
+  routes.revert,
+  routes.versions,
+  routes.compact,
+]);
+
 const paths = new Set(allRoutes.map((route) => route.path));
+/** Of the paths that hold a parameter. */
+const patterns = [...paths]
+  .filter((path) => path.includes(':'))
+  .map((path) => ({ path, pattern: new RegExp(`^${path.replace(/:\w+/g, '[^/]+')}$`) }));
 
 /** The route's pattern for a request's path; the label that keeps metrics bounded. */
 export function routeOf(path: string): string {
   if (paths.has(path)) return path;
+  const found = patterns.find(({ pattern }) => pattern.test(path));
+  if (found !== undefined) return found.path;
   return path.startsWith('/docs/') ? routes.docs.path : 'other';
+}
+
+/** The methods that each path has among some routes. */
+export function methodsByPath(among: readonly Route[]): ReadonlyMap<string, readonly string[]> {
+  const methods = new Map<string, string[]>();
+  for (const route of among) methods.set(route.path, [...(methods.get(route.path) ?? []), ...route.methods]);
+  return methods;
 }

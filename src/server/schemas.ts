@@ -6,7 +6,10 @@ import { voteRules } from '../vote/rules.js';
 import { quoted } from './body.js';
 
 /** A query value arrives as text; `0x10`, ` 5` and the empty string are not numbers here. */
-const wholeNumber = (pattern: RegExp, meta: { minimum: number; maximum?: number; description: string }) =>
+export const wholeNumber = (
+  pattern: RegExp,
+  meta: { minimum: number; maximum?: number; description: string },
+) =>
   z
     .string()
     .regex(pattern, `Expected a whole number of at least ${meta.minimum}`)
@@ -50,7 +53,7 @@ export type ClassifyQuery = z.infer<typeof classifyQuerySchema>;
 
 const namedVersionSchema = z.strictObject({ name: z.string(), version: z.string() });
 
-const sequenceSchema = z
+export const sequenceSchema = z
   .int()
   .min(0)
   .meta({ description: 'Of the last change that the index has made; 0 where it has made none' });
@@ -131,7 +134,7 @@ export const problemSchema = z
 export type Problem = z.infer<typeof problemSchema>;
 
 /** Of several images: whatever else a result is, it says which file it is of. */
-const fileSchema = z
+export const fileSchema = z
   .string()
   .optional()
   .meta({ description: 'The name of the file, where the image came in a form; cut after 255 letters' });
@@ -165,7 +168,11 @@ export const reloadSchema = z.strictObject({
 });
 export type ReloadBody = z.infer<typeof reloadSchema>;
 
-const readyIndexSchema = namedVersionSchema.extend({ examples: z.int(), sequence: sequenceSchema });
+const readyIndexSchema = namedVersionSchema.extend({
+  examples: z.int(),
+  sequence: sequenceSchema,
+  calibration: calibrationAgeSchema.optional(),
+});
 const readyEncoderSchema = namedVersionSchema.extend({
   dimension: z.int(),
   runtime: z.enum(runtimeNames).meta({ description: 'What computes the embeddings' }),
@@ -227,7 +234,8 @@ export function parseIndexQuery(query: unknown): string | undefined {
   return parseQuery(indexQuerySchema, query).index;
 }
 
-function parseQuery<T>(schema: ZodType<T>, query: unknown): T {
+/** @throws NearvoteError `query_invalid` naming the parameter */
+export function parseQuery<T>(schema: ZodType<T>, query: unknown): T {
   const result = schema.safeParse(query);
   if (result.success) return result.data;
   const [issue] = result.error.issues;

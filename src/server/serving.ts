@@ -2,6 +2,7 @@ import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { OpenPair } from '../pair.js';
 import { quoted } from './body.js';
+import { createLiveChanges, type LiveChanges } from './live-changes.js';
 
 /** One index of the server; what it can answer with now is read anew by every request, so a swap of its pair is one assignment. */
 export interface ServedIndex {
@@ -16,6 +17,8 @@ export interface ServedIndex {
   /** How long it has been seen without a worker, in milliseconds; 0 while there is one. */
   withoutWorkersMs(): number;
   readonly holds: Holds;
+  /** How its examples are changed. */
+  changes: LiveChanges;
   /**
    * Swaps in what the index has published by now; requests in flight finish on what they started with. Reloads run one
    * after another, and those asked for during one share the next.
@@ -86,10 +89,20 @@ function createServedIndex(name: string, now: () => number): ServedIndex {
       return withoutSince === undefined ? 0 : now() - withoutSince;
     },
     holds: createHolds(),
+    changes: unchanging,
     reload: () => Promise.reject(loadingError()),
   };
   return served;
 }
+
+/** Until the server says otherwise. */
+const unchanging = createLiveChanges({
+  writer: { absent: 'it was not opened for that' },
+  logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+  neighbours: () => undefined,
+  compact: () => Promise.reject(loadingError()),
+  reload: () => Promise.reject(loadingError()),
+});
 
 function createHolds(): Holds {
   const counts = new Map<Classifier, number>();

@@ -60,17 +60,26 @@ export function createColourClassifier(
   name = 'colours',
   labelOf: (colour: string) => string = (colour) => colour,
 ): Classifier {
+  const neighbours: typeof colourNeighbours = {
+    ...colourNeighbours,
+    version: { ...colourNeighbours.version, name },
+    search: async (embedding, options) => {
+      const nearest = await colourNeighbours.search(embedding, options);
+      return { ...nearest, labels: nearest.labels.map(labelOf) };
+    },
+  };
+  return createColourClassifierOver(neighbours, calibration);
+}
+
+/** As that, over other examples of mean colours. */
+export function createColourClassifierOver(
+  neighbours: Pick<Neighbours, 'version' | 'state' | 'search'>,
+  calibration?: Calibration,
+): Classifier {
   return createClassifier({
     decoder: decoderTo({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
     pool: colourPool,
-    neighbours: {
-      ...colourNeighbours,
-      version: { ...colourNeighbours.version, name },
-      search: async (embedding, options) => {
-        const nearest = await colourNeighbours.search(embedding, options);
-        return { ...nearest, labels: nearest.labels.map(labelOf) };
-      },
-    },
+    neighbours,
     encoder: { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' },
     defaults: { rule: 'softmax', temperature: 0.07, k: 20, priorCorrection: false },
     calibration,

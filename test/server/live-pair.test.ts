@@ -50,6 +50,7 @@ function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
       state: { sequence: 0, examples: 1, labels: [{ label: 'a', examples: 1 }], changed: 0 },
       searchKind: 'exact',
       ready: true,
+      follow: () => Promise.resolve(),
       close: () =>
         version === failsToClose
           ? Promise.reject(new Error(`${version} cannot be closed`))

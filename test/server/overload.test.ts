@@ -5,7 +5,14 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { Cancellation } from '../../src/domain/cancellation.js';
 import { NearvoteError } from '../../src/domain/errors.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
-import { expectProblem, multipart, startTestServer, testLoad, type TestServer } from './test-server.js';
+import {
+  expectProblem,
+  multipart,
+  startTestServer,
+  testLimits,
+  testLoad,
+  type TestServer,
+} from './test-server.js';
 
 let server: TestServer;
 afterEach(() => server.close());
@@ -123,15 +130,17 @@ describe('past --max-queue', () => {
 });
 
 describe('past --max-inflight-bytes', () => {
-  const load = { ...testLoad, maxInflightBytes: 100_000 };
+  // Room for the metrics, which are held too.
+  const load = { ...testLoad, maxInflightBytes: 500_000 };
+  const limits = { ...testLimits, maxImageBytes: 1_000_000 };
   const head = 'POST /classify HTTP/1.1\r\nHost: t\r\nContent-Type: image/png\r\n';
 
   it('an announced body is 429 at once, and the bytes of a client that went are free again', async () => {
-    server = await startTestServer({ load });
+    server = await startTestServer({ load, limits });
     const slow = connect(server.port, '127.0.0.1');
-    slow.write(`${head}Content-Length: 60000\r\n\r\nx`);
-    await untilGauge(bytes, 60_000);
-    expectProblem(await server.send(`${head}Content-Length: 50000\r\n\r\n`), 429, 'overloaded');
+    slow.write(`${head}Content-Length: 400000\r\n\r\nx`);
+    await untilGauge(bytes, 400_000);
+    expectProblem(await server.send(`${head}Content-Length: 150000\r\n\r\n`), 429, 'overloaded');
     slow.destroy();
     await untilGauge(bytes, 0);
     expect(await gauge('nearvote_rejected_total{reason="client_gone"}')).toBe(1);
@@ -139,13 +148,13 @@ describe('past --max-inflight-bytes', () => {
   });
 
   it('a chunked body is 429 when it has grown too far', async () => {
-    server = await startTestServer({ load });
+    server = await startTestServer({ load, limits });
     const slow = connect(server.port, '127.0.0.1');
-    slow.write(`${head}Content-Length: 60000\r\n\r\nx`);
-    await untilGauge(bytes, 60_000);
-    const chunk = `c350\r\n${'x'.repeat(50_000)}\r\n`;
+    slow.write(`${head}Content-Length: 400000\r\n\r\nx`);
+    await untilGauge(bytes, 400_000);
+    const chunk = `249f0\r\n${'x'.repeat(150_000)}\r\n`;
     expectProblem(await server.send(`${head}Transfer-Encoding: chunked\r\n\r\n`, chunk), 429, 'overloaded');
-    await untilGauge(bytes, 60_000);
+    await untilGauge(bytes, 400_000);
     slow.destroy();
     await untilGauge(bytes, 0);
   });

@@ -27,8 +27,9 @@ describe('the table of problems', () => {
   it('agrees with the OpenAPI document: the status of every code of a route has a response that names it', () => {
     const contract = createContract({ version: '1.2.3', limits: testLimits, ...testLoad });
     for (const { path, methods, codes } of allRoutes) {
-      const item = contract.paths?.[path];
-      const responses = (methods.includes('POST') ? item?.post : item?.get)?.responses ?? {};
+      const item = contract.paths?.[path.replace(/:(\w+)/g, '{$1}')];
+      const [method = 'get'] = methods.map((one) => one.toLowerCase() as 'get' | 'post' | 'patch' | 'delete');
+      const responses = item?.[method]?.responses ?? {};
       for (const code of codes) {
         const response: unknown = responses[String(problemKinds[code].status)];
         expect(JSON.stringify(response)).toContain(`\`${code}\``);

@@ -59,7 +59,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const [served] = serving.indexes;
   served.classifier = 'classifier' in options ? options.classifier : createColourClassifier();
   for (const [name, classifier] of Object.entries(others)) serving.find(name).classifier = classifier;
-  for (const { classifier } of serving.indexes) {
+  for (const one of serving.indexes) {
+    const { name, classifier } = one;
+    metrics.watchIndex(name, { served: one, following: { staleSeconds: 0 } });
     if (classifier !== undefined) metrics.serves(classifier, { searchKind: 'hnsw', providers: ['cpu'] });
   }
   const logged: string[] = [];

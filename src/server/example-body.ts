@@ -1,0 +1,183 @@
+import type { Request, Response } from 'express';
+import { z, type ZodType } from 'zod';
+import { NearvoteError } from '../domain/errors.js';
+import {
+  imageTooLarge,
+  malformed,
+  quoted,
+  readBody,
+  tooManyImages,
+  type Incoming,
+  type Reading,
+  type SentImage,
+  type UploadLimits,
+} from './body.js';
+import { readMultipart } from './multipart.js';
+
+/** An image that is to be an example. */
+export interface SentExample {
+  /** The name of its file, where it came with one. */
+  readonly file?: string | undefined;
+  readonly id?: string | undefined;
+  readonly label: string;
+  readonly image: SentImage;
+}
+
+/** Why a change is made, and who says so, in their own words. */
+export interface SentReason {
+  readonly reason: string | null;
+  readonly who: string | null;
+}
+
+export interface SentExamples extends SentReason {
+  /** `one` is answered with what became of it; `many`, be it one, with a result each. */
+  readonly kind: 'one' | 'many';
+  readonly examples: readonly SentExample[];
+}
+
+const mostLetters = 1_000;
+const text = z.string().max(mostLetters, `Expected at most ${mostLetters} characters`);
+const reasonFields = { reason: text.optional(), who: text.optional() };
+
+const jsonExample = { image: z.string(), label: z.string(), id: z.string().optional() };
+
+/** `POST /examples` as JSON: one example, or several. */
+export const examplesJson = z.union([
+  z.strictObject({ ...jsonExample, ...reasonFields }),
+  z.strictObject({ examples: z.array(z.strictObject(jsonExample)).min(1), ...reasonFields }),
+]);
+
+/** `PATCH /examples/{id}`. */
+export const relabelJson = z.strictObject({ label: z.string(), ...reasonFields });
+/** `POST /labels/{label}`. */
+export const renameJson = z.strictObject({ to: z.string(), ...reasonFields });
+/** What any other change may be sent with. */
+export const reasonJson = z.strictObject(reasonFields);
+
+type Exchange = { readonly req: Request; readonly res: Response };
+
+/**
+ * Reads the body of `POST /examples`: a form with a file `image` or files `images` and the text fields `label`, `id`,
+ * `reason` and `who`, or JSON with images in base64.
+ * @throws NearvoteError as `readMultipart`, `label_invalid` where there is no label, `media_type_unsupported`
+ */
+export async function readExamples(
+  { req, res }: Exchange,
+  reading: Reading,
+  limits: UploadLimits,
+): Promise<SentExamples> {
+  const incoming: Incoming = { req, res, limit: limits.maxBodyBytes, ...reading };
+  const mediaType = mediaTypeOf(req);
+  if (mediaType === 'multipart/form-data') return readForm(incoming, limits);
+  if (mediaType === 'application/json')
+    return ofJson(parseJson(await readBody(incoming), examplesJson), limits);
+  throw wrongMediaType(mediaType, 'multipart/form-data or application/json');
+}
+
+async function readForm(incoming: Incoming, limits: UploadLimits): Promise<SentExamples> {
+  const { image, images, file, texts } = await readMultipart(incoming, {
+    ...limits,
+    texts: ['label', 'id', 'reason', 'who'],
+  });
+  const label = texts.get('label');
+  if (label === undefined) {
+    throw new NearvoteError(
+      'label_invalid',
+      'Expected the text field label beside the image but received none',
+    );
+  }
+  const reason = reasonOf({ reason: texts.get('reason'), who: texts.get('who') });
+  if (image !== undefined && images !== undefined) {
+    throw new NearvoteError('field_unexpected', 'Expected either image or images but received both');
+  }
+  const id = texts.get('id');
+  if (image !== undefined) return { kind: 'one', examples: [{ file, id, label, image }], ...reason };
+  if (id !== undefined) {
+    throw new NearvoteError(
+      'field_unexpected',
+      'Expected no id for several images: a form has one for a single image',
+    );
+  }
+  return { kind: 'many', examples: (images ?? []).map((one) => ({ ...one, label })), ...reason };
+}
+
+function ofJson(sent: z.infer<typeof examplesJson>, limits: UploadLimits): SentExamples {
+  const reason = reasonOf(sent);
+  const exampleOf = (one: { image: string; label: string; id?: string | undefined }): SentExample => ({
+    ...one,
+    image: decodeBase64(one.image, limits),
+  });
+  if (!('examples' in sent)) return { kind: 'one', examples: [exampleOf(sent)], ...reason };
+  if (sent.examples.length > limits.maxImages) throw tooManyImages(limits);
+  return { kind: 'many', examples: sent.examples.map(exampleOf), ...reason };
+}
+
+/** `Buffer.from` skips what is not base64; here that is an error of the image. */
+function decodeBase64(base64: string, { maxImageBytes }: UploadLimits): SentImage {
+  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) {
+    return malformed('Expected standard base64 with padding and without line breaks (RFC 4648, section 4)');
+  }
+  const bytes = Buffer.from(base64, 'base64');
+  if (bytes.length === 0) return new NearvoteError('image_empty', 'Expected an image but received 0 bytes');
+  return bytes.length > maxImageBytes ? imageTooLarge(maxImageBytes) : bytes;
+}
+
+/** Of a change that is no image. */
+const mostJsonBytes = 64 * 1024;
+
+/**
+ * Reads a small JSON body; where there is none, an empty object.
+ * @throws NearvoteError `request_malformed` naming the field, `media_type_unsupported`, `body_too_large`
+ */
+export async function readJson<T>({ req, res }: Exchange, reading: Reading, schema: ZodType<T>): Promise<T> {
+  const mediaType = mediaTypeOf(req);
+  const bytes = await readBody({ req, res, limit: mostJsonBytes, ...reading });
+  if (bytes.length === 0) return parseJson(Buffer.from('{}'), schema);
+  if (mediaType !== 'application/json') throw wrongMediaType(mediaType, 'application/json');
+  return parseJson(bytes, schema);
+}
+
+export function reasonOf({
+  reason,
+  who,
+}: {
+  reason?: string | undefined;
+  who?: string | undefined;
+}): SentReason {
+  return { reason: reason ?? null, who: who ?? null };
+}
+
+function parseJson<T>(bytes: Buffer, schema: ZodType<T>): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw malformed('Expected a JSON body but received text that is not valid JSON', { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = deepest(parsed.error.issues);
+  const field = issue?.path.join('.') ?? '';
+  throw malformed(
+    `Expected a JSON body as the contract says but ${field === '' ? 'it' : field} is wrong: ${issue?.message ?? ''}`,
+  );
+}
+
+/** Of a union, what is wrong with the alternative that fits best. */
+function deepest(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
+  const [issue] = issues;
+  if (issue?.code !== 'invalid_union') return issue;
+  const [best] = [...issue.errors].sort((a, b) => a.length - b.length);
+  return best === undefined ? issue : deepest(best);
+}
+
+function mediaTypeOf(req: Request): string | undefined {
+  return req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();
+}
+
+function wrongMediaType(received: string | undefined, expected: string): NearvoteError {
+  return new NearvoteError(
+    'media_type_unsupported',
+    `Expected ${expected} but received ${received === undefined ? 'no Content-Type' : quoted(received)}`,
+  );
+}

@@ -1,0 +1,105 @@
+import type { z } from 'zod';
+import type { UploadLimits } from './body.js';
+import { examplesJson, reasonJson, relabelJson, renameJson } from './example-body.js';
+import {
+  addedSchema,
+  changedSchema,
+  changesSchema,
+  compactedSchema,
+  exampleHistorySchema,
+  examplesSchema,
+  idParams,
+  labelParams,
+  labelsSchema,
+  listQuery,
+  logQuery,
+  operationSchema,
+  sequenceParams,
+  versionsSchema,
+} from './example-schemas.js';
+import { json, withKey, type AddRoute } from './contract-operation.js';
+import { indexQuerySchema } from './schemas.js';
+
+/** The routes of examples and changes, in the OpenAPI document. */
+export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
+  const query = indexQuerySchema;
+  const security = withKey;
+  const readable = [{}, ...withKey];
+  const body = (schema: z.ZodType, required = true) => ({
+    required,
+    content: { 'application/json': { schema } },
+  });
+  add('examples', 'The examples of an index, a page at a time', {
+    content: json(examplesSchema),
+    ...{ request: { query: listQuery }, security: readable },
+  });
+  add('addExamples', 'Teach images by a label; the same image and label again changes nothing', {
+    content: json(changedSchema.or(addedSchema)),
+    request: { query, body: { required: true, content: teachingContent(limits) } },
+    security,
+  });
+  add('example', 'An example and what happened to it', {
+    content: json(exampleHistorySchema),
+    ...{ request: { query, params: idParams }, security: readable },
+  });
+  add('relabel', 'Give an example another label', {
+    content: json(changedSchema),
+    ...{ request: { query, params: idParams, body: body(relabelJson) }, security },
+  });
+  add('deleteExample', 'Delete an example; it can be taken back', {
+    content: json(changedSchema),
+    ...{ request: { query, params: idParams, body: body(reasonJson, false) }, security },
+  });
+  add('picture', 'The picture of an example that was taught', {
+    content: { 'image/*': { schema: { type: 'string' } } },
+    ...{ request: { query, params: idParams }, security: readable },
+  });
+  add('labels', 'The labels of an index, and how many examples each has', {
+    content: json(labelsSchema),
+    ...{ request: { query }, security: readable },
+  });
+  add('renameLabel', 'Rename a label, or merge it into one that is there', {
+    content: json(operationSchema),
+    ...{ request: { query, params: labelParams, body: body(renameJson) }, security },
+  });
+  add('changes', 'What was changed, newest first', {
+    content: json(changesSchema),
+    ...{ request: { query: logQuery }, security },
+  });
+  add('revert', 'Take back all that was made as one with a change', {
+    content: json(operationSchema),
+    ...{ request: { query, params: sequenceParams, body: body(reasonJson, false) }, security },
+  });
+  add('versions', 'The version that is served, and what changed since', {
+    content: json(versionsSchema),
+    ...{ request: { query }, security },
+  });
+  add('compact', 'Fold the changes into a new version, and serve it', {
+    content: json(compactedSchema),
+    ...{ request: { query }, security },
+  });
+}
+
+function teachingContent({ maxImages, maxImageBytes }: UploadLimits): Record<string, { schema: object }> {
+  const file = { type: 'string', contentMediaType: 'application/octet-stream' } as const;
+  const text = { type: 'string', maxLength: 1_000 } as const;
+  return {
+    'multipart/form-data': {
+      schema: {
+        type: 'object',
+        description: 'Either image or images; each part has a filename',
+        properties: {
+          image: { ...file, minLength: 1, maxLength: maxImageBytes, description: 'One image' },
+          images: { type: 'array', minItems: 1, maxItems: maxImages, items: file, default: [] },
+          label: { ...text, minLength: 1, maxLength: 200, description: 'Of every image' },
+          id: { ...text, description: 'Of a single image; made from it unless given' },
+          reason: text,
+          who: text,
+        },
+        required: ['label'],
+        additionalProperties: false,
+      },
+    },
+    'application/json': { schema: examplesJson },
+  };
+}

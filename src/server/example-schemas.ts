@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { changeKinds } from '../examples/journal-record.js';
+import { fileSchema, indexQuerySchema, problemSchema, sequenceSchema, wholeNumber } from './schemas.js';
+
+const mostListed = 1_000;
+export const defaultListed = 100;
+
+const limit = wholeNumber(/^(?:[1-9]\d{0,2}|1000)$/, {
+  ...{ minimum: 1, maximum: mostListed },
+  description: `How many to list; ${defaultListed} unless told`,
+});
+const one = z.string().optional();
+
+export const listQuery = indexQuerySchema.extend({
+  label: one.meta({ description: 'Only examples of this label' }),
+  text: one.meta({
+    description: 'Only examples with this text in their id, label or source, whatever its case',
+  }),
+  after: one.meta({ description: 'The id after which the list goes on: `next` of the page before' }),
+  limit,
+});
+export const logQuery = indexQuerySchema.extend({
+  before: wholeNumber(/^[1-9]\d{0,14}$/, {
+    minimum: 1,
+    description: 'Only changes before this one: `next` of the page before',
+  }),
+  limit,
+});
+
+export const idParams = z.object({ id: z.string() });
+export const labelParams = z.object({ label: z.string() });
+export const sequenceParams = z.object({ sequence: z.string().meta({ type: 'integer', minimum: 1 }) });
+
+const exampleSchema = z.strictObject({
+  id: z.string(),
+  label: z.string(),
+  source: z
+    .string()
+    .optional()
+    .meta({ description: 'Only where the server was started with --expose-sources' }),
+});
+
+export const changeSchema = z.strictObject({
+  sequence: z.int(),
+  operation: z.int().meta({ description: 'Number of the first of the changes that were made as one' }),
+  at: z
+    .string()
+    .meta({ description: 'When, by the clock of whoever made it; the order is that of the numbers' }),
+  kind: z.enum(changeKinds),
+  id: z.string().meta({ description: 'Of the example' }),
+  label: z.string().nullable().meta({ description: 'After the change; null where it was deleted' }),
+  was: z.string().nullable().meta({ description: 'Before the change; null where there was none' }),
+  reason: z.string().nullable(),
+  who: z.string().nullable(),
+  reverts: z.int().nullable().meta({ description: 'The operation that it takes back' }),
+});
+
+const outcomeSchema = z.strictObject({
+  id: z.string(),
+  label: z.string(),
+  outcome: z.enum(['added', 'relabelled', 'deleted', 'restored', 'unchanged']),
+});
+
+export const changedSchema = outcomeSchema.extend({ sequence: sequenceSchema }).meta({ id: 'Changed' });
+export type ChangedBody = z.infer<typeof changedSchema>;
+
+export const addedSchema = z
+  .strictObject({
+    sequence: sequenceSchema,
+    results: z.array(
+      z.union([
+        outcomeSchema.extend({ file: fileSchema }),
+        z.strictObject({ file: fileSchema, error: problemSchema }),
+      ]),
+    ),
+  })
+  .meta({
+    id: 'Added',
+    description: 'One result an image, in the order sent; one that is bad keeps out no other',
+  });
+export type AddedBody = z.infer<typeof addedSchema>;
+
+export const operationSchema = z
+  .strictObject({
+    sequence: sequenceSchema,
+    operation: z
+      .int()
+      .nullable()
+      .meta({ description: 'By which it can be taken back; null where nothing changed' }),
+    changed: z.int().meta({ description: 'Examples that are another than before' }),
+  })
+  .meta({ id: 'Operation' });
+
+export const examplesSchema = z
+  .strictObject({
+    sequence: sequenceSchema,
+    examples: z.array(exampleSchema),
+    next: z.string().nullable().meta({ description: 'What `after` is for the next page; null at the end' }),
+  })
+  .meta({ id: 'Examples' });
+
+export const exampleHistorySchema = exampleSchema
+  .extend({
+    sequence: sequenceSchema,
+    changes: z.array(changeSchema).meta({ description: 'What happened to it, newest first' }),
+  })
+  .meta({ id: 'Example' });
+
+export const labelsSchema = z
+  .strictObject({
+    sequence: sequenceSchema,
+    labels: z.array(z.strictObject({ label: z.string(), examples: z.int() })),
+  })
+  .meta({ id: 'Labels' });
+
+export const changesSchema = z
+  .strictObject({
+    changes: z.array(changeSchema).meta({ description: 'Newest first' }),
+    next: z.int().nullable().meta({ description: 'What `before` is for the next page; null at the end' }),
+  })
+  .meta({ id: 'Changes' });
+
+export const versionsSchema = z
+  .strictObject({
+    current: z.string(),
+    sequence: sequenceSchema,
+    changed: z.int().meta({ description: 'Examples that changed since that version was built' }),
+    compacting: z.boolean(),
+    writable: z.boolean().meta({ description: 'Whether this server may change the index' }),
+  })
+  .meta({ id: 'Versions' });
+
+export const compactedSchema = z
+  .strictObject({ version: z.string(), sequence: sequenceSchema, examples: z.int(), changed: z.boolean() })
+  .meta({ id: 'Compacted' });

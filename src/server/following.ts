@@ -1,0 +1,67 @@
+import type { Logger } from 'pino';
+import { readIndexManifest, readCurrent } from '../examples/index-store.js';
+import { join } from 'node:path';
+import type { ServedIndex } from './serving.js';
+
+export interface FollowingOptions {
+  readonly served: ServedIndex;
+  /** The folder of its index. */
+  readonly root: string;
+  readonly logger: Pick<Logger, 'warn'>;
+  /** A second unless told. */
+  readonly everyMs?: number | undefined;
+}
+
+/** Keeps an index that another process changes as that process has it. */
+export interface Following {
+  /** Seconds since it was last seen to be so; 0 where this server changes it itself. */
+  readonly staleSeconds: number;
+  stop(): void;
+}
+
+/**
+ * Takes over the changes of an index that this server may not change, and the versions that they are folded into. A
+ * version that a build publishes is for a reload.
+ */
+export function followIndex({ served, root, logger, everyMs = 1_000 }: FollowingOptions): Following {
+  let freshAt = performance.now();
+  let failing = false;
+  let busy = false;
+
+  const isOwn = (): boolean => served.changes.readonlyBecause === undefined;
+
+  async function follow(): Promise<void> {
+    const { pair } = served;
+    if (pair === undefined || isOwn()) return;
+    await pair.neighbours.follow();
+    const version = await readCurrent(root);
+    if (version === pair.published.version) return;
+    const { lineage = [] } = await readIndexManifest(join(root, version));
+    if (lineage.some((one) => one.version === pair.published.version)) await served.reload();
+  }
+
+  const timer = setInterval(() => {
+    if (busy) return;
+    busy = true;
+    follow()
+      .then(
+        () => {
+          freshAt = performance.now();
+          failing = false;
+        },
+        (err: unknown) => {
+          // Each second would fill the log.
+          if (!failing) logger.warn({ err }, 'the index cannot be followed; it is served as it was');
+          failing = true;
+        },
+      )
+      .finally(() => (busy = false));
+  }, everyMs);
+  timer.unref();
+  return {
+    get staleSeconds() {
+      return isOwn() ? 0 : (performance.now() - freshAt) / 1000;
+    },
+    stop: () => clearInterval(timer),
+  };
+}

@@ -1,0 +1,84 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Following } from './following.js';
+import type { ServedIndex } from './serving.js';
+
+/** An index of the server, as it is at a scrape. */
+export interface WatchedIndex {
+  readonly served: Pick<ServedIndex, 'classifier' | 'pair' | 'changes'>;
+  readonly following: Pick<Following, 'staleSeconds'>;
+}
+
+/** What is counted of an index that changes while it answers. */
+export interface IndexMetrics {
+  /** Asked at every scrape. */
+  watchIndex(name: string, watched: WatchedIndex): void;
+  compacted(name: string, result: 'ok' | 'failed'): void;
+}
+
+/** @param series what each index is called in its series, by its name */
+export function createIndexMetrics(registry: Registry, series: ReadonlyMap<string, string>): IndexMetrics {
+  const registers = [registry];
+  const watching = new Map<string, WatchedIndex>();
+
+  const gauge = (name: string, help: string, value: (watched: WatchedIndex) => number): void => {
+    new Gauge({
+      ...{ name, help, labelNames: ['index'], registers },
+      collect() {
+        for (const [index, name] of series) {
+          const watched = watching.get(index);
+          this.set({ index: name }, watched === undefined ? 0 : value(watched));
+        }
+      },
+    });
+  };
+  gauge(
+    'nearvote_index_examples',
+    'Examples in the index',
+    ({ served }) => served.classifier?.index.examples ?? 0,
+  );
+  gauge(
+    'nearvote_index_sequence',
+    'Number of the last change that the index has made',
+    ({ served }) => served.classifier?.index.sequence ?? 0,
+  );
+  gauge(
+    'nearvote_index_changed_examples',
+    'Examples that were added, left out or relabelled since the version was built; a compaction folds them in',
+    ({ served }) => served.pair?.neighbours.state.changed ?? 0,
+  );
+  gauge('nearvote_index_writable', '1 where this server may change the index', ({ served }) =>
+    Number(served.changes.readonlyBecause === undefined),
+  );
+  gauge(
+    'nearvote_index_stale_seconds',
+    'Since the changes of another process were last seen; 0 where this server makes them',
+    ({ following }) => following.staleSeconds,
+  );
+  gauge(
+    'nearvote_calibration_changed_share',
+    'Share of the examples that changed since the calibration; 0 without one',
+    ({ served }) => served.classifier?.calibrationAge?.changedSince ?? 0,
+  );
+  gauge('nearvote_calibration_stale', '1 where the calibration should be fitted anew', ({ served }) =>
+    Number(served.classifier?.calibrationAge?.stale ?? false),
+  );
+  const compactions = new Counter({
+    name: 'nearvote_index_compactions_total',
+    help: 'Foldings of the changes of an index into a new version',
+    labelNames: ['index', 'result'],
+    registers,
+  });
+  for (const index of series.values()) {
+    for (const result of ['ok', 'failed']) compactions.inc({ index, result }, 0);
+  }
+
+  return {
+    watchIndex: (name, watched) => {
+      if (series.has(name)) watching.set(name, watched);
+    },
+    compacted: (name, result) => {
+      const index = series.get(name);
+      if (index !== undefined) compactions.inc({ index, result });
+    },
+  };
+}

@@ -1,0 +1,141 @@
+import type { Logger } from 'pino';
+import type { CompactReport } from '../build/compact.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { FolderLock } from '../files/lock.js';
+import type { Changed, ChangeRequest } from '../neighbours/changes.js';
+import type { IndexState, Neighbours } from '../neighbours/neighbours.js';
+
+export interface LiveChangesOptions {
+  /** The writer's lock of the index, or why this server does not have it. */
+  readonly writer: FolderLock | { readonly absent: string };
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  /** What is served now. */
+  readonly neighbours: () => Neighbours | undefined;
+  /** Folds the changes into a new version, beside what serves. */
+  readonly compact: () => Promise<CompactReport>;
+  /** Serves what is published now. */
+  readonly reload: () => Promise<unknown>;
+  readonly onCompacted?: ((result: 'ok' | 'failed') => void) | undefined;
+}
+
+/** The changes of one served index: in their order, and never while its version is swapped for another. */
+export interface LiveChanges {
+  /** Why the index cannot be changed here; undefined where it can. */
+  readonly readonlyBecause: string | undefined;
+  readonly compacting: boolean;
+  /** @throws NearvoteError `index_readonly` where the index cannot be changed here */
+  requireWritable(): void;
+  /**
+   * @param check throws where the request does not fit what is served when its turn comes
+   * @throws NearvoteError as `Neighbours.change`
+   */
+  change(request: ChangeRequest, check?: () => void): Promise<Changed>;
+  /**
+   * Folds the changes into a new version and serves it; who asks meanwhile shares it.
+   * @throws NearvoteError `index_readonly`, `worker_failed`, and what a reload throws
+   */
+  compact(): Promise<CompactReport>;
+  /** Runs something while no change is made. */
+  exclusively<T>(work: () => Promise<T>): Promise<T>;
+  /** Lets another process change the index. */
+  close(): Promise<void>;
+}
+
+/** Up to so many an overlay costs a search less than the encoder varies (docs/benchmarks.md). */
+const fewestToCompact = 1_000;
+/** Of the examples. */
+const shareToCompact = 0.1;
+/** After a compaction that failed, before the next. */
+const retryMs = 60_000;
+
+export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
+  const { writer, logger, compact, reload } = options;
+  const lock = 'absent' in writer ? undefined : writer;
+  let readonlyBecause = 'absent' in writer ? writer.absent : undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  let running: Promise<CompactReport> | undefined;
+  let notBefore = -Infinity;
+  let closed = false;
+
+  function exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const done = last.then(work, work);
+    last = done.catch(() => undefined);
+    return done;
+  }
+
+  function requireWritable(): FolderLock {
+    if (lock !== undefined && readonlyBecause === undefined) return lock;
+    throw new NearvoteError(
+      'index_readonly',
+      `Expected an index that this server may change but ${readonlyBecause ?? 'it is closed'}`,
+    );
+  }
+
+  function change(request: ChangeRequest, check?: () => void): Promise<Changed> {
+    return exclusively(async () => {
+      const held = requireWritable();
+      await held.assertHeld().catch((error: unknown) => {
+        // Somebody else may change the index now: two that do would overwrite each other.
+        readonlyBecause = 'another process has taken the writer lock';
+        logger.error({ err: error }, 'the writer lock was lost; the index is served read-only from now on');
+        requireWritable();
+      });
+      const neighbours = options.neighbours();
+      if (neighbours === undefined)
+        throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
+      check?.();
+      const done = await neighbours.change(request);
+      considerCompacting(neighbours.state);
+      return done;
+    });
+  }
+
+  function considerCompacting({ changed, examples }: IndexState): void {
+    if (changed < Math.max(fewestToCompact, shareToCompact * examples)) return;
+    if (running !== undefined || closed || performance.now() < notBefore) return;
+    void compactOnce().catch(() => undefined);
+  }
+
+  function compactOnce(): Promise<CompactReport> {
+    running ??= run().finally(() => (running = undefined));
+    return running;
+  }
+
+  async function run(): Promise<CompactReport> {
+    try {
+      const report = await compact();
+      if (report.changed) await reload();
+      options.onCompacted?.('ok');
+      logger.info({ version: report.version, sequence: report.sequence }, 'compacted');
+      return report;
+    } catch (err) {
+      notBefore = performance.now() + retryMs;
+      options.onCompacted?.('failed');
+      if (!closed)
+        logger.error({ err }, 'the compaction failed; the index goes on with its changes beside it');
+      throw err;
+    }
+  }
+
+  return {
+    get readonlyBecause() {
+      return readonlyBecause;
+    },
+    get compacting() {
+      return running !== undefined;
+    },
+    requireWritable: () => void requireWritable(),
+    change,
+    compact: async () => {
+      requireWritable();
+      return compactOnce();
+    },
+    exclusively,
+    close: async () => {
+      closed = true;
+      readonlyBecause ??= 'it is shutting down';
+      await last;
+      await lock?.release();
+    },
+  };
+}

@@ -1,0 +1,405 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { compactIndex } from '../../src/build/compact.js';
+import { readPublished } from '../../src/examples/index-store.js';
+import { lockWriter } from '../../src/examples/writer.js';
+import { openIndexOwner } from '../../src/neighbours/index-owner.js';
+import type { Neighbours } from '../../src/neighbours/neighbours.js';
+import type { OpenPair } from '../../src/pair.js';
+import {
+  addedSchema,
+  changedSchema,
+  changesSchema,
+  compactedSchema,
+  exampleHistorySchema,
+  examplesSchema,
+  labelsSchema,
+  operationSchema,
+  versionsSchema,
+} from '../../src/server/example-schemas.js';
+import { createLiveChanges } from '../../src/server/live-changes.js';
+import { decisionSchema } from '../../src/server/schemas.js';
+import { publishSmallIndex } from '../neighbours/small-index.js';
+import { unitRows } from '../neighbours/unit-vectors.js';
+import { createColourClassifierOver, drawColour } from './colour-classifier.js';
+import { startTestServer, type Answer, type TestServer, type TestServerOptions } from './test-server.js';
+
+const adminKey = 'a-key-of-the-admin-alone';
+const apiKey = 'a-key-for-who-classifies';
+const asAdmin = { 'x-api-key': adminKey };
+
+const folder = await mkdtemp(join(tmpdir(), 'nearvote-teaching-'));
+afterAll(() => rm(folder, { recursive: true }));
+
+let root = '';
+let count = 0;
+let server: TestServer | undefined;
+const open = new Set<Neighbours>();
+let release: () => Promise<void> = () => Promise.resolve();
+
+beforeEach(async () => {
+  root = join(folder, `index-${count++}`, 'colours');
+  // Two examples of each colour on its axis of the space of mean colours.
+  await publishSmallIndex({
+    root,
+    embeddings: unitRows([
+      [1, 0, 0],
+      [1, 0.01, 0],
+      [0, 0, 1],
+      [0, 0.01, 1],
+    ]),
+    examples: ['red', 'red', 'blue', 'blue'].map((label, i) => ({
+      id: `built-${i}`,
+      label,
+      source: `${i}.png`,
+    })),
+  });
+});
+afterEach(async () => {
+  await server?.close();
+  await Promise.all([...open].map((neighbours) => neighbours.close()));
+  await release();
+  open.clear();
+  server = undefined;
+});
+
+/** A server over a real index in a process of its own; encoder and decoder are the colour classifier's. */
+async function start(options: TestServerOptions & { readonly readonly?: string } = {}): Promise<TestServer> {
+  const started = await startTestServer({ adminKey, classifier: undefined, ...options });
+  server = started;
+  const { served } = started;
+  const lock = options.readonly === undefined ? await lockWriter(root) : undefined;
+  release = async () => lock?.release();
+  async function load(): Promise<void> {
+    const published = await readPublished(root);
+    const neighbours = await openIndexOwner({ ...published, search: 'auto', threads: 1, access: 'write' });
+    open.add(neighbours);
+    await served.changes.exclusively(async () => {
+      await neighbours.follow();
+      served.classifier = createColourClassifierOver(neighbours);
+      served.pair = { published, neighbours } as OpenPair;
+    });
+  }
+  served.changes = createLiveChanges({
+    writer: lock ?? { absent: options.readonly ?? '' },
+    logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    neighbours: () => served.pair?.neighbours,
+    compact: () =>
+      compactIndex({
+        ...{ root, keep: 2, threads: 1, now: () => new Date() },
+        progress: { start: () => undefined, advance: () => undefined, finish: () => undefined },
+      }),
+    reload: load,
+  });
+  await load();
+  return started;
+}
+
+const ask = (path: string, init: RequestInit = {}): Promise<Answer> => {
+  if (server === undefined) throw new Error('Expected a server');
+  const headers = new Headers(init.headers);
+  headers.set('x-api-key', adminKey);
+  return server.ask(path, { ...init, headers });
+};
+
+function form(
+  fields: Readonly<Record<string, string>>,
+  ...images: readonly (readonly [string, Buffer])[]
+): RequestInit {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) body.append(name, value);
+  const field = images.length === 1 ? 'image' : 'images';
+  for (const [name, bytes] of images) body.append(field, new Blob([Uint8Array.from(bytes)]), name);
+  return { method: 'POST', body };
+}
+
+const json = (method: string, value: unknown): RequestInit => ({
+  ...{ method, body: JSON.stringify(value) },
+  headers: { 'content-type': 'application/json' },
+});
+
+const green = await drawColour('#00ff00');
+const lime = await drawColour('#10ff00');
+const teach = (label: string, image = green, fields = {}): Promise<Answer> =>
+  ask('/examples', form({ label, ...fields }, ['a photo.png', image]));
+
+async function labelOf(image: Buffer): Promise<string> {
+  const { body } = await ask('/classify?k=1', form({}, ['x.png', image]));
+  return decisionSchema.parse(body).label;
+}
+
+describe('teaching by POST /examples', () => {
+  it('is used by the next request, and named by its answer', async () => {
+    await start();
+    expect(await labelOf(lime)).toBe('red');
+    const { body, status } = await teach('green');
+    expect(status).toBe(200);
+    const changed = changedSchema.parse(body);
+    expect(changed).toMatchObject({ sequence: 1, outcome: 'added', label: 'green' });
+    const decision = decisionSchema.parse((await ask('/classify?k=1', form({}, ['x.png', lime]))).body);
+    expect(decision).toMatchObject({
+      label: 'green',
+      index: { sequence: 1 },
+      neighbours: [{ id: changed.id }],
+    });
+  });
+
+  it('again changes nothing, and another label for the image is a conflict', async () => {
+    await start();
+    const { id } = changedSchema.parse((await teach('green')).body);
+    expect((await teach('green')).body).toEqual({ sequence: 1, outcome: 'unchanged', id, label: 'green' });
+    const conflict = await teach('lime');
+    expect([conflict.status, conflict.body]).toMatchObject([409, { code: 'example_conflict' }]);
+    expect((await teach('lime', lime, { id })).status).toBe(409);
+  });
+
+  it('of several images adds those that are good and says what is wrong with the others', async () => {
+    await start();
+    const { body } = await ask(
+      '/examples',
+      form({ label: 'green' }, ['a.png', green], ['b.png', Buffer.from('no image')], ['c.png', lime]),
+    );
+    const { results, sequence } = addedSchema.parse(body);
+    expect(sequence).toBe(2);
+    expect(results).toMatchObject([
+      { file: 'a.png', outcome: 'added' },
+      { file: 'b.png', error: { code: 'image_unsupported' } },
+      { file: 'c.png', outcome: 'added' },
+    ]);
+  });
+
+  it('takes JSON of one and of many, each with a label of its own', async () => {
+    await start();
+    const one = { image: green.toString('base64'), label: 'green', id: 'mine', reason: 'why', who: 'me' };
+    expect((await ask('/examples', json('POST', one))).body).toMatchObject({ outcome: 'added', id: 'mine' });
+    const many = {
+      examples: [one, { image: lime.toString('base64'), label: 'lime' }].map(({ image, label }) => ({
+        image,
+        label,
+      })),
+    };
+    const { results } = addedSchema.parse((await ask('/examples', json('POST', many))).body);
+    expect(results).toMatchObject([
+      { outcome: 'unchanged', id: 'mine' },
+      { outcome: 'added', label: 'lime' },
+    ]);
+    const [change] = changesSchema.parse((await ask('/changes?before=2')).body).changes;
+    expect(change).toMatchObject({ reason: 'why', who: 'me', kind: 'add' });
+  });
+
+  it.each([
+    ['no label', form({}, ['a.png', green]), 'label_invalid', 400],
+    [
+      'a label of 10,000 letters',
+      form({ label: 'x'.repeat(10_000) }, ['a.png', green]),
+      'request_malformed',
+      400,
+    ],
+    ['a label of 300 letters', form({ label: 'x'.repeat(300) }, ['a.png', green]), 'label_invalid', 400],
+    ['a label with a line break', form({ label: 'a\nb' }, ['a.png', green]), 'label_invalid', 400],
+    ['an id with a slash', form({ label: 'a', id: '../a' }, ['a.png', green]), 'id_invalid', 400],
+    [
+      'an id for several',
+      form({ label: 'a', id: 'a' }, ['a.png', green], ['b.png', lime]),
+      'field_unexpected',
+      400,
+    ],
+    ['an unknown field', form({ label: 'a', colour: 'b' }, ['a.png', green]), 'field_unexpected', 400],
+    ['no image', form({ label: 'a' }), 'image_missing', 400],
+    ['no image at all', form({ label: 'a' }, ['a.png', Buffer.from('no image')]), 'image_unsupported', 415],
+    ['base64 that is none', json('POST', { image: '****', label: 'a' }), 'request_malformed', 400],
+    ['no examples', json('POST', { examples: [] }), 'request_malformed', 400],
+    [
+      'another type',
+      { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain' } },
+      'media_type_unsupported',
+      415,
+    ],
+    [
+      'too many',
+      json('POST', {
+        examples: Array.from({ length: 5 }, () => ({ image: green.toString('base64'), label: 'a' })),
+      }),
+      'too_many_images',
+      413,
+    ],
+  ] as const)('refuses %s, and nothing is changed', async (_what, init, code, status) => {
+    await start();
+    const answer = await ask('/examples', init);
+    expect([answer.status, answer.body]).toMatchObject([status, { code }]);
+    expect(labelsSchema.parse((await ask('/labels')).body).sequence).toBe(0);
+  });
+});
+
+describe('correcting', () => {
+  it('relabels, deletes, renames and takes back, each by its own request', async () => {
+    await start();
+    const { id } = changedSchema.parse((await teach('gren')).body);
+    const relabel = (label: string): Promise<Answer> => ask(`/examples/${id}`, json('PATCH', { label }));
+    expect((await relabel('green')).body).toMatchObject({
+      sequence: 2,
+      outcome: 'relabelled',
+      label: 'green',
+    });
+    expect(await labelOf(green)).toBe('green');
+    expect((await ask(`/examples/${id}`, { method: 'DELETE' })).body).toMatchObject({
+      sequence: 3,
+      outcome: 'deleted',
+    });
+    expect(await labelOf(green)).not.toBe('green');
+    const again = await ask(`/examples/${id}`, { method: 'DELETE' });
+    expect([again.status, again.body]).toMatchObject([404, { code: 'example_missing' }]);
+    const revert = (sequence: number): Promise<Answer> =>
+      ask(`/changes/${sequence}/revert`, { method: 'POST' });
+    expect(operationSchema.parse((await revert(3)).body)).toEqual({ sequence: 4, operation: 4, changed: 1 });
+    expect(await labelOf(green)).toBe('green');
+    expect((await revert(3)).status).toBe(409);
+    expect((await revert(99)).status).toBe(404);
+    const renamed = await ask('/labels/red', json('POST', { to: 'rouge', reason: 'French' }));
+    expect(operationSchema.parse(renamed.body)).toEqual({ sequence: 6, operation: 5, changed: 2 });
+    expect((await ask('/labels/red', json('POST', { to: 'x' }))).status).toBe(404);
+    const { labels } = labelsSchema.parse((await ask('/labels')).body);
+    expect(labels).toEqual([
+      { label: 'blue', examples: 2 },
+      { label: 'green', examples: 1 },
+      { label: 'rouge', examples: 2 },
+    ]);
+    const history = exampleHistorySchema.parse((await ask(`/examples/${id}`)).body);
+    expect(history.changes.map(({ kind }) => kind)).toEqual(['restore', 'delete', 'relabel', 'add']);
+  });
+
+  it('renames a label with a slash, a space and an emoji', async () => {
+    await start();
+    const label = 'a/b 🐈';
+    await teach(label);
+    const answer = await ask(`/labels/${encodeURIComponent(label)}`, json('POST', { to: 'cat' }));
+    expect(answer.body).toMatchObject({ changed: 1 });
+  });
+
+  it('refuses a body that is something else', async () => {
+    await start();
+    for (const init of [json('PATCH', {}), json('PATCH', { label: 1 }), json('PATCH', [])]) {
+      expect((await ask('/examples/built-0', init)).body).toMatchObject({ code: 'request_malformed' });
+    }
+    const text = { method: 'PATCH', body: 'x', headers: { 'content-type': 'text/plain' } };
+    expect((await ask('/examples/built-0', text)).status).toBe(415);
+    const large = json('PATCH', { label: 'a', reason: 'x'.repeat(100_000) });
+    expect((await ask('/examples/built-0', large)).status).toBe(413);
+  });
+});
+
+describe('looking', () => {
+  it('lists examples page after page, and shows the picture that was sent', async () => {
+    await start();
+    const { id } = changedSchema.parse((await teach('green')).body);
+    const first = examplesSchema.parse((await ask('/examples?limit=3')).body);
+    expect(first.examples).toEqual([
+      { id: 'built-0', label: 'red' },
+      { id: 'built-1', label: 'red' },
+      { id: 'built-2', label: 'blue' },
+    ]);
+    const rest = examplesSchema.parse((await ask(`/examples?limit=3&after=${first.next ?? ''}`)).body);
+    expect([rest.examples.map((one) => one.id), rest.next]).toEqual([['built-3', id], null]);
+    const found = examplesSchema.parse((await ask('/examples?text=PHOTO&label=green')).body);
+    expect(found.examples).toEqual([{ id, label: 'green' }]);
+    const picture = await fetch(`${server?.url ?? ''}/examples/${id}/picture`, { headers: asAdmin });
+    expect(picture.headers.get('content-type')).toBe('image/png');
+    expect(Buffer.from(await picture.arrayBuffer()).equals(green)).toBe(true);
+    expect((await ask('/examples/built-0/picture')).status).toBe(404);
+    expect((await ask('/examples/nobody')).status).toBe(404);
+    for (const query of ['limit=0', 'limit=1001', 'limit=x', 'after=nobody', 'order=1']) {
+      expect([400, 404]).toContain((await ask(`/examples?${query}`)).status);
+    }
+  });
+
+  it('folds the changes into a version without a request noticing', async () => {
+    await start();
+    await teach('green');
+    expect(versionsSchema.parse((await ask('/versions')).body)).toMatchObject({
+      sequence: 1,
+      changed: 1,
+      writable: true,
+    });
+    const before = decisionSchema.parse((await ask('/classify?k=3', form({}, ['x.png', lime]))).body);
+    const compacted = compactedSchema.parse((await ask('/versions', { method: 'POST' })).body);
+    expect(compacted).toMatchObject({ changed: true, sequence: 1, examples: 5 });
+    const after = decisionSchema.parse((await ask('/classify?k=3', form({}, ['x.png', lime]))).body);
+    expect(after).toMatchObject({ scores: before.scores, neighbours: before.neighbours });
+    expect(after.index).toEqual({ name: 'colours', version: compacted.version, sequence: 1 });
+    expect((await teach('lime', lime)).body).toMatchObject({ sequence: 2, outcome: 'added' });
+    expect((await ask('/versions', { method: 'POST' })).body).toMatchObject({ changed: true, sequence: 2 });
+    expect((await ask('/versions', { method: 'POST' })).body).toMatchObject({ changed: false });
+  });
+});
+
+describe('who may do what', () => {
+  it('is the key that says so: nobody reads or changes without one, an API key only reads', async () => {
+    const started = await start({ apiKeys: [apiKey] });
+    const as = (key: string | undefined, path: string, init: RequestInit = {}): Promise<Answer> =>
+      started.ask(path, { ...init, headers: key === undefined ? {} : { 'x-api-key': key } });
+    for (const path of ['/examples', '/examples/built-0', '/labels']) {
+      expect([(await as(undefined, path)).status, (await as(apiKey, path)).status]).toEqual([401, 200]);
+    }
+    for (const key of [undefined, apiKey, 'wrong']) {
+      expect((await as(key, '/examples', form({ label: 'x' }, ['a.png', green]))).status).toBe(401);
+      expect((await as(key, '/examples/built-0', { method: 'DELETE' })).status).toBe(401);
+      expect((await as(key, '/changes')).status).toBe(401);
+    }
+  });
+
+  it('is nobody where the server has no admin key: what changes anything does not exist', async () => {
+    const started = await start({ adminKey: undefined });
+    expect((await started.ask('/examples')).status).toBe(200);
+    const post = await started.ask('/examples', form({ label: 'x' }, ['a.png', green]));
+    expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    expect((await started.ask('/changes')).status).toBe(404);
+    expect((await started.ask('/versions')).status).toBe(404);
+  });
+
+  it('is told why, where the index cannot be changed here', async () => {
+    await start({ readonly: 'process 7 on there holds its lock' });
+    const answer = await teach('green');
+    expect([answer.status, answer.body]).toMatchObject([
+      409,
+      { code: 'index_readonly', detail: expect.stringContaining('process 7 on there') as string },
+    ]);
+    expect((await ask('/versions', { method: 'POST' })).status).toBe(409);
+    expect((await ask('/versions')).body).toMatchObject({ writable: false });
+  });
+});
+
+describe('many at once', () => {
+  it('are ordered one after another, and no two of them are one', async () => {
+    await start();
+    const images = await Promise.all(Array.from({ length: 12 }, (_, i) => drawColour(`rgb(0, 255, ${i})`)));
+    const answers = await Promise.all([
+      ...images.map((image, i) => teach(`label ${i}`, image)),
+      ...images.map((image, i) => teach(`label ${i}`, image)),
+    ]);
+    const outcomes = answers.map(({ body }) => changedSchema.parse(body).outcome);
+    expect(outcomes.filter((outcome) => outcome === 'added')).toHaveLength(12);
+    const { changes } = changesSchema.parse((await ask('/changes')).body);
+    expect(changes.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 12 }, (_, i) => 12 - i));
+  });
+
+  it('lose nothing and wait for no one while versions are swapped', async () => {
+    await start();
+    const swaps = { left: 4 };
+    const compactions = (async () => {
+      for (; swaps.left > 0; swaps.left--) await ask('/versions', { method: 'POST' });
+    })();
+    let taught = 0;
+    while (swaps.left > 0) {
+      const image = await drawColour(`rgb(0, 200, ${taught})`);
+      const answer = await teach(`label ${taught}`, image);
+      expect(answer.body).toMatchObject({ outcome: 'added', sequence: taught + 1 });
+      expect(await labelOf(image)).toBe(`label ${taught}`);
+      taught++;
+    }
+    await compactions;
+    expect(taught).toBeGreaterThan(0);
+    expect(labelsSchema.parse((await ask('/labels')).body)).toMatchObject({ sequence: taught });
+  });
+});
