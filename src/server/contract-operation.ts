@@ -11,7 +11,7 @@ export interface Media {
 }
 
 /** What goes in beside the path, and what comes out when all is well. */
-export interface Exchange {
+interface Exchange {
   readonly content: Record<string, Media>;
   readonly request?: Exchanged;
   /** Whose keys open it; an empty one among them where a server may do without, none where it needs no key. */

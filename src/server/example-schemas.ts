@@ -40,7 +40,7 @@ const exampleSchema = z.strictObject({
     .meta({ description: 'Only where the server was started with --expose-sources' }),
 });
 
-export const changeSchema = z.strictObject({
+const changeSchema = z.strictObject({
   sequence: z.int(),
   operation: z.int().meta({ description: 'Number of the first of the changes that were made as one' }),
   at: z

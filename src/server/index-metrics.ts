@@ -3,7 +3,7 @@ import type { Following } from './following.js';
 import type { ServedIndex } from './serving.js';
 
 /** An index of the server, as it is at a scrape. */
-export interface WatchedIndex {
+interface WatchedIndex {
   readonly served: Pick<ServedIndex, 'classifier' | 'pair' | 'changes'>;
   readonly following: Pick<Following, 'staleSeconds'>;
 }
