@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { adviseCommand } from './index-advise.js';
 import { createCommand, verifyCommand } from './index-create.js';
 import { diffCommand, logCommand } from './index-history.js';
 import { listCommand, showCommand } from './index-show.js';
@@ -12,5 +13,6 @@ export function indexCommand(): Command {
     .addCommand(createCommand())
     .addCommand(logCommand())
     .addCommand(diffCommand())
-    .addCommand(verifyCommand());
+    .addCommand(verifyCommand())
+    .addCommand(adviseCommand());
 }

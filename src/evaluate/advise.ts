@@ -27,6 +27,8 @@ export interface Advice {
   readonly sequence: number;
   /** Examples of the index. */
   readonly examples: number;
+  /** Of the version's, those that the encoder was trained on: new images will do worse than the curves say. */
+  readonly trainedOn: number;
   /** Of these many the curves were drawn. */
   readonly measuredOn: number;
   readonly curve: readonly CurvePoint[];
@@ -52,7 +54,8 @@ export async function adviseIndex({ root, vote = defaultVote, seed }: AdviseOpti
       ...{ search: 'exact', threads: 1, access: 'read', now: () => new Date() },
     });
     try {
-      return { version: published.version, ...adviceOf(index, vote, seed) };
+      const { version, manifest } = published;
+      return { version, trainedOn: manifest.trainedOn ?? 0, ...adviceOf(index, vote, seed) };
     } finally {
       await index.close();
     }
@@ -61,7 +64,11 @@ export async function adviseIndex({ root, vote = defaultVote, seed }: AdviseOpti
   }
 }
 
-function adviceOf(index: EmbeddedIndex, vote: CurveVote, seed: number): Omit<Advice, 'version'> {
+function adviceOf(
+  index: EmbeddedIndex,
+  vote: CurveVote,
+  seed: number,
+): Omit<Advice, 'version' | 'trainedOn'> {
   const { dimension, sequence, size } = index;
   const byLabel = new Map<string, number[]>();
   for (const position of index.positions()) {

@@ -33,6 +33,16 @@ describe('nearvote index', () => {
     expect(JSON.parse(shown.stdout)).toMatchObject({ examples: 4, versions: [{ version: basename(dir) }] });
   });
 
+  it('advises which labels would gain from more examples', async () => {
+    const { stdout, code } = await index('advise', 'pets');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Leave-one-out accuracy, mean over labels, of 4 examples\n/);
+    expect(stdout).toMatch(/dog +│ +1 │ cannot be measured/);
+    const advice = JSON.parse((await index('advise', '--json')).stdout) as { labels: object[] };
+    expect(advice).toMatchObject({ sequence: 4, examples: 4, measuredOn: 4 });
+    expect(advice.labels).toContainEqual({ label: 'dog', examples: 1, images: 0, curve: [], gain: null });
+  });
+
   it('logs changes, the newest first', async () => {
     const { stdout } = await index('log', '--limit', '2');
     expect(stdout).toMatch(/4 .* delete .* d0 .* dog[^]* 3 │ +2 .* relabel .* c1 .* cat -> lynx/);
