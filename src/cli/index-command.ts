@@ -1,18 +1,23 @@
 import { Command } from 'commander';
 import { adviseCommand } from './index-advise.js';
+import { deleteCommand, relabelCommand, renameCommand, revertCommand } from './index-change.js';
 import { createCommand, verifyCommand } from './index-create.js';
 import { diffCommand, logCommand } from './index-history.js';
 import { listCommand, showCommand } from './index-show.js';
 
 export function indexCommand(): Command {
   return new Command('index')
-    .description('list, show, make and check indexes, and see what was changed in them')
+    .description('list, show, make, change and check indexes, and see what was changed in them')
     .addHelpText('after', '\nExample:\n  $ nearvote index show photos\n')
     .addCommand(listCommand())
     .addCommand(showCommand())
     .addCommand(createCommand())
     .addCommand(logCommand())
     .addCommand(diffCommand())
-    .addCommand(verifyCommand())
-    .addCommand(adviseCommand());
+    .addCommand(adviseCommand())
+    .addCommand(relabelCommand())
+    .addCommand(renameCommand())
+    .addCommand(deleteCommand())
+    .addCommand(revertCommand())
+    .addCommand(verifyCommand());
 }

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lockWriter } from '../../src/examples/writer.js';
 import { teachSmallIndex } from '../curate/taught-index.js';
 import { nearvoteIn, type Ran } from './nearvote.js';
 
@@ -71,6 +72,22 @@ describe('nearvote index', () => {
       labels: [],
     });
     expect(await index('diff', '0', 'nine')).toMatchObject({ code: 2 });
+  });
+
+  it('changes an index and takes a change back, unless another process holds the right to', async () => {
+    const copy = join(base, 'changed');
+    await teachSmallIndex(copy);
+    const ask = (...args: string[]): Promise<Ran> => index(...args, '--index', copy);
+    expect((await ask('relabel', 'c2', 'lynx', '--who', 'Ada')).stdout).toBe(
+      'relabelled c2 (lynx)\nChanged: sequence 5; nearvote index revert 5 takes it back\n',
+    );
+    expect((await ask('revert', '5')).stdout).toContain('relabelled c2 (cat)\nChanged: sequence 6');
+    const lock = await lockWriter(copy);
+    const { code, stderr } = await ask('delete', 'c0', 'd1');
+    await lock.release();
+    expect(code).toBe(1);
+    expect(stderr).toMatch(new RegExp(`process ${process.pid} .*\\[index_readonly\\]`));
+    expect((await ask('rename', 'lynx', 'bobcat', '--json')).stdout).toMatch(/^{"sequence":8,"operation":7,/);
   });
 
   it('makes an empty index, once, of which offline commands say that it is empty', async () => {

@@ -1,0 +1,99 @@
+import { Command, Option } from 'commander';
+import { changeIndex } from '../curate/change-index.js';
+import type { Changed, ChangeRequest } from '../neighbours/changes.js';
+import { indexOption, integerFrom, jsonOption } from './options.js';
+import { print, printable } from './printable.js';
+import { rootOf } from './which-index.js';
+
+interface ChangeFlags {
+  readonly index?: string;
+  readonly reason?: string;
+  readonly who?: string;
+  readonly json?: true;
+}
+
+/** What each command asks for, without who asks and why. */
+type Asked = ChangeRequest extends infer Request
+  ? Request extends ChangeRequest
+    ? Omit<Request, 'reason' | 'who'>
+    : never
+  : never;
+
+export function relabelCommand(): Command {
+  return changing(
+    new Command('relabel'),
+    '$ nearvote index relabel 3f2a9c01d4e5b6a7c8d9 lynx --index index/photos',
+  )
+    .description('give an example another label')
+    .argument('<id>', 'the id of the example, as classify and list name it')
+    .argument('<label>', 'the label it is to have')
+    .action((id: string, label: string, flags: ChangeFlags) =>
+      change({ kind: 'edit', acts: [{ kind: 'relabel', id, label }] }, flags),
+    );
+}
+
+export function deleteCommand(): Command {
+  return changing(
+    new Command('delete'),
+    '$ nearvote index delete 3f2a9c01d4e5b6a7c8d9 --reason "wrong picture"',
+  )
+    .description('delete examples, as one change')
+    .argument('<id...>', 'the ids of the examples')
+    .action((ids: readonly string[], flags: ChangeFlags) =>
+      change({ kind: 'edit', acts: ids.map((id) => ({ kind: 'delete', id })) }, flags),
+    );
+}
+
+export function renameCommand(): Command {
+  return changing(new Command('rename'), '$ nearvote index rename kitten cat --index index/photos')
+    .description(
+      'give all examples of a label another one, as one change; where that is there, the two are merged',
+    )
+    .argument('<from>', 'the label they have')
+    .argument('<to>', 'the label they are to have')
+    .action((from: string, to: string, flags: ChangeFlags) => change({ kind: 'rename', from, to }, flags));
+}
+
+export function revertCommand(): Command {
+  return changing(new Command('revert'), '$ nearvote index revert 128 --index index/photos')
+    .description('take a change back, with all that was made as one with it; that is a change too')
+    .argument('<sequence>', 'its number, as log shows it', integerFrom(1))
+    .action((sequence: number, flags: ChangeFlags) => change({ kind: 'revert', sequence }, flags));
+}
+
+function changing(command: Command, example: string): Command {
+  return command
+    .addOption(indexOption())
+    .addOption(new Option('--reason <text>', 'why, for the log').env('NEARVOTE_INDEX_REASON'))
+    .addOption(new Option('--who <name>', 'who asks for it, for the log').env('NEARVOTE_INDEX_WHO'))
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `\nA server that may change the index is asked instead: it holds the index, and this command is refused.\n\nExample:\n  ${example}\n`,
+    );
+}
+
+async function change(asked: Asked, { index, json, ...said }: ChangeFlags): Promise<void> {
+  const root = await rootOf(index);
+  const request = { ...asked, reason: said.reason ?? null, who: said.who ?? null };
+  const changed = await changeIndex({ root, request, now: () => new Date() });
+  print(json === true ? JSON.stringify(changed) : changedLines(changed));
+}
+
+const mostShown = 20;
+
+function changedLines({ sequence, operation, outcomes }: Changed): string {
+  const lines = outcomes.map((one) =>
+    printable(
+      'id' in one ? `${one.outcome} ${one.id} (${one.label})` : `refused: ${one.message} [${one.code}]`,
+    ),
+  );
+  const more = lines.length - mostShown;
+  return [
+    ...lines.slice(0, mostShown),
+    ...(more > 0 ? [`and ${more} more`] : []),
+    operation === null
+      ? `Nothing changed: sequence ${sequence}`
+      : `Changed: sequence ${sequence}; nearvote index revert ${operation} takes it back`,
+  ].join('\n');
+}

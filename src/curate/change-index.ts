@@ -1,0 +1,45 @@
+import { readPublished } from '../examples/index-store.js';
+import { leaseVersion } from '../examples/lease.js';
+import { lockWriter } from '../examples/writer.js';
+import type { Changed, ChangeRequest } from '../neighbours/changes.js';
+import { openEmbeddedIndex } from '../neighbours/embedded-index.js';
+
+export interface ChangeIndexOptions {
+  /** `index/<name>`. */
+  readonly root: string;
+  readonly request: ChangeRequest;
+  readonly now: () => Date;
+}
+
+/**
+ * Changes an index that no process serves with leave to change it.
+ * @throws NearvoteError `index_readonly` naming who may change it now, `index_*`, `output_unwritable`, and what the request
+ * is refused with: `example_missing`, `label_invalid`, `change_missing`, `change_conflict` and their like
+ */
+export async function changeIndex({ root, request, now }: ChangeIndexOptions): Promise<Changed> {
+  // Whether there is an index is said before anything is written beside it.
+  await readPublished(root);
+  const writer = await lockWriter(root);
+  try {
+    const published = await readPublished(root);
+    const lease = await leaseVersion(root, published.version);
+    try {
+      const index = await openEmbeddedIndex({
+        ...published,
+        search: 'exact',
+        threads: 1,
+        access: 'write',
+        now,
+      });
+      try {
+        return await index.change(request);
+      } finally {
+        await index.close();
+      }
+    } finally {
+      await lease.release();
+    }
+  } finally {
+    await writer.release();
+  }
+}
