@@ -23,6 +23,7 @@ import { openEmbeddingCache } from './embedding-cache.js';
 import { finishVersion } from './finish-version.js';
 import { insertImages, type Inserted } from './insert-images.js';
 import type { Progress } from '../domain/progress.js';
+import { leaveOutTaught } from './taught-changes.js';
 import { createVersionFiles } from './version-files.js';
 
 export interface BuildIndexOptions {
@@ -48,6 +49,8 @@ export interface BuildIndexOptions {
   readonly strict: boolean;
   /** Old versions to keep. */
   readonly keep: number;
+  /** Leave out what the index was taught since it was built; refuse unless told. */
+  readonly dropChanges?: boolean | undefined;
   readonly progress: Progress;
   readonly now: () => Date;
   /** hnswlib-node, unless told. */
@@ -75,6 +78,7 @@ export function buildIndex(options: BuildIndexOptions): Promise<BuildReport> {
 async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): Promise<BuildReport> {
   const { dataset, encoder, out, hnsw, progress } = options;
   const started = performance.now();
+  const sequence = await leaveOutTaught({ root: out, drop: options.dropChanges === true });
   const { dimension } = encoder.output;
   const module = await (options.loadHnsw ?? loadHnswModule)();
   const graph = module && createHnswBuilder({ ...hnsw, module, dimension, maxElements: dataset.size });
@@ -98,6 +102,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
       encoder: await encoderOf(encoder, out, options.encoderDir),
       dataset: dataset.name,
       trainedOn,
+      ...(sequence === undefined ? {} : { sequence }),
     },
   });
   const { version, dir, changed, unremoved, manifest, refused } = finished;

@@ -12,7 +12,10 @@ import type { BuildReport } from './build-report.js';
 export interface BuildOptions
   extends
     EmbeddingOptions,
-    Pick<BuildIndexOptions, 'out' | 'hnsw' | 'minRecall' | 'maxRejects' | 'strict' | 'keep' | 'now'> {
+    Pick<
+      BuildIndexOptions,
+      'out' | 'hnsw' | 'minRecall' | 'maxRejects' | 'strict' | 'keep' | 'dropChanges' | 'now'
+    > {
   /** Labelled images. */
   readonly data: string;
   /** Of CIFAR files. */

@@ -27,6 +27,7 @@ interface BuildFlags extends InferenceOptions, ImageLimitOptions {
   readonly minRecall?: number;
   readonly maxRejects: number;
   readonly strict?: true;
+  readonly dropChanges?: true;
   readonly keep: number;
   readonly json?: true;
 }
@@ -74,6 +75,10 @@ function buildOptions(): Option[] {
       .argParser(integerFrom(0))
       .default(2)
       .env('NEARVOTE_BUILD_KEEP'),
+    new Option(
+      '--drop-changes',
+      'leave out what the index was taught since it was built; without it such an index is not built anew',
+    ).env('NEARVOTE_BUILD_DROP_CHANGES'),
     new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
   ];
 }

@@ -87,7 +87,8 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
   }
 
   function add({ id, label }: Change, content: ExampleContent | undefined): void {
-    if (label === null || content === undefined) return;
+    // Of another encoder it is nothing here.
+    if (label === null || content?.embedding.length !== dimension) return;
     allPositions().set(id, baseSize + added.length);
     added.push({ id, label, source: content.source });
     addedRows.append(content.embedding);

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { buildIndex } from '../../src/build/build-index.js';
+import { compactIndex } from '../../src/build/compact.js';
 import { openDataset } from '../../src/image/dataset/open-dataset.js';
 import type { ImageContent, LabelledImage } from '../../src/image/dataset/dataset.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw.js';
 import { encoderIdentity } from '../../src/encoder/manifest.js';
 import { writeCalibration } from '../../src/examples/calibration-file.js';
 import { contentDigest, openIndex } from '../../src/examples/index-store.js';
+import { openEmbeddedIndex } from '../../src/neighbours/embedded-index.js';
 import { openSearcher } from '../../src/neighbours/open-searcher.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 import { aCalibration } from '../examples/a-calibration.js';
@@ -41,6 +43,29 @@ describe('building an index', () => {
   afterAll(() => rm(base, { recursive: true }));
   beforeEach(() => {
     out = join(base, 'index', `${made++}`);
+  });
+
+  it('leaves out what the index was taught only where it is told to', async () => {
+    const dataset = pixelDataset({ count: 30 });
+    const published = await buildIndex(buildOptions({ out, dataset }));
+    const now = (): Date => new Date('2026-03-01T00:00:00.000Z');
+    const index = await openEmbeddedIndex({
+      ...{ dir: published.dir, manifest: published.manifest, now },
+      ...{ search: 'exact', threads: 1, access: 'write' },
+    });
+    const { id } = index.exampleAt(0);
+    await index.change({ kind: 'edit', acts: [{ kind: 'delete', id }], reason: null, who: null });
+    await index.close();
+    const refused = { code: 'index_changed', message: expect.stringContaining('--drop-changes') as string };
+    await expect(buildIndex(buildOptions({ out, dataset }))).rejects.toMatchObject(refused);
+    // As much once they are in a version.
+    const progress = { start: () => undefined, advance: () => undefined, finish: () => undefined };
+    await compactIndex({ root: out, keep: 2, threads: 1, progress, now });
+    await expect(buildIndex(buildOptions({ out, dataset }))).rejects.toMatchObject(refused);
+    const anew = await buildIndex(buildOptions({ out, dataset, dropChanges: true }));
+    expect(anew.manifest).toMatchObject({ examples: 30, sequence: 1 });
+    // And from there on it is an index that was built.
+    expect((await buildIndex(buildOptions({ out, dataset }))).changed).toBe(false);
   });
 
   it('says that a calibration ends where the examples change, and finds it again where they come back', async () => {
