@@ -64,6 +64,8 @@ export interface Classifier {
   /** As it is now: an index may change while it answers. */
   readonly index: ServedIndex;
   readonly encoder: ServedEncoder;
+  /** Tells its embeddings from those of any other, as hex. */
+  readonly encoderDigest: string;
   readonly labels: readonly string[];
   /** The k of a request that sets none, clamped to the index. */
   readonly defaultK: number;
@@ -81,6 +83,7 @@ export interface ClassifierOptions {
   readonly pool: Pick<EncoderPool, 'embed'>;
   readonly neighbours: Pick<Neighbours, 'version' | 'state' | 'search'>;
   readonly encoder: ServedEncoder;
+  readonly encoderDigest: string;
   /** What a request without its own gets, unless there is a calibration. */
   readonly defaults: VoteSettings;
   /** Its own vote settings take the place of the defaults; a request with its own k or rule is not calibrated. */
@@ -115,6 +118,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
       return { name, version, examples, sequence };
     },
     encoder,
+    encoderDigest: options.encoderDigest,
     get labels() {
       return neighbours.state.labels.map(({ label }) => label).sort();
     },

@@ -264,6 +264,7 @@ export function classifierOf(pair: OpenPair, choice: ClassifierChoice): Classifi
       dimension: encoder.output.dimension,
       runtime: pool.runtime,
     },
+    encoderDigest: encoderIdentity(encoder).digest,
     ...choice,
     createId: randomUUID,
   });

@@ -35,6 +35,11 @@ export interface ServeFlags
   readonly maxBodyBytes: number;
   readonly exposeSources: boolean;
   readonly decisionLog?: string;
+  readonly keepImages?: number;
+  /** In milliseconds. */
+  readonly keepImagesFor: number;
+  readonly review: boolean;
+  readonly reviewBelow: number;
   readonly logFile?: string;
   readonly logLevel: string;
   /** In milliseconds, as are `drain` and `grace`. */
@@ -130,6 +135,25 @@ export function serveOptions(): Option[] {
       'append a JSON line for each decision to this file, which is rotated at 64 MB; five are kept',
     ).env('NEARVOTE_DECISION_LOG'),
     new Option(
+      '--keep-images <n>',
+      'keep so many decisions of each index with their images, so that POST /feedback can correct them (default: none)',
+    )
+      .argParser(integerFrom(1))
+      .env('NEARVOTE_KEEP_IMAGES'),
+    new Option('--keep-images-for <duration>', 'how long a decision is kept at most')
+      .argParser(durationFrom(1))
+      .default(7 * 86_400_000, '7d')
+      .env('NEARVOTE_KEEP_IMAGES_FOR'),
+    new Option('--review [boolean]', 'list the kept decisions that are unknown or unsure at GET /review')
+      .argParser(parseBoolean)
+      .preset('true')
+      .default(false)
+      .env('NEARVOTE_REVIEW'),
+    new Option('--review-below <confidence>', 'a known image with a lower confidence is listed too, 0 to 1')
+      .argParser(parseShare)
+      .default(0.8)
+      .env('NEARVOTE_REVIEW_BELOW'),
+    new Option(
       '--log-file <file>',
       'write the log to this file instead of stderr; SIGHUP opens it again',
     ).env('NEARVOTE_LOG_FILE'),
@@ -169,6 +193,12 @@ function parsePort(value: string): number {
   const port = integerFrom(0)(value);
   if (port > 65_535) throw new InvalidArgumentError('Expected a port from 0 to 65535.');
   return port;
+}
+
+function parseShare(value: string): number {
+  const share = value.trim() === '' ? NaN : Number(value);
+  if (!(share >= 0 && share <= 1)) throw new InvalidArgumentError('Expected a number from 0 to 1.');
+  return share;
 }
 
 /** An empty one would listen on every interface. */

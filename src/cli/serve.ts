@@ -10,6 +10,7 @@ import { openPair, resolveShipped, type OpenPair } from '../pair.js';
 import { takeWhatChildrenPrint } from '../processes/channel.js';
 import { reloadEach } from '../server/admin-routes.js';
 import { createApp, messageClasses } from '../server/app.js';
+import { createDecisionKeeper } from '../server/decision-keeper.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
 import { followIndex, type Following } from '../server/following.js';
 import { createLiveChanges, type LiveChangesOptions } from '../server/live-changes.js';
@@ -64,6 +65,9 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
       `Expected --max-inflight-bytes to be at least --max-body-bytes, ${flags.maxBodyBytes}, but received ${flags.maxInflightBytes}`,
     );
   }
+  if (flags.review && flags.keepImages === undefined) {
+    throw new NearvoteError('usage', 'Expected --keep-images beside --review, which lists what is kept');
+  }
   const chosen = await whichIndexes({
     index: flags.index,
     fromVariable: command.getOptionValueSource('index') === 'env',
@@ -98,6 +102,22 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
       reload: () => served.reload(),
       onCompacted: (result) => metrics.compacted(name, result),
     });
+    if (flags.keepImages !== undefined) {
+      served.kept = {
+        reviewBelow: flags.review ? flags.reviewBelow : undefined,
+        keeper: createDecisionKeeper({
+          ...{ root, most: flags.keepImages, mostMs: flags.keepImagesFor, now: () => new Date() },
+          onLost: (decisions, err) => {
+            metrics.decisionsLost(name, decisions);
+            ofIndex.warn({ err, decisions }, 'decisions could not be kept');
+          },
+          onSetAside: (path) =>
+            ofIndex.warn({ path }, 'what was kept of decisions was damaged; it lies aside'),
+          onRestart: (reason) =>
+            ofIndex.warn({ reason }, 'the process that keeps decisions has ended and is being replaced'),
+        }),
+      };
+    }
     const following = followIndex({ served, root, logger: ofIndex });
     followings.push(following);
     metrics.watchIndex(name, { served, following });
@@ -135,6 +155,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     for (const following of followings) following.stop();
     await Promise.all(lives.map((live) => live.close()));
     await Promise.all(serving.indexes.map(({ changes }) => changes.close()));
+    await Promise.all(serving.indexes.flatMap(({ kept }) => kept?.keeper.close() ?? []));
     await started.decisionLog?.close();
   };
   const stop = async (): Promise<void> => {

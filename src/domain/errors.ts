@@ -20,6 +20,8 @@ export const errorCodes = [
   'id_invalid',
   'example_missing',
   'example_conflict',
+  'decision_missing',
+  'decision_outdated',
   'change_missing',
   'change_conflict',
   'index_readonly',

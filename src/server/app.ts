@@ -16,6 +16,7 @@ import type { Metrics } from './metrics.js';
 import { createContract, createDocsRouter } from './openapi.js';
 import { answerProblem, codeOf, problemKinds } from './problems.js';
 import { checkHead } from './request-head.js';
+import { createReviewRouter } from './review-routes.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { createExampleRouter } from './example-routes.js';
 import { adminRoutes, allRoutes, methodsByPath, routes } from './routes.js';
@@ -153,18 +154,20 @@ export function createApp(options: AppOptions): Express {
     limitDelivery({ req, res }, load.writeTimeout);
     next();
   });
+  const writers =
+    options.adminKey === undefined ? undefined : [...limiters, requireKey(createKeyring([options.adminKey]))];
   app.use(
     createExampleRouter({
       ...{ serving, admission, limits, report },
       requestTimeoutMs: load.requestTimeout,
       exposeSources: options.exposeSources,
       readers: [...limiters, ...readerGuards(options)],
-      writers:
-        options.adminKey === undefined
-          ? undefined
-          : [...limiters, requireKey(createKeyring([options.adminKey]))],
+      writers,
     }),
   );
+  if (writers !== undefined) {
+    app.use(createReviewRouter({ serving, admission, requestTimeoutMs: load.requestTimeout, writers }));
+  }
   app.get(routes.health.path, (_req, res) => {
     res.json({ status: 'ok' });
   });

@@ -37,7 +37,7 @@ export interface SentExamples extends SentReason {
 
 const mostLetters = 1_000;
 const text = z.string().max(mostLetters, `Expected at most ${mostLetters} characters`);
-const reasonFields = { reason: text.optional(), who: text.optional() };
+export const reasonFields = { reason: text.optional(), who: text.optional() };
 
 const jsonExample = { image: z.string(), label: z.string(), id: z.string().optional() };
 

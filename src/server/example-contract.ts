@@ -18,6 +18,7 @@ import {
   versionsSchema,
 } from './example-schemas.js';
 import { json, withKey, type AddRoute } from './contract-operation.js';
+import { answeredSchema, answerJson, feedbackJson, reviewQuery, reviewSchema } from './review-schemas.js';
 import { indexQuerySchema } from './schemas.js';
 
 /** The routes of examples and changes, in the OpenAPI document. */
@@ -70,6 +71,26 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
     content: json(operationSchema),
     ...{ request: { query, params: sequenceParams, body: body(reasonJson, false) }, security },
   });
+  add('feedback', 'Make the image of a decision an example of the right label; it has to be kept still', {
+    content: json(changedSchema),
+    ...{ request: { query, body: body(feedbackJson) }, security },
+  });
+  add('review', 'Decisions that a person should look at, where the server was started with --review', {
+    content: json(reviewSchema),
+    ...{ request: { query: reviewQuery }, security },
+  });
+  add('reviewPicture', 'The picture of a decision that is kept', {
+    content: { 'image/*': { schema: { type: 'string' } } },
+    ...{ request: { query, params: idParams }, security },
+  });
+  add(
+    'answerReview',
+    'Say what the image of a decision shows, that it is none of the labels, or pass it over',
+    {
+      content: json(answeredSchema),
+      ...{ request: { query, params: idParams, body: body(answerJson) }, security },
+    },
+  );
   add('versions', 'The version that is served, and what changed since', {
     content: json(versionsSchema),
     ...{ request: { query }, security },

@@ -147,8 +147,8 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
 }
 
 /** Reads the body of a small change within the bounds of all requests. */
-async function reading<T>(
-  { admission, requestTimeoutMs }: ExampleRouteParts,
+export async function reading<T>(
+  { admission, requestTimeoutMs }: Pick<ExampleRouteParts, 'admission' | 'requestTimeoutMs'>,
   exchange: Exchange,
   read: (how: Reading) => Promise<T>,
 ): Promise<T> {
@@ -254,7 +254,7 @@ function missingOutcome(): NearvoteError {
   return new NearvoteError('internal', 'Expected an outcome for every example but received fewer');
 }
 
-function onlyOutcome({ sequence, outcomes }: Changed): ChangedBody {
+export function onlyOutcome({ sequence, outcomes }: Changed): ChangedBody {
   const outcome = outcomeOf(outcomes[0]);
   if (outcome instanceof NearvoteError) throw outcome;
   return { sequence, ...outcome };
@@ -271,7 +271,7 @@ function neighboursOf(served: ServedIndex): Neighbours {
   throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
 }
 
-function parameter(req: Request, name: string): string {
+export function parameter(req: Request, name: string): string {
   return String(req.params[name]);
 }
 

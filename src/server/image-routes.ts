@@ -74,6 +74,7 @@ export function createImageRoutes(parts: ImageRouteParts): {
       const classification = await classifier.classify(image, { ...query, signal });
       metrics.decided(classification);
       decisionLog?.write(classification);
+      served.kept?.keeper.keep({ classification, image, encoder: classifier.encoderDigest });
       return { body: decisionBody(classification, exposeSources), timings: classification.timings };
     });
   };

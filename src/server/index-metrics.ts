@@ -13,6 +13,7 @@ export interface IndexMetrics {
   /** Asked at every scrape. */
   watchIndex(name: string, watched: WatchedIndex): void;
   compacted(name: string, result: 'ok' | 'failed'): void;
+  decisionsLost(name: string, decisions: number): void;
 }
 
 /** @param series what each index is called in its series, by its name */
@@ -68,13 +69,24 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
     labelNames: ['index', 'result'],
     registers,
   });
+  const lost = new Counter({
+    name: 'nearvote_kept_decisions_lost_total',
+    help: 'Decisions that could not be kept for feedback: the disk is full or too slow',
+    labelNames: ['index'],
+    registers,
+  });
   for (const index of series.values()) {
+    lost.inc({ index }, 0);
     for (const result of ['ok', 'failed']) compactions.inc({ index, result }, 0);
   }
 
   return {
     watchIndex: (name, watched) => {
       if (series.has(name)) watching.set(name, watched);
+    },
+    decisionsLost: (name, decisions) => {
+      const index = series.get(name);
+      if (index !== undefined) lost.inc({ index }, decisions);
     },
     compacted: (name, result) => {
       const index = series.get(name);

@@ -118,6 +118,16 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The example is there already as something else',
     'The image has another label in the index, or the id belongs to another image. The detail names the example; PATCH it, or choose another id.',
   ),
+  decision_missing: shown(
+    404,
+    'The decision is not kept',
+    'The server keeps the images of its decisions only with --keep-images, so many and for so long. Send the image to POST /examples instead.',
+  ),
+  decision_outdated: shown(
+    409,
+    'Another encoder has made the decision',
+    'What was kept of the image is of another encoder than the one that is served. Send the image to POST /examples instead.',
+  ),
   change_missing: shown(
     404,
     'No such change',

@@ -71,6 +71,14 @@ const make = (method: 'POST' | 'PATCH' | 'DELETE', path: string, codes: readonly
   codes: [...changeCodes, ...codes],
 });
 
+const keptCodes = ['decision_missing', 'output_unwritable'] as const satisfies readonly ErrorCode[];
+const teachKeptCodes = [
+  ...keptCodes,
+  'decision_outdated',
+  'label_invalid',
+  'example_conflict',
+] as const satisfies readonly ErrorCode[];
+
 /** Every route: the app, the contract and the first series of the metrics are made from this one table. */
 export const routes = {
   classify: {
@@ -110,6 +118,10 @@ export const routes = {
   renameLabel: make('POST', '/labels/:label', ['label_invalid', 'label_missing']),
   changes: look('/changes'),
   revert: make('POST', '/changes/:sequence/revert', ['change_missing', 'change_conflict']),
+  feedback: make('POST', '/feedback', teachKeptCodes),
+  review: look('/review', keptCodes),
+  reviewPicture: look('/review/:id/picture', keptCodes),
+  answerReview: make('POST', '/review/:id', teachKeptCodes),
   versions: look('/versions'),
   compact: make('POST', '/versions', ['reload_failed']),
   home: { ...page('/'), success: 302 },
@@ -126,6 +138,10 @@ export const adminRoutes: ReadonlySet<Route> = new Set([
   routes.renameLabel,
   routes.changes,
   routes.revert,
+  routes.feedback,
+  routes.review,
+  routes.reviewPicture,
+  routes.answerReview,
   routes.versions,
   routes.compact,
 ]);

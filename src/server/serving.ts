@@ -1,6 +1,7 @@
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { OpenPair } from '../pair.js';
+import type { DecisionKeeper } from './decision-keeper.js';
 import { quoted } from './body.js';
 import { createLiveChanges, type LiveChanges } from './live-changes.js';
 
@@ -17,6 +18,8 @@ export interface ServedIndex {
   /** How long it has been seen without a worker, in milliseconds; 0 while there is one. */
   withoutWorkersMs(): number;
   readonly holds: Holds;
+  /** Keeps its decisions for a while, where it was asked to. */
+  kept: KeptOfIndex | undefined;
   /** How its examples are changed. */
   changes: LiveChanges;
   /**
@@ -25,6 +28,12 @@ export interface ServedIndex {
    * @throws NearvoteError what opening threw, while what was served before goes on; `shutting_down`, `not_ready`
    */
   reload: () => Promise<{ readonly name: string; readonly version: string }>;
+}
+
+interface KeptOfIndex {
+  readonly keeper: DecisionKeeper;
+  /** Known images with a confidence below this wait for a person; without it none do. */
+  readonly reviewBelow: number | undefined;
 }
 
 /** What the server answers with: its indexes, which do not wait for each other. */
@@ -89,6 +98,7 @@ function createServedIndex(name: string, now: () => number): ServedIndex {
       return withoutSince === undefined ? 0 : now() - withoutSince;
     },
     holds: createHolds(),
+    kept: undefined,
     changes: unchanging,
     reload: () => Promise.reject(loadingError()),
   };

@@ -70,7 +70,14 @@ describe('the options of serve', () => {
     expect(parse('--drain', '0').drain).toBe(0);
   });
 
-  const durations = ['--request-timeout', '--write-timeout', '--worker-deadline', '--drain', '--grace'];
+  const durations = [
+    '--request-timeout',
+    '--write-timeout',
+    '--keep-images-for',
+    '--worker-deadline',
+    '--drain',
+    '--grace',
+  ];
 
   it('that are durations are these', () => {
     const flags = serveOptions().filter(({ flags }) => flags.includes('<duration>'));

@@ -75,12 +75,14 @@ export function createColourClassifier(
 export function createColourClassifierOver(
   neighbours: Pick<Neighbours, 'version' | 'state' | 'search'>,
   calibration?: Calibration,
+  encoderDigest = 'ef'.repeat(32),
 ): Classifier {
   return createClassifier({
     decoder: decoderTo({ width: 8, height: 8, fit: 'fill', kernel: 'linear' }),
     pool: colourPool,
     neighbours,
     encoder: { name: 'mean-colour', version: '2', dimension: 3, runtime: 'onnxruntime' },
+    encoderDigest,
     defaults: { rule: 'softmax', temperature: 0.07, k: 20, priorCorrection: false },
     calibration,
     createId: randomUUID,
