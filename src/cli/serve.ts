@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createSharedPools } from '../encoder/pool/shared-pools.js';
+import { adviseAside } from '../evaluate/advise-aside.js';
 import { compactAside } from '../build/compact-aside.js';
 import { lockWriter } from '../examples/writer.js';
 import { openPair, resolveShipped, type OpenPair } from '../pair.js';
@@ -13,6 +14,7 @@ import { createApp, messageClasses } from '../server/app.js';
 import { createDecisionKeeper } from '../server/decision-keeper.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
 import { followIndex, type Following } from '../server/following.js';
+import { createLabelAdvice } from '../server/label-advice.js';
 import { createLiveChanges, type LiveChangesOptions } from '../server/live-changes.js';
 import { createLivePair, type LivePair } from '../server/live-pair.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
@@ -102,6 +104,10 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
       reload: () => served.reload(),
       onCompacted: (result) => metrics.compacted(name, result),
     });
+    served.advice = createLabelAdvice(
+      () => adviseAside({ root, seed: 1 }),
+      (err) => ofIndex.warn({ err }, 'no advice on labels could be drawn'),
+    );
     if (flags.keepImages !== undefined) {
       served.kept = {
         reviewBelow: flags.review ? flags.reviewBelow : undefined,

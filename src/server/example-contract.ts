@@ -10,6 +10,7 @@ import {
   examplesSchema,
   idParams,
   labelParams,
+  labelsQuery,
   labelsSchema,
   listQuery,
   logQuery,
@@ -57,7 +58,7 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
   });
   add('labels', 'The labels of an index, and how many examples each has', {
     content: json(labelsSchema),
-    ...{ request: { query }, security: readable },
+    ...{ request: { query: labelsQuery }, security: readable },
   });
   add('renameLabel', 'Rename a label, or merge it into one that is there', {
     content: json(operationSchema),

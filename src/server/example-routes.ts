@@ -4,6 +4,7 @@ import type { Cancellation } from '../domain/cancellation.js';
 import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
 import { contentDigest } from '../embed/image-key.js';
+import type { Advice } from '../evaluate/advise.js';
 import { keptPicture } from '../image/kept-picture.js';
 import type { Changed, ChangeOutcome, ChangeRequest, NewExample } from '../neighbours/changes.js';
 import type { Neighbours } from '../neighbours/neighbours.js';
@@ -19,7 +20,14 @@ import {
   renameJson,
   type SentExample,
 } from './example-body.js';
-import { defaultListed, listQuery, logQuery, type AddedBody, type ChangedBody } from './example-schemas.js';
+import {
+  defaultListed,
+  labelsQuery,
+  listQuery,
+  logQuery,
+  type AddedBody,
+  type ChangedBody,
+} from './example-schemas.js';
 import { toProblem } from './problems.js';
 import { routes } from './routes.js';
 import { parseIndexQuery, parseQuery } from './schemas.js';
@@ -74,9 +82,15 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
   });
 
   router.get(routes.labels.path, ...readers, (req, res) => {
-    const { state } = neighboursOf(serving.find(parseIndexQuery(req.query)));
-    const { sequence, labels } = state;
-    res.json({ sequence, labels: [...labels].sort((a, b) => (a.label < b.label ? -1 : 1)) });
+    const { index, advice } = parseQuery(labelsQuery, req.query);
+    const served = serving.find(index);
+    const { sequence, labels } = neighboursOf(served).state;
+    const drawn = advice === 'true' ? served.advice?.at(sequence)?.labels : undefined;
+    res.json({
+      sequence,
+      labels: [...labels].sort((a, b) => (a.label < b.label ? -1 : 1)),
+      ...(advice === 'true' ? { advice: drawn?.map(adviceBody) ?? null } : {}),
+    });
   });
 
   if (writers === undefined) return router;
@@ -144,6 +158,10 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
     res.json({ version, sequence, examples, changed });
   });
   return router;
+}
+
+function adviceBody({ label, curve, gain }: Advice['labels'][number]): object {
+  return { label, accuracy: curve.at(-1)?.accuracy ?? null, gain };
 }
 
 /** Reads the body of a small change within the bounds of all requests. */

@@ -27,6 +27,13 @@ export const logQuery = indexQuerySchema.extend({
   limit,
 });
 
+export const labelsQuery = indexQuerySchema.extend({
+  advice: z
+    .enum(['true', 'false'])
+    .optional()
+    .meta({ description: 'Whether to say which labels would gain most from more examples; not unless told' }),
+});
+
 export const idParams = z.object({ id: z.string() });
 export const labelParams = z.object({ label: z.string() });
 export const sequenceParams = z.object({ sequence: z.string().meta({ type: 'integer', minimum: 1 }) });
@@ -110,6 +117,17 @@ export const labelsSchema = z
   .strictObject({
     sequence: sequenceSchema,
     labels: z.array(z.strictObject({ label: z.string(), examples: z.int() })),
+    advice: z
+      .array(
+        z.strictObject({
+          label: z.string(),
+          accuracy: z.number().nullable().meta({ description: 'Leave-one-out, with all its examples' }),
+          gain: z.number().nullable().meta({ description: 'What twice as many examples would add to it' }),
+        }),
+      )
+      .nullable()
+      .optional()
+      .meta({ description: 'The greatest gain first, where it was asked for; null while it is drawn' }),
   })
   .meta({ id: 'Labels' });
 

@@ -3,6 +3,7 @@ import { NearvoteError } from '../domain/errors.js';
 import type { OpenPair } from '../pair.js';
 import type { DecisionKeeper } from './decision-keeper.js';
 import { quoted } from './body.js';
+import type { LabelAdvice } from './label-advice.js';
 import { createLiveChanges, type LiveChanges } from './live-changes.js';
 
 /** One index of the server; what it can answer with now is read anew by every request, so a swap of its pair is one assignment. */
@@ -20,6 +21,8 @@ export interface ServedIndex {
   readonly holds: Holds;
   /** Keeps its decisions for a while, where it was asked to. */
   kept: KeptOfIndex | undefined;
+  /** Which labels would gain from more examples. */
+  advice: LabelAdvice | undefined;
   /** How its examples are changed. */
   changes: LiveChanges;
   /**
@@ -99,6 +102,7 @@ function createServedIndex(name: string, now: () => number): ServedIndex {
     },
     holds: createHolds(),
     kept: undefined,
+    advice: undefined,
     changes: unchanging,
     reload: () => Promise.reject(loadingError()),
   };

@@ -7,7 +7,9 @@ import { lockWriter } from '../../src/examples/writer.js';
 import { openIndexOwner } from '../../src/neighbours/index-owner.js';
 import type { OpenPair } from '../../src/pair.js';
 import { createDecisionKeeper } from '../../src/server/decision-keeper.js';
-import { changedSchema } from '../../src/server/example-schemas.js';
+import { createLabelAdvice } from '../../src/server/label-advice.js';
+import { adviseAside } from '../../src/evaluate/advise-aside.js';
+import { changedSchema, labelsSchema } from '../../src/server/example-schemas.js';
 import { createLiveChanges } from '../../src/server/live-changes.js';
 import { answeredSchema, reviewSchema, type ReviewBody } from '../../src/server/review-schemas.js';
 import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
@@ -154,6 +156,26 @@ describe('POST /feedback', () => {
     for (const path of ['/review', '/review/x/picture']) {
       expectProblem(await server.ask(path), 401, 'unauthorized');
     }
+  });
+});
+
+describe('GET /labels?advice=true', () => {
+  it('is null while the advice is drawn, then says what each label would gain, anew after a change', async () => {
+    await start();
+    const { served } = server;
+    served.advice = createLabelAdvice(
+      () => adviseAside({ root, seed: 1 }),
+      () => undefined,
+    );
+    const advice = async () => labelsSchema.parse((await ask('/labels?advice=true')).body).advice;
+    expect(await advice()).toBeNull();
+    await expect.poll(advice, { timeout: 20_000 }).toContainEqual({ label: 'red', accuracy: 1, gain: 0 });
+    await ask('/feedback', { id: (await classify(cyan)).id, label: 'cyan' });
+    expect(await advice()).toBeNull();
+    await expect
+      .poll(advice, { timeout: 20_000 })
+      .toContainEqual({ label: 'cyan', accuracy: null, gain: null });
+    expect((await ask('/labels')).body).not.toHaveProperty('advice');
   });
 });
 
