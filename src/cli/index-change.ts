@@ -1,7 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
+import { compactIndex } from '../build/compact.js';
 import { changeIndex } from '../curate/change-index.js';
+import { sequenceCalled } from '../curate/diff-index.js';
 import type { Changed, ChangeRequest } from '../neighbours/changes.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
+import { createProgress } from './output.js';
 import { print, printable } from './printable.js';
 import { rootOf } from './which-index.js';
 
@@ -59,6 +63,62 @@ export function revertCommand(): Command {
     .description('take a change back, with all that was made as one with it; that is a change too')
     .argument('<sequence>', 'its number, as log shows it', integerFrom(1))
     .action((sequence: number, flags: ChangeFlags) => change({ kind: 'revert', sequence }, flags));
+}
+
+export function rollbackCommand(): Command {
+  return changing(new Command('rollback'), '$ nearvote index rollback 120 --index index/photos')
+    .description(
+      'take back everything after a change, as one change that can be taken back too; what a build published stays',
+    )
+    .argument('<state>', 'a sequence number, 0 for before the first change, or a version that is kept')
+    .action(async (state: string, flags: ChangeFlags) => {
+      const sequence = await sequenceCalled(await rootOf(flags.index), state);
+      await change({ kind: 'rollback', sequence }, flags);
+    });
+}
+
+export function compactCommand(): Command {
+  return new Command('compact')
+    .description(
+      'fold the changes since the version into a new one and publish it; a server does so by itself, or at POST /versions',
+    )
+    .addOption(indexOption())
+    .addOption(
+      new Option('--keep <n>', 'number of old versions to keep')
+        .argParser(integerFrom(0))
+        .default(3)
+        .env('NEARVOTE_INDEX_KEEP'),
+    )
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ nearvote index compact --index index/photos\n')
+    .action(compact);
+}
+
+interface CompactFlags {
+  readonly index?: string;
+  readonly keep: number;
+  readonly json?: true;
+}
+
+async function compact({ index, keep, json }: CompactFlags): Promise<void> {
+  const progress = createProgress();
+  try {
+    const root = await rootOf(index);
+    const threads = availableParallelism();
+    const report = await compactIndex({ root, keep, threads, progress, now: () => new Date() });
+    const { name, version, sequence, examples, changed, refused } = report;
+    const headline = changed ? 'Published' : 'Nothing changed since it was built:';
+    const why = refused === undefined ? '' : `\n${refused}`;
+    print(
+      json === true
+        ? JSON.stringify(report)
+        : printable(
+            `${headline} ${name} ${version}: ${examples} examples, all changes up to ${sequence}${why}`,
+          ),
+    );
+  } finally {
+    progress.finish();
+  }
 }
 
 function changing(command: Command, example: string): Command {

@@ -1,6 +1,13 @@
 import { Command } from 'commander';
 import { adviseCommand } from './index-advise.js';
-import { deleteCommand, relabelCommand, renameCommand, revertCommand } from './index-change.js';
+import {
+  compactCommand,
+  deleteCommand,
+  relabelCommand,
+  renameCommand,
+  revertCommand,
+  rollbackCommand,
+} from './index-change.js';
 import { createCommand, verifyCommand } from './index-create.js';
 import { diffCommand, logCommand } from './index-history.js';
 import { listCommand, showCommand } from './index-show.js';
@@ -19,5 +26,7 @@ export function indexCommand(): Command {
     .addCommand(renameCommand())
     .addCommand(deleteCommand())
     .addCommand(revertCommand())
+    .addCommand(rollbackCommand())
+    .addCommand(compactCommand())
     .addCommand(verifyCommand());
 }

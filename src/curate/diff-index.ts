@@ -37,6 +37,16 @@ async function namedState(kept: KeptIndex, named: string): Promise<HeldState> {
   return stateAt(version, journal, sequence);
 }
 
+/**
+ * The sequence number of a state that is called as in `diffIndex`.
+ * @throws NearvoteError as `diffIndex`
+ */
+export async function sequenceCalled(root: string, named: string): Promise<number> {
+  if (sequencePattern.test(named)) return Number(named);
+  using kept = await openKept(root);
+  return (await namedState(kept, named)).sequence;
+}
+
 /** The newest version that a state can be made of by adding changes, else the oldest, by taking changes back. */
 function versionFor({ versions, current }: KeptIndex, sequence: number): PublishedVersion {
   if (sequenceOf(current) <= sequence) return current;

@@ -32,6 +32,8 @@ export type ChangeRequest = {
   | { readonly kind: 'rename'; readonly from: string; readonly to: string }
   /** Takes back all that was made as one with a change. */
   | { readonly kind: 'revert'; readonly sequence: number }
+  /** Takes back everything after a change, as one: 0 is before the first. What a build has published stays. */
+  | { readonly kind: 'rollback'; readonly sequence: number }
 );
 
 /** What became of one example. */

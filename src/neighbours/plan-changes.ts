@@ -25,6 +25,8 @@ export interface History {
   idsOf(digest: string): readonly string[];
   /** Every label that a change has given or taken. */
   labels(): Iterable<string>;
+  /** Changes, newest first. */
+  log(asked: { readonly after: number; readonly limit: number }): readonly Change[];
 }
 
 /**
@@ -41,6 +43,8 @@ export function planChanges(live: LiveIndex, history: History, request: ChangeRe
       return planRenaming(live, request.from, request.to);
     case 'revert':
       return planReverting(live, history, request.sequence);
+    case 'rollback':
+      return planRollingBack(live, history, request.sequence);
   }
 }
 
@@ -198,6 +202,42 @@ function planReverting(live: LiveIndex, history: History, sequence: number): Pla
     return { kind: 'restore', id, label, was: null, content: history.content(change.sequence) };
   });
   return { changes, outcomes, reverts: first.operation };
+}
+
+/** Each example that was changed since becomes what the first of those changes found. */
+function planRollingBack(live: LiveIndex, history: History, sequence: number): Plan {
+  if (sequence > live.sequence) {
+    throw new NearvoteError(
+      'change_missing',
+      `Expected the number of a change, at most ${live.sequence}, but received ${sequence}`,
+    );
+  }
+  /** By example: what it was, and the change that last says all of it. */
+  const found = new Map<string, { was: string | null; full: number | undefined }>();
+  for (const { id, kind, was, sequence: at } of history.log({ after: sequence, limit: live.sequence })) {
+    const full = found.get(id)?.full ?? (kind === 'relabel' ? undefined : at);
+    found.set(id, { was, full });
+  }
+  const outcomes: ChangeOutcome[] = [];
+  const changes: ChangeDraft[] = [];
+  for (const [id, { was: label, full }] of found) {
+    const position = live.positionOf(id);
+    const current = position === undefined ? null : live.exampleAt(position);
+    if (position !== undefined && current !== null) {
+      if (label === null) {
+        const content = contentAt(live, position, current.source);
+        changes.push({ kind: 'delete', id, label: null, was: current.label, content });
+        outcomes.push({ outcome: 'deleted', id, label: current.label });
+      } else if (label !== current.label) {
+        changes.push({ kind: 'relabel', id, label, was: current.label });
+        outcomes.push({ outcome: 'relabelled', id, label });
+      }
+    } else if (label !== null && full !== undefined) {
+      changes.push({ kind: 'restore', id, label, was: null, content: history.content(full) });
+      outcomes.push({ outcome: 'restored', id, label });
+    }
+  }
+  return { changes, outcomes, reverts: null };
 }
 
 /** A change is taken back only while the example is as the change left it: what came after it comes first. */

@@ -92,6 +92,10 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
       ...{ request: { query, params: idParams, body: body(answerJson) }, security },
     },
   );
+  add('rollback', 'Take back everything after a change, as one; 0 is before the first', {
+    content: json(operationSchema),
+    ...{ request: { query, params: sequenceParams, body: body(reasonJson, false) }, security },
+  });
   add('versions', 'The version that is served, and what changed since', {
     content: json(versionsSchema),
     ...{ request: { query }, security },

@@ -151,6 +151,14 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
     res.json(operationBody(await served.changes.change(request)));
   });
 
+  router.post(routes.rollback.path, ...writers, async (req, res) => {
+    const served = serving.find(parseIndexQuery(req.query));
+    const why = await reading(parts, { req, res }, (how) => readJson({ req, res }, how, reasonJson));
+    const text = parameter(req, 'sequence');
+    const sequence = text === '0' ? 0 : sequenceOf(text);
+    res.json(operationBody(await served.changes.change({ kind: 'rollback', sequence, ...reasonOf(why) })));
+  });
+
   router.post(routes.compact.path, ...writers, async (req, res) => {
     const { version, sequence, examples, changed } = await serving
       .find(parseIndexQuery(req.query))

@@ -36,7 +36,7 @@ export const labelsQuery = indexQuerySchema.extend({
 
 export const idParams = z.object({ id: z.string() });
 export const labelParams = z.object({ label: z.string() });
-export const sequenceParams = z.object({ sequence: z.string().meta({ type: 'integer', minimum: 1 }) });
+export const sequenceParams = z.object({ sequence: z.string().meta({ type: 'integer', minimum: 0 }) });
 
 const exampleSchema = z.strictObject({
   id: z.string(),

@@ -265,6 +265,29 @@ export function testConformance({ name, open }: Implementation): void {
       expect(last).toMatchObject({ kind: 'restore', id: 'new', reason: 'a test', who: 'nobody', reverts: 8 });
     });
 
+    it('is everything after a change, as one, which can be taken back in turn', async () => {
+      const { neighbours, reopen } = await three();
+      const stateOf = async (of: Neighbours): Promise<unknown> => (await of.list({ limit: 99 })).examples;
+      const states = [await stateOf(neighbours)];
+      for (const request of [
+        add(anew('west', 180, { id: 'new' }), anew('west', 185, { id: 'other' })),
+        edit({ kind: 'relabel', id: 'ten', label: 'west' }, { kind: 'delete', id: 'zero' }),
+        edit({ kind: 'delete', id: 'new' }, { kind: 'relabel', id: 'ten', label: 'south' }),
+      ]) {
+        await neighbours.change(request);
+        states.push(await stateOf(neighbours));
+      }
+      const rollback = (sequence: number): Promise<Changed> =>
+        neighbours.change({ kind: 'rollback', sequence, ...because });
+      expect((await rollback(4)).operation).toBe(7);
+      expect(await stateOf(neighbours)).toEqual(states[2]);
+      await rollback(0);
+      expect(await stateOf(neighbours)).toEqual(states[0]);
+      await rollback(6);
+      expect(await stateOf(await reopen())).toEqual(states[3]);
+      await expect(rollback(999)).rejects.toMatchObject({ code: expect.any(String) as string });
+    });
+
     it('is nothing that was changed since, is gone, or never was', async () => {
       const { neighbours } = await three();
       await neighbours.change(edit({ kind: 'relabel', id: 'ten', label: 'west' }));
