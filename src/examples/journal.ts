@@ -79,11 +79,11 @@ export interface Journal extends Disposable {
    * @throws NearvoteError `index_invalid` where it is not as it was written
    */
   content(sequence: number): ExampleContent | undefined;
-  /** The digest of the image that an example was last added with; undefined where it never was. */
+  /** The digest of an example's image as its last change left it; undefined where none was added with it. */
   digestOf(id: string): string | undefined;
   /** The ids of the examples that were ever added with an image. */
   idsOf(digest: string): readonly string[];
-  /** Of the image that an example was last added with, where it was kept. */
+  /** Of that image, where it was kept. */
   pictureOf(id: string): Picture | undefined;
   /** Every label that a change has given or taken. */
   labels(): readonly string[];
@@ -199,16 +199,28 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     return row === undefined ? undefined : parseContent(row);
   }
 
-  /** The sequence of the change that an example was last added with. */
-  function added(id: string): { readonly sequence: number; readonly digest: string } | undefined {
+  /** The digest of an example's image, as the last change that says all of it has it: an id may be used again. */
+  function digestOf(id: string): string | undefined {
     const row = file.current()?.get(
       `select ${contentColumns}, changes.sequence as sequence
         from changes join contents on contents.key = changes.content
-        where id = ? and digest is not null order by sequence desc limit 1`,
+        where id = ? order by sequence desc limit 1`,
       [id],
     );
-    const digest = row === undefined ? null : parseContent(row).digest;
-    return digest === null ? undefined : { sequence: Number(row?.['sequence']), digest };
+    return row === undefined ? undefined : (parseContent(row).digest ?? undefined);
+  }
+
+  /** The picture lies where the example was added. */
+  function pictureOf(id: string): Picture | undefined {
+    const digest = digestOf(id);
+    if (digest === undefined) return undefined;
+    const row = file.current()?.get(
+      `select ${contentColumns}, ${pictureColumn}, changes.sequence as sequence
+        from changes join contents on contents.key = changes.content
+        where id = ? and digest = ? and kind = 'add' order by sequence desc limit 1`,
+      [id, digest],
+    );
+    return row === undefined ? undefined : parseContent(row).picture;
   }
 
   function idsOf(digest: string): readonly string[] {
@@ -238,12 +250,9 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     log,
     operation,
     content,
-    digestOf: (id) => added(id)?.digest,
+    digestOf,
     idsOf,
-    pictureOf: (id) => {
-      const change = added(id);
-      return change === undefined ? undefined : content(change.sequence)?.picture;
-    },
+    pictureOf,
     labels,
     verify: ({ dimension }) => {
       const sqlite = file.current();

@@ -93,7 +93,7 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
     added.push({ id, label, source: content.source });
     addedRows.append(content.embedding);
     count(label, 1);
-    // Opened before anybody searches it.
+    // Opened before anybody searches it; where that fails, the search tries again, and says so.
     overlay ??= openOverlay();
   }
 
@@ -112,14 +112,30 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
   function takeBack(position: number, label: string): void {
     deleted.delete(position);
     if (position < baseSize) deletedOfBase--;
-    relabelled.set(position, label);
-    count(label, 1);
+    name(position, label);
   }
 
   function relabel(position: number, label: string): void {
     count(exampleAt(position).label, -1);
-    relabelled.set(position, label);
+    name(position, label);
+  }
+
+  function name(position: number, label: string): void {
+    relabelled.delete(position);
+    if (exampleAt(position).label !== label) relabelled.set(position, label);
     count(label, 1);
+  }
+
+  function embeddingAt(position: number): ArrayLike<number> {
+    if (position < baseSize) return base.embeddingOf(position);
+    const row = position - baseSize;
+    return addedRows.values.subarray(row * dimension, (row + 1) * dimension);
+  }
+
+  /** Another may have had its id since. */
+  function isAt(position: number, content: ExampleContent | undefined): boolean {
+    const there = embeddingAt(position);
+    return content === undefined || content.embedding.every((value, i) => value === there[i]);
   }
 
   const live: LiveIndex = {
@@ -130,15 +146,13 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
       return baseSize + added.length - deleted.size;
     },
     get changed() {
-      return added.length + deletedOfBase + [...relabelled.keys()].filter((one) => one < baseSize).length;
+      const otherwise = [...relabelled.keys()].filter((one) => one < baseSize && !deleted.has(one));
+      return added.length + deletedOfBase + otherwise.length;
     },
     dimension,
     labels,
     exampleAt,
-    embeddingAt: (position) =>
-      position < baseSize
-        ? base.embeddingOf(position)
-        : addedRows.values.subarray((position - baseSize) * dimension, (position - baseSize + 1) * dimension),
+    embeddingAt,
     positionOf: (id, orDeleted) => {
       const position = allPositions().get(id);
       if (position === undefined || (deleted.has(position) && orDeleted === undefined)) return undefined;
@@ -157,7 +171,7 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
         if (position !== undefined) remove(position);
       } else if (label === null) return;
       else if (position !== undefined) relabel(position, label);
-      else if (kind === 'restore' && former !== undefined) takeBack(former, label);
+      else if (kind === 'restore' && former !== undefined && isAt(former, content)) takeBack(former, label);
       else if (kind !== 'relabel') add(change, content);
     },
 
@@ -168,7 +182,8 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
       const ofBase = await searchBase(queries, k);
       const deletedOfAdded = deleted.size - deletedOfBase;
       const among = Math.min(k + deletedOfAdded, added.length);
-      const ofAdded = overlay === undefined ? undefined : await (await overlay).search(queries, among);
+      const ofAdded =
+        added.length === 0 ? undefined : await (await (overlay ??= openOverlay())).search(queries, among);
       const rows = new Int32Array(queries.count * k);
       const similarities = new Float32Array(rows.length);
       for (let query = 0; query < queries.count; query++) {

@@ -19,7 +19,7 @@ export interface History {
   operation(sequence: number): readonly Change[];
   /** Of an added or deleted example, as that change left it. */
   content(sequence: number): ExampleContent | undefined;
-  /** The digest of the image that an example was added with, where it was. */
+  /** The digest of an example's image as its last change left it; undefined where it came with a version. */
   digestOf(id: string): string | undefined;
   /** The ids of the examples that were ever added with an image. */
   idsOf(digest: string): readonly string[];
@@ -38,7 +38,7 @@ export function planChanges(live: LiveIndex, history: History, request: ChangeRe
     case 'add':
       return planAdding(live, history, request.examples);
     case 'edit':
-      return planActs(live, request.acts);
+      return planActs(live, history, request.acts);
     case 'rename':
       return planRenaming(live, request.from, request.to);
     case 'revert':
@@ -101,7 +101,8 @@ function createKnownImages(
       labels ??= new Set([...live.labels.keys(), ...history.labels()]);
       for (const other of [...history.idsOf(digest), ...[...labels].map((one) => idOf(digest, one))]) {
         const at = live.positionOf(other);
-        if (at === undefined) continue;
+        // An id may be another image's since.
+        if (at === undefined || (history.digestOf(other) ?? digest) !== digest) continue;
         const { label: current } = live.exampleAt(at);
         // Under an id of its own it was asked for as another example.
         if (current === label && given === undefined) return { outcome: 'unchanged', id: other, label };
@@ -114,22 +115,24 @@ function createKnownImages(
   };
 }
 
-/** Of an image that came twice in one request. */
+/** Of an image or an id that came before in the same request: what it would come to in one of its own. */
 function sameOf(
   begun: ReadonlyMap<string, NewExample>,
-  { digest, label }: NewExample,
+  { digest, label, id: given }: NewExample,
   id: string,
 ): ChangeOutcome | undefined {
-  const twin =
-    begun.get(id) ?? [...begun.values()].find((one) => one.digest === digest && one.label !== label);
-  if (twin === undefined) return undefined;
-  if (twin.digest === digest && twin.label === label) return { outcome: 'unchanged', id, label };
+  const there = begun.get(id);
+  const [twin, before] =
+    there === undefined ? ([...begun].find(([, one]) => one.digest === digest) ?? []) : [id, there];
+  if (twin === undefined || before === undefined) return undefined;
+  const isSame = before.digest === digest && before.label === label;
+  if (isSame && (twin === id || given === undefined)) return { outcome: 'unchanged', id: twin, label };
   throw conflict(
-    `Expected every image and every id once but an image before it, of ${quoted(twin.label)}, has the same`,
+    `Expected every image and every id once but an image before it, of ${quoted(before.label)}, has the same`,
   );
 }
 
-function planActs(live: LiveIndex, acts: readonly ExampleAct[]): Plan {
+function planActs(live: LiveIndex, history: History, acts: readonly ExampleAct[]): Plan {
   const seen = new Set<string>();
   const changes: ChangeDraft[] = [];
   const outcomes = acts.map((act): ChangeOutcome => {
@@ -141,9 +144,9 @@ function planActs(live: LiveIndex, acts: readonly ExampleAct[]): Plan {
     }
     seen.add(act.id);
     const position = positionOf(live, act.id);
-    const { id, label: was, source } = live.exampleAt(position);
+    const { id, label: was } = live.exampleAt(position);
     if (act.kind === 'delete') {
-      changes.push({ kind: 'delete', id, label: null, was, content: contentAt(live, position, source) });
+      changes.push({ kind: 'delete', id, label: null, was, content: contentAt(live, history, position) });
       return { outcome: 'deleted', id, label: was };
     }
     const label = checkLabel(act.label);
@@ -189,9 +192,9 @@ function planReverting(live: LiveIndex, history: History, sequence: number): Pla
     if (current !== change.label) throw changedSince(change, current);
     if (change.was === null) {
       const at = positionOf(live, id);
-      const { source, label: was } = live.exampleAt(at);
+      const { label: was } = live.exampleAt(at);
       outcomes.push({ outcome: 'deleted', id, label: was });
-      return { kind: 'delete', id, label: null, was, content: contentAt(live, at, source) };
+      return { kind: 'delete', id, label: null, was, content: contentAt(live, history, at) };
     }
     const { was: label } = change;
     if (current !== null) {
@@ -257,8 +260,10 @@ function positionOf(live: LiveIndex, id: string): number {
 }
 
 /** All that is needed to bring it back, once no version has it any more; its picture stays where it was added. */
-function contentAt(live: LiveIndex, position: number, source: string): ExampleContent {
-  return { digest: null, source, embedding: Float32Array.from(live.embeddingAt(position)) };
+function contentAt(live: LiveIndex, history: History, position: number): ExampleContent {
+  const { id, source } = live.exampleAt(position);
+  const digest = history.digestOf(id) ?? null;
+  return { digest, source, embedding: Float32Array.from(live.embeddingAt(position)) };
 }
 
 function conflict(message: string): NearvoteError {

@@ -156,6 +156,23 @@ export function testConformance({ name, open }: Implementation): void {
       expect(renamed.outcomes).toEqual([{ outcome: 'unchanged', id, label: 'east' }]);
     });
 
+    it('makes one image one example, as one request or as several', async () => {
+      const { neighbours } = await three();
+      const own = anew('west', 180, { id: 'mine' });
+      const unnamed = { ...own, id: undefined };
+      const other = { ...own, id: 'another' };
+      const { outcomes } = await neighbours.change(add(own, unnamed, other));
+      expect(outcomes).toMatchObject([
+        { outcome: 'added', id: 'mine' },
+        { outcome: 'unchanged', id: 'mine' },
+        { outcome: 'refused', code: 'example_conflict' },
+      ]);
+      expect((await neighbours.change(add(unnamed, other))).outcomes).toMatchObject([
+        { outcome: 'unchanged', id: 'mine' },
+        { outcome: 'refused', code: 'example_conflict' },
+      ]);
+    });
+
     it('of which one part cannot be made is not made at all', async () => {
       const { neighbours } = await three();
       const acts = edit({ kind: 'delete', id: 'zero' }, { kind: 'delete', id: 'nobody' });
@@ -302,6 +319,54 @@ export function testConformance({ name, open }: Implementation): void {
       await expect(revert(2)).rejects.toMatchObject({ code: 'change_conflict' });
       await revert(1);
       expect((await neighbours.example('ten')).example.label).toBe('east');
+    });
+  });
+
+  describe(`${name}: what has the id of one that was deleted`, () => {
+    it('does not come back in its place, nor give it its picture', async () => {
+      const { neighbours, reopen } = await three();
+      const pictureOf = (byte: number) => ({ bytes: Uint8Array.of(byte), mediaType: 'image/png' });
+      const first = anew('west', 180, { id: 'mine', source: 'first.png', picture: pictureOf(1) });
+      const second = anew('south', 270, { id: 'mine', source: 'second.png', picture: pictureOf(2) });
+      for (const [example, at] of [
+        [first, 1],
+        [second, 3],
+      ] as const) {
+        expect((await neighbours.change(add(example))).sequence).toBe(at);
+        await neighbours.change(edit({ kind: 'delete', id: 'mine' }));
+      }
+      await neighbours.change({ kind: 'revert', sequence: 2, ...because });
+      for (const opened of [() => Promise.resolve(neighbours), reopen]) {
+        const index = await opened();
+        expect(await idsNear(index, 180, 1)).toEqual(['mine']);
+        expect((await index.example('mine')).example).toMatchObject({ label: 'west', source: 'first.png' });
+        expect([...(await index.picture('mine')).bytes]).toEqual([1]);
+        expect((await index.change(add({ ...second, label: 'west' }))).outcomes).toMatchObject([
+          { outcome: 'refused', code: 'example_conflict' },
+        ]);
+        expect((await index.change(add(first))).outcomes).toMatchObject([{ outcome: 'unchanged' }]);
+      }
+    });
+
+    it('does not keep its image from being an example of its own', async () => {
+      const { neighbours } = await three();
+      const first = anew('west', 180, { id: 'mine' });
+      await neighbours.change(add(first));
+      await neighbours.change(edit({ kind: 'delete', id: 'mine' }));
+      await neighbours.change(add(anew('west', 270, { id: 'mine' })));
+      const { outcomes } = await neighbours.change(add({ ...first, id: undefined }));
+      expect(outcomes).toMatchObject([{ outcome: 'added' }]);
+    });
+
+    it('comes from a build without a picture, and goes back to that', async () => {
+      const { neighbours } = await three();
+      const picture = { bytes: Uint8Array.of(1), mediaType: 'image/png' };
+      await neighbours.change(edit({ kind: 'delete', id: 'zero' }));
+      await neighbours.change(add(anew('east', 200, { id: 'zero', picture })));
+      await neighbours.change(edit({ kind: 'delete', id: 'zero' }));
+      await neighbours.change({ kind: 'revert', sequence: 1, ...because });
+      expect(await idsNear(neighbours, 0, 1)).toEqual(['zero']);
+      await expect(neighbours.picture('zero')).rejects.toMatchObject({ code: 'example_missing' });
     });
   });
 

@@ -132,6 +132,28 @@ describe('an index that changes', () => {
     expect(await idsNear(live, direction(45), 1)).toEqual(['gone']);
   });
 
+  it('brings back what was deleted, and not what was added under its id afterwards', async () => {
+    const live = liveIndex(await exactOf(onCircle([0, 90])), examplesOf(2));
+    live.apply(change('delete', 'a0', null, 'label 0'), undefined);
+    live.apply(change('add', 'a0', 'x', null), content(direction(180)));
+    live.apply(change('delete', 'a0', null, 'x'), content(direction(180)));
+    live.apply(change('restore', 'a0', 'label 0', null), content(direction(0)));
+    expect(await idsNear(live, direction(0), 1)).toEqual(['a0']);
+    expect(live.size).toBe(2);
+  });
+
+  it('counts nothing as changed that is again as the version has it', async () => {
+    const live = liveIndex(await exactOf(onCircle([0, 90])), examplesOf(2));
+    live.apply(change('relabel', 'a0', 'x', 'label 0'), undefined);
+    live.apply(change('delete', 'a0', null, 'x'), undefined);
+    expect(live.changed).toBe(1);
+    live.apply(change('restore', 'a0', 'x', null), content(direction(0)));
+    expect(live.changed).toBe(1);
+    live.apply(change('relabel', 'a0', 'label 0', 'x'), undefined);
+    expect(live.changed).toBe(0);
+    expect(live.exampleAt(0).label).toBe('label 0');
+  });
+
   it('passes over what a change says of an example that is not there', async () => {
     const live = liveIndex(await exactOf(onCircle([0, 90])), examplesOf(2));
     live.apply(change('delete', 'nobody', null, 'x'), undefined);
