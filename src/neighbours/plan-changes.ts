@@ -228,7 +228,7 @@ function planRollingBack(live: LiveIndex, history: History, sequence: number): P
     const current = position === undefined ? null : live.exampleAt(position);
     if (position !== undefined && current !== null) {
       if (label === null) {
-        const content = contentAt(live, position, current.source);
+        const content = contentAt(live, history, position);
         changes.push({ kind: 'delete', id, label: null, was: current.label, content });
         outcomes.push({ outcome: 'deleted', id, label: current.label });
       } else if (label !== current.label) {
