@@ -21,7 +21,7 @@ import {
 } from './options.js';
 import { createProgress, tableOf, writeOutput } from './output.js';
 import { print } from './printable.js';
-import { sayWhichIndex } from './which-index.js';
+import { sayWhichVersion } from './which-index.js';
 
 interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly test?: string;
@@ -97,7 +97,7 @@ async function auditExamples(flags: AuditFlags, command: Command): Promise<void>
     page: flags.report !== undefined,
   };
   const audited = await audit(
-    { ...flags, ...choice, index: await sayWhichIndex(flags.index) },
+    { ...flags, ...choice, index: await sayWhichVersion(flags.index) },
     createProgress(),
   );
   if (flags.out !== undefined) {

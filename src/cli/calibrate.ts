@@ -23,7 +23,7 @@ import {
 } from './options.js';
 import { checkWritable, createProgress, writeOutput } from './output.js';
 import { print } from './printable.js';
-import { sayWhichIndex } from './which-index.js';
+import { sayWhichVersion } from './which-index.js';
 
 interface CalibrateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly data: string;
@@ -105,7 +105,7 @@ async function calibrateIndex(flags: CalibrateFlags, command: Command): Promise<
     now: () => new Date(),
   };
   const report = await calibrate(
-    { ...flags, ...choice, index: await sayWhichIndex(flags.index) },
+    { ...flags, ...choice, index: await sayWhichVersion(flags.index) },
     createProgress(),
   );
   if (flags.report !== undefined) await writeOutput(flags.report, renderPage(calibrationPage(report)));

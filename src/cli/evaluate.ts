@@ -27,7 +27,7 @@ import {
 } from './options.js';
 import { checkWritable, createProgress, noRules, tableOf, writeOutput } from './output.js';
 import { print, printable } from './printable.js';
-import { sayWhichIndex } from './which-index.js';
+import { sayWhichVersion } from './which-index.js';
 
 interface EvaluateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
   readonly data: string;
@@ -98,7 +98,7 @@ async function evaluateIndex(flags: EvaluateFlags, command: Command): Promise<vo
     page: flags.report !== undefined,
   };
   const evaluation = await evaluate(
-    { ...flags, ...choice, index: await sayWhichIndex(flags.index) },
+    { ...flags, ...choice, index: await sayWhichVersion(flags.index) },
     createProgress(),
   );
   if (flags.predictions !== undefined) await writeOutput(flags.predictions, predictions(evaluation));

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { NearvoteError } from '../domain/errors.js';
 import { adviseIndex, type Advice } from '../evaluate/advise.js';
 import { counted } from '../evaluate/page/words.js';
 import { indexOption, jsonOption } from './options.js';
@@ -15,6 +16,12 @@ export function adviseCommand(): Command {
     .addHelpText('after', '\nExample:\n  $ nearvote index advise photos\n')
     .action(async (named: string | undefined, flags: { readonly index?: string; readonly json?: true }) => {
       const advice = await adviseIndex({ root: await rootOf(named ?? flags.index), seed: 1 });
+      if (advice.examples === 0) {
+        throw new NearvoteError(
+          'index_empty',
+          'Expected an index with examples but it has none; teach it first',
+        );
+      }
       print(flags.json === true ? JSON.stringify(advice) : adviceLines(advice));
     });
 }

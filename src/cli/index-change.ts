@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { compactIndex } from '../build/compact.js';
 import { changeIndex } from '../curate/change-index.js';
 import { sequenceCalled } from '../curate/diff-index.js';
+import { NearvoteError } from '../domain/errors.js';
 import type { Changed, ChangeRequest } from '../neighbours/changes.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { createProgress } from './output.js';
@@ -136,7 +137,11 @@ function changing(command: Command, example: string): Command {
 async function change(asked: Asked, { index, json, ...said }: ChangeFlags): Promise<void> {
   const root = await rootOf(index);
   const request = { ...asked, reason: said.reason ?? null, who: said.who ?? null };
-  const changed = await changeIndex({ root, request, now: () => new Date() });
+  const changed = await changeIndex({ root, request, now: () => new Date() }).catch((error: unknown) => {
+    if (!(error instanceof NearvoteError) || error.code !== 'index_readonly') throw error;
+    const hint = 'a server that may change the index is asked over HTTP instead, with its admin key';
+    throw new NearvoteError(error.code, `${error.message}; ${hint}`, { cause: error });
+  });
   print(json === true ? JSON.stringify(changed) : changedLines(changed));
 }
 

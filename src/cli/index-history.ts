@@ -20,6 +20,7 @@ interface LogFlags {
 export function logCommand(): Command {
   return new Command('log')
     .description('show what was changed in an index, the newest change first')
+    .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
     .addOption(indexOption())
     .addOption(
       new Option('--limit <n>', 'most changes that are shown')
@@ -34,9 +35,9 @@ export function logCommand(): Command {
     )
     .addOption(new Option('--id <id>', 'show only the changes of this example').env('NEARVOTE_INDEX_ID'))
     .addOption(jsonOption('print a JSON line for each change'))
-    .addHelpText('after', '\nExample:\n  $ nearvote index log --index index/photos --limit 50\n')
-    .action(async ({ index, limit, before, id, json }: LogFlags) => {
-      using kept = await openKept(await rootOf(index));
+    .addHelpText('after', '\nExample:\n  $ nearvote index log photos --limit 50\n')
+    .action(async (named: string | undefined, { index, limit, before, id, json }: LogFlags) => {
+      using kept = await openKept(await rootOf(named ?? index));
       const changes = kept.journal?.log({ limit, before, id }) ?? [];
       if (json === true) for (const change of changes) print(JSON.stringify(change));
       else print(changes.length === 0 ? 'No changes' : logTable(changes));

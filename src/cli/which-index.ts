@@ -4,6 +4,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { currentFile, readPublished, type PublishedVersion } from '../examples/index-store.js';
+import { readJournal, sequenceOf } from '../curate/kept-versions.js';
 import { resolveShipped, shippedIndex } from '../pair.js';
 import { printable, printError } from './printable.js';
 
@@ -65,6 +66,28 @@ export async function sayWhichIndex(named: string | undefined): Promise<string> 
   const { index, published } = await whichIndex(named);
   const hint = named === undefined ? '; --index names another' : '';
   printError(printable(`index ${index}, version ${published.version}${hint}`));
+  return index;
+}
+
+/**
+ * Says on stderr which index a command works with that looks at its version alone, and how many changes that leaves out.
+ * @throws NearvoteError as `whichIndex`, `index_invalid` where its journal is damaged
+ */
+export async function sayWhichVersion(named: string | undefined): Promise<string> {
+  const index = await sayWhichIndex(named);
+  const root = resolveShipped(index);
+  const published = await readPublished(root);
+  const held = sequenceOf(published);
+  using journal = await readJournal(root, published);
+  const since = (journal?.head ?? held) - held;
+  if (since > 0) {
+    printError(
+      printable(
+        `Warning: this looks at version ${published.version} alone and leaves out ${since} ${since === 1 ? 'change' : 'changes'} ` +
+          `made to ${index} since; nearvote index compact folds them in, or POST /versions of its server`,
+      ),
+    );
+  }
   return index;
 }
 

@@ -267,7 +267,7 @@ export function checkHasExamples({ name, version, manifest }: Omit<PublishedVers
   if (manifest.examples > 0) return;
   throw new NearvoteError(
     'index_empty',
-    `Expected an index with examples but version ${version} of ${name} has none; teach it, or build it of images`,
+    `Expected an index with examples but version ${version} of ${name} has none; teach it and fold that in (nearvote index compact), or build it of images`,
   );
 }
 

@@ -48,9 +48,7 @@ describe('nearvote index', () => {
     const { stdout } = await index('log', '--limit', '2');
     expect(stdout).toMatch(/4 .* delete .* d0 .* dog[^]* 3 │ +2 .* relabel .* c1 .* cat -> lynx/);
     expect(stdout).not.toContain('d1');
-    const lines = (await index('log', '--index', 'pets', '--before', '2', '--json')).stdout
-      .trim()
-      .split('\n');
+    const lines = (await index('log', 'pets', '--before', '2', '--json')).stdout.trim().split('\n');
     expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
       expect.objectContaining({
         sequence: 1,
@@ -86,7 +84,9 @@ describe('nearvote index', () => {
     const { code, stderr } = await ask('delete', 'c0', 'd1');
     await lock.release();
     expect(code).toBe(1);
-    expect(stderr).toMatch(new RegExp(`process ${process.pid} .*\\[index_readonly\\]`));
+    expect(stderr).toMatch(
+      new RegExp(`process ${process.pid} .*asked over HTTP instead.*\\[index_readonly\\]`),
+    );
     expect((await ask('rename', 'lynx', 'bobcat', '--json')).stdout).toMatch(/^{"sequence":8,"operation":7,/);
   });
 
@@ -99,6 +99,18 @@ describe('nearvote index', () => {
     const again = await index('create', 'shop', '--encoder', 'models/cifar10-compact');
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('[output_exists]') as string });
     expect((await nearvoteIn(base, 'audit', '--index', 'index/shop')).stderr).toContain('[index_empty]');
+    expect(await index('advise', 'shop')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('[index_empty]') as string,
+    });
+  });
+
+  it('says what is left out by commands that look at a version alone, and nothing where nothing is', async () => {
+    const { stderr } = await nearvoteIn(base, 'audit', '--index', 'index/pets');
+    expect(stderr).toContain(
+      `Warning: this looks at version ${basename(dir)} alone and leaves out 4 changes made to index/pets since`,
+    );
+    expect((await nearvoteIn(base, 'audit', '--index', 'index/shop')).stderr).not.toContain('Warning');
   });
 
   it('verifies an index, and exits with 1 where something is wrong', async () => {
