@@ -261,7 +261,7 @@ function readyLine(url: string, pairs: readonly OpenPair[]): string {
   const each = pairs.map(
     ({ published, encoder, pool, neighbours }) =>
       `${published.name} ${published.version}, encoder ${encoder.name} ${encoder.version} on ${pool.runtime}, ` +
-      `${published.manifest.examples} examples, ${neighbours.searchKind} search`,
+      `${neighbours.state.examples} examples, ${neighbours.searchKind} search`,
   );
   // process.uptime counts from before the first import.
   const seconds = process.uptime().toFixed(2);

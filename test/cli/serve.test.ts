@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
@@ -44,6 +44,14 @@ describe('nearvote serve', () => {
     const { url } = await serve(...flags);
     const hosts = ['localhost', 'b.example:80', 'attacker.example'];
     expect(await Promise.all(hosts.map((host) => statusFor(url, host)))).toEqual(statuses);
+  });
+
+  it('counts the examples as they are after the changes since the version', async () => {
+    const taught = join(folder, 'taught');
+    await cp(index, taught, { recursive: true });
+    expect(await nearvote('index', 'delete', 'red/0.png', '--index', taught)).toMatchObject({ code: 0 });
+    const { line } = await startServed({ ...workplace, index: taught });
+    expect(line).toContain(' 2 examples, exact search');
   });
 
   it('says in a line each what it starts with, and where it is ready and with what, and classifies with the shipped encoder', async () => {
