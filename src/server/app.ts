@@ -19,7 +19,7 @@ import { checkHead } from './request-head.js';
 import { createReviewRouter } from './review-routes.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { createExampleRouter } from './example-routes.js';
-import { adminRoutes, allRoutes, methodsByPath, routes } from './routes.js';
+import { adminRoutes, allRoutes, methodsByPath, routeOf, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
 import { readyClassifiers, type Serving } from './serving.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
@@ -187,9 +187,14 @@ export function createApp(options: AppOptions): Express {
     res.redirect(routes.docs.path);
   });
   app.use(createDocsRouter());
-  for (const [path, methods] of known) app.all(path, refuseMethod(methods));
+  const hint = (req: Request): string =>
+    options.adminKey === undefined && isAdminRoute(req) ? `; ${needsAdminKey}` : '';
+  for (const [path, methods] of known) app.all(path, refuseMethod(methods, hint));
   app.use((req) => {
-    throw new NearvoteError('not_found', `Expected a known route but received ${quoted(req.path)}`);
+    throw new NearvoteError(
+      'not_found',
+      `Expected a known route but received ${quoted(req.path)}${hint(req)}`,
+    );
   });
   app.use(answerError);
   return app;
@@ -230,11 +235,20 @@ function allowMethods(methods: readonly string[]): RequestHandler {
   };
 }
 
-function refuseMethod(methods: readonly string[]): RequestHandler {
+/** What teaches or corrects is in the contract of every server, so nothing is told away by saying what it lacks. */
+const needsAdminKey =
+  'what needs the admin key is not there in a server that was started without NEARVOTE_ADMIN_KEY';
+
+function isAdminRoute({ method, path }: Request): boolean {
+  const route = routeOf(path);
+  return [...adminRoutes].some((one) => one.path === route && one.methods.some((any) => any === method));
+}
+
+function refuseMethod(methods: readonly string[], hint: (req: Request) => string): RequestHandler {
   const allow = methods.join(', ');
   return (req, res) => {
     res.setHeader('Allow', allow);
-    throw new NearvoteError('method_not_allowed', `Expected ${allow} but received ${req.method}`);
+    throw new NearvoteError('method_not_allowed', `Expected ${allow} but received ${req.method}${hint(req)}`);
   };
 }
 

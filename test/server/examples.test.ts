@@ -356,6 +356,11 @@ describe('who may do what', () => {
     expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
     expect((await started.ask('/changes')).status).toBe(404);
     expect((await started.ask('/versions')).status).toBe(404);
+    for (const { body } of [post, await started.ask('/changes')]) {
+      expect((body as { detail: string }).detail).toContain('started without NEARVOTE_ADMIN_KEY');
+    }
+    const { body } = await started.ask('/nothing');
+    expect((body as { detail: string }).detail).not.toContain('NEARVOTE_ADMIN_KEY');
   });
 
   it('is told why, where the index cannot be changed here', async () => {
