@@ -15,14 +15,16 @@ export interface RealServerOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** A program that runs the command it is given at its end; none unless told. */
   readonly through?: readonly string[];
+  /** A checkout that was built; this one unless told. */
+  readonly root?: string;
 }
 
 /** Starts `nearvote serve` as a child on any free port, as `npm start` does, and waits until it is ready. */
 export async function startRealServer(
   flags: readonly string[] = [],
-  { env, through = [] }: RealServerOptions = {},
+  options: RealServerOptions = {},
 ): Promise<RealServer> {
-  const root = fileURLToPath(new URL('..', import.meta.url));
+  const { env, through = [], root = fileURLToPath(new URL('..', import.meta.url)) } = options;
   const started = performance.now();
   const serve = ['dist/cli/main.js', 'serve', '--port', '0', '--log-level', 'warn', ...flags];
   const [program = '', ...args] = [...through, process.execPath, ...serve];
