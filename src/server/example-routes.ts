@@ -233,10 +233,8 @@ async function addExamples(parts: ExampleRouteParts, { req, res }: Exchange): Pr
 
 /** Embeddings of one encoder are nothing to another: an index that was swapped for one of another encoder is asked anew. */
 function change(served: ServedIndex, classifier: Classifier, request: ChangeRequest): Promise<Changed> {
-  const { name, version } = classifier.encoder;
   return served.changes.change(request, () => {
-    const now = served.classifier?.encoder;
-    if (now?.name === name && now.version === version) return;
+    if (served.classifier?.encoderDigest === classifier.encoderDigest) return;
     throw new NearvoteError(
       'not_ready',
       'Expected the encoder from before but another was loaded meanwhile; send again',
