@@ -68,13 +68,23 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
   const live = createLiveIndex({ base, examples, labels, sequence });
   const root = dirname(dir);
   let journal: Journal | undefined;
-  await follow();
+  try {
+    await follow();
+  } catch (error) {
+    await close();
+    throw error;
+  }
 
   /** An index that nobody has changed has no journal, and needs no database. */
   async function follow(): Promise<void> {
     if (journal === undefined && !existsSync(join(root, journalFile))) return;
     journal ??= await openJournal({ root, floor: sequence, access, now });
     for (const { change, content } of journal.replay(live.sequence)) live.apply(change, content);
+  }
+
+  async function close(): Promise<void> {
+    journal?.close();
+    await live.close();
   }
 
   async function writableJournal(): Promise<Journal> {
@@ -161,10 +171,7 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
 
     follow,
 
-    close: async () => {
-      journal?.close();
-      await live.close();
-    },
+    close,
   };
 }
 

@@ -22,6 +22,8 @@ export interface LiveIndex {
   exampleAt(position: number): Example;
   /** `[dimension]`; not to be written to. */
   embeddingAt(position: number): ArrayLike<number>;
+  /** Whether what is there is the example that a change says. */
+  isAt(position: number, content: ExampleContent): boolean;
   /** The position of a live example; of one that was deleted only with `orDeleted`. */
   positionOf(id: string, orDeleted?: 'orDeleted'): number | undefined;
   /** Live positions after one, ascending; -1 for all. */
@@ -132,11 +134,14 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
     return addedRows.values.subarray(row * dimension, (row + 1) * dimension);
   }
 
-  /** Another may have had its id since. */
-  function isAt(position: number, content: ExampleContent | undefined): boolean {
+  function isAt(position: number, content: ExampleContent): boolean {
     const there = embeddingAt(position);
-    return content === undefined || content.embedding.every((value, i) => value === there[i]);
+    return content.embedding.every((value, i) => value === there[i]);
   }
+
+  /** Another may have had its id since. */
+  const isFormer = (position: number, content: ExampleContent | undefined): boolean =>
+    content === undefined || isAt(position, content);
 
   const live: LiveIndex = {
     get sequence() {
@@ -153,6 +158,7 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
     labels,
     exampleAt,
     embeddingAt,
+    isAt,
     positionOf: (id, orDeleted) => {
       const position = allPositions().get(id);
       if (position === undefined || (deleted.has(position) && orDeleted === undefined)) return undefined;
@@ -171,7 +177,8 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
         if (position !== undefined) remove(position);
       } else if (label === null) return;
       else if (position !== undefined) relabel(position, label);
-      else if (kind === 'restore' && former !== undefined && isAt(former, content)) takeBack(former, label);
+      else if (kind === 'restore' && former !== undefined && isFormer(former, content))
+        takeBack(former, label);
       else if (kind !== 'relabel') add(change, content);
     },
 

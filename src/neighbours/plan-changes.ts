@@ -1,5 +1,5 @@
 import { createExampleIds } from '../examples/examples-file.js';
-import type { Change, ChangeDraft, ExampleContent } from '../examples/journal-record.js';
+import { storable, type Change, type ChangeDraft, type ExampleContent } from '../examples/journal-record.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { ChangeOutcome, ChangeRequest, ExampleAct, NewExample } from './changes.js';
 import { checkId, checkLabel } from './example-names.js';
@@ -54,7 +54,8 @@ function planAdding(live: LiveIndex, history: History, examples: readonly NewExa
   const begun = new Map<string, NewExample>();
   const known = createKnownImages(live, history);
   const outcomes = examples.map((example): ChangeOutcome => {
-    const { digest, label, source, embedding, picture } = example;
+    const { digest, label, embedding, picture } = example;
+    const source = storable(example.source);
     try {
       checkLabel(label);
       if (example.id !== undefined) checkId(example.id);
@@ -215,30 +216,31 @@ function planRollingBack(live: LiveIndex, history: History, sequence: number): P
       `Expected the number of a change, at most ${live.sequence}, but received ${sequence}`,
     );
   }
-  /** By example: what it was, and the change that last says all of it. */
+  /** By example: what it was, and the first change that says all of that. */
   const found = new Map<string, { was: string | null; full: number | undefined }>();
   for (const { id, kind, was, sequence: at } of history.log({ after: sequence, limit: live.sequence })) {
-    const full = found.get(id)?.full ?? (kind === 'relabel' ? undefined : at);
-    found.set(id, { was, full });
+    found.set(id, { was, full: kind === 'relabel' ? found.get(id)?.full : at });
   }
   const outcomes: ChangeOutcome[] = [];
   const changes: ChangeDraft[] = [];
   for (const [id, { was: label, full }] of found) {
     const position = live.positionOf(id);
-    const current = position === undefined ? null : live.exampleAt(position);
-    if (position !== undefined && current !== null) {
-      if (label === null) {
-        const content = contentAt(live, history, position);
-        changes.push({ kind: 'delete', id, label: null, was: current.label, content });
-        outcomes.push({ outcome: 'deleted', id, label: current.label });
-      } else if (label !== current.label) {
-        changes.push({ kind: 'relabel', id, label, was: current.label });
+    const content = full === undefined || label === null ? undefined : history.content(full);
+    if (position !== undefined) {
+      const { label: current } = live.exampleAt(position);
+      if (content === undefined ? label !== null : live.isAt(position, content)) {
+        if (label === null || label === current) continue;
+        changes.push({ kind: 'relabel', id, label, was: current });
         outcomes.push({ outcome: 'relabelled', id, label });
+        continue;
       }
-    } else if (label !== null && full !== undefined) {
-      changes.push({ kind: 'restore', id, label, was: null, content: history.content(full) });
-      outcomes.push({ outcome: 'restored', id, label });
+      const taken = contentAt(live, history, position);
+      changes.push({ kind: 'delete', id, label: null, was: current, content: taken });
+      if (label === null) outcomes.push({ outcome: 'deleted', id, label: current });
     }
+    if (label === null || content === undefined) continue;
+    changes.push({ kind: 'restore', id, label, was: null, content });
+    outcomes.push({ outcome: 'restored', id, label });
   }
   return { changes, outcomes, reverts: null };
 }

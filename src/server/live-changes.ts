@@ -104,7 +104,8 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
   async function run(): Promise<CompactReport> {
     try {
       const report = await compact();
-      if (report.changed) await reload();
+      // After a reload that failed there is a version to be served without any change to fold in.
+      if (report.version !== options.neighbours()?.version.version) await reload();
       options.onCompacted?.('ok');
       logger.info({ version: report.version, sequence: report.sequence }, 'compacted');
       return report;

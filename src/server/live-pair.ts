@@ -70,16 +70,20 @@ export function createLivePair(options: LivePairOptions): LivePair {
       calibrationOrigin: origin,
     });
     if (warning !== undefined) logger.warn(warning);
-    metrics.serves(classifier, {
-      searchKind: pair.neighbours.searchKind,
-      providers: options.providers,
-    });
-    await served.changes.exclusively(async () => {
+    const swap = async (): Promise<void> => {
       // What was changed while this pair was opened.
       if (former !== undefined) await pair.neighbours.follow();
       served.workersReady = () => pair.pool.ready && pair.neighbours.ready;
       served.classifier = classifier;
       served.pair = pair;
+    };
+    await served.changes.exclusively(swap).catch(async (error: unknown) => {
+      await Promise.allSettled(parts.map(retire));
+      throw error;
+    });
+    metrics.serves(classifier, {
+      searchKind: pair.neighbours.searchKind,
+      providers: options.providers,
     });
     if (former !== undefined && formerClassifier !== undefined) {
       retiring = served.holds

@@ -101,6 +101,13 @@ export function testConformance({ name, open }: Implementation): void {
       expect(neighbours.state.labels).toContainEqual({ label: 'west', examples: 2 });
     });
 
+    it('calls an example the same before and after the index was opened again', async () => {
+      const { neighbours, reopen } = await three();
+      await neighbours.change(add(anew('west', 180, { id: 'new', source: 'a\0b \ud83d.png' })));
+      const before = (await neighbours.example('new')).example;
+      expect((await (await reopen()).example('new')).example).toEqual(before);
+    });
+
     it('is there after the index was opened again', async () => {
       const { neighbours, reopen } = await three();
       const id = onlyId(await neighbours.change(add(anew('west', 180))));
@@ -356,6 +363,21 @@ export function testConformance({ name, open }: Implementation): void {
       await neighbours.change(add(anew('west', 270, { id: 'mine' })));
       const { outcomes } = await neighbours.change(add({ ...first, id: undefined }));
       expect(outcomes).toMatchObject([{ outcome: 'added' }]);
+    });
+
+    it('gives way to it again where all is gone back to', async () => {
+      const { neighbours } = await three();
+      await neighbours.change(edit({ kind: 'delete', id: 'zero' }));
+      await neighbours.change(add(anew('south', 200, { id: 'zero' })));
+      await neighbours.change({ kind: 'rollback', sequence: 0, ...because });
+      expect(await idsNear(neighbours, 0, 3)).toEqual(['zero', 'ten', 'ninety']);
+      expect((await neighbours.example('zero')).example).toMatchObject({ label: 'east', source: '0.png' });
+      const { sequence } = neighbours.state;
+      await neighbours.change(edit({ kind: 'delete', id: 'zero' }));
+      await neighbours.change(add(anew('south', 200, { id: 'zero' })));
+      await neighbours.change(edit({ kind: 'delete', id: 'zero' }));
+      await neighbours.change({ kind: 'rollback', sequence, ...because });
+      expect(await idsNear(neighbours, 0, 3)).toEqual(['zero', 'ten', 'ninety']);
     });
 
     it('comes from a build without a picture, and goes back to that', async () => {

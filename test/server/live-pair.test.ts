@@ -43,14 +43,19 @@ function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
   const pools = createSharedPools();
   const pairOf = async (version: string): Promise<OpenPair> => {
     const named = { name: 'i', version };
-    const encoder = { name: 'e', version: keepsPool ? '1' : version, output: { name: 'o', dimension: 2 } };
+    const encoder = {
+      ...{ name: 'e', version: keepsPool ? '1' : version },
+      input: { name: 'i', width: 1, height: 1, geometry: { resize: 'none', kernel: 'cubic' } },
+      output: { name: 'o', dimension: 2 },
+    };
     const pool = { ready: true, close: () => Promise.resolve(void closed.push(`${version} pool`)) };
     const neighbours = {
       version: named,
       state: { sequence: 0, examples: 1, labels: [{ label: 'a', examples: 1 }], changed: 0 },
       searchKind: 'exact',
       ready: true,
-      follow: () => Promise.resolve(),
+      follow: () =>
+        version === 'unable' ? Promise.reject(new Error(`${version} cannot follow`)) : Promise.resolve(),
       close: () =>
         version === failsToClose
           ? Promise.reject(new Error(`${version} cannot be closed`))
@@ -60,7 +65,9 @@ function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
       version === 'stale' ? { kind: 'ignored', reason: 'it is for v0' } : { kind: 'absent' };
     return {
       ...{ published: named, encoder, calibration, decoder: {}, neighbours },
-      pool: await pools.share(encoder as EncoderManifest, () => Promise.resolve(pool as EncoderPool)),
+      pool: await pools.share(encoder as unknown as EncoderManifest, () =>
+        Promise.resolve(pool as EncoderPool),
+      ),
     } as unknown as OpenPair;
   };
   const live = createLivePair({
@@ -145,6 +152,18 @@ describe('the pair that answers', () => {
     (await stage.opening(2)).finish('v2');
     await again;
     expect(stage.results).toEqual(['i failed', 'i ok']);
+  });
+
+  it('is not left open where it cannot take over what was changed meanwhile', async () => {
+    const stage = await loaded();
+    const reloading = stage.reload();
+    (await stage.opening(1)).finish('unable');
+    await expect(reloading).rejects.toThrow('unable cannot follow');
+    expect(versionServed(stage)).toBe('v1');
+    expect(stage.closed.toSorted()).toEqual(['unable', 'unable pool']);
+    const again = stage.reload();
+    (await stage.opening(2)).finish('v2');
+    expect((await again).version).toBe('v2');
   });
 
   it('closes a former pair only when no request holds it, and opens no third meanwhile', async () => {
