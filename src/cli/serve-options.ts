@@ -115,7 +115,7 @@ export function serveOptions(): Option[] {
     ).env('NEARVOTE_API_KEYS_FILE'),
     new Option(
       '--admin-key-file <file>',
-      'file of the key that opens /admin/reload; or NEARVOTE_ADMIN_KEY; without a key the route does not exist',
+      'file of the key that opens /admin/reload and all that teaches and corrects an index; or NEARVOTE_ADMIN_KEY; without a key those routes do not exist',
     ).env('NEARVOTE_ADMIN_KEY_FILE'),
     new Option('--rate-limit <n>', 'most requests a minute from one key or address; more are answered 429')
       .argParser(integerFrom(1))
