@@ -83,6 +83,7 @@ export function compactCommand(): Command {
     .description(
       'fold the changes since the version into a new one and publish it; a server does so by itself, or at POST /versions',
     )
+    .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
     .addOption(indexOption())
     .addOption(
       new Option('--keep <n>', 'number of old versions to keep')
@@ -91,7 +92,7 @@ export function compactCommand(): Command {
         .env('NEARVOTE_INDEX_KEEP'),
     )
     .addOption(jsonOption())
-    .addHelpText('after', '\nExample:\n  $ nearvote index compact --index index/photos\n')
+    .addHelpText('after', '\nExample:\n  $ nearvote index compact photos\n')
     .action(compact);
 }
 
@@ -101,10 +102,10 @@ interface CompactFlags {
   readonly json?: true;
 }
 
-async function compact({ index, keep, json }: CompactFlags): Promise<void> {
+async function compact(named: string | undefined, { index, keep, json }: CompactFlags): Promise<void> {
   const progress = createProgress();
   try {
-    const root = await rootOf(index);
+    const root = await rootOf(named ?? index);
     const threads = availableParallelism();
     const report = await compactIndex({ root, keep, threads, progress, now: () => new Date() });
     const { name, version, sequence, examples, changed, refused } = report;

@@ -47,6 +47,8 @@ export const examplesJson = z.union([
   z.strictObject({ examples: z.array(z.strictObject(jsonExample)).min(1), ...reasonFields }),
 ]);
 
+const examplesShape = 'of an image and its label, {"image", "label"}, or {"examples": [{"image", "label"}]},';
+
 /** `PATCH /examples/{id}`. */
 export const relabelJson = z.strictObject({ label: z.string(), ...reasonFields });
 /** `POST /labels/{label}`. */
@@ -70,7 +72,7 @@ export async function readExamples(
   const mediaType = mediaTypeOf(req);
   if (mediaType === 'multipart/form-data') return readForm(incoming, limits);
   if (mediaType === 'application/json')
-    return ofJson(parseJson(await readBody(incoming), examplesJson), limits);
+    return ofJson(parseJson(await readBody(incoming), examplesJson, examplesShape), limits);
   throw wrongMediaType(mediaType, 'multipart/form-data or application/json');
 }
 
@@ -147,7 +149,7 @@ export function reasonOf({
   return { reason: reason ?? null, who: who ?? null };
 }
 
-function parseJson<T>(bytes: Buffer, schema: ZodType<T>): T {
+function parseJson<T>(bytes: Buffer, schema: ZodType<T>, shape = 'as the contract says'): T {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
@@ -159,7 +161,7 @@ function parseJson<T>(bytes: Buffer, schema: ZodType<T>): T {
   const issue = deepest(parsed.error.issues);
   const field = issue?.path.join('.') ?? '';
   throw malformed(
-    `Expected a JSON body as the contract says but ${field === '' ? 'it' : field} is wrong: ${issue?.message ?? ''}`,
+    `Expected a JSON body ${shape} but ${field === '' ? 'it' : field} is wrong: ${issue?.message ?? ''}`,
   );
 }
 

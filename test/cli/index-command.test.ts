@@ -96,6 +96,7 @@ describe('nearvote index', () => {
     const { stdout } = await index('show', 'shop', '--json');
     expect(JSON.parse(stdout)).toMatchObject({ name: 'shop', examples: 0, labels: [], dimension: 256 });
     expect((await index('verify', 'shop')).stdout).toContain('All is well');
+    expect((await index('compact', 'shop')).stdout).toContain('Nothing changed');
     const again = await index('create', 'shop', '--encoder', 'models/cifar10-compact');
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('[output_exists]') as string });
     expect((await nearvoteIn(base, 'audit', '--index', 'index/shop')).stderr).toContain('[index_empty]');

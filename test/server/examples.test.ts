@@ -187,6 +187,12 @@ describe('teaching by POST /examples', () => {
     ]);
     const [change] = changesSchema.parse((await ask('/changes?before=2')).body).changes;
     expect(change).toMatchObject({ reason: 'why', who: 'me', kind: 'add' });
+    // As /classify takes several.
+    const images = { images: [green.toString('base64')], label: 'green' };
+    expect((await ask('/examples', json('POST', images))).body).toMatchObject({
+      code: 'request_malformed',
+      detail: expect.stringContaining('or {"examples": [{"image", "label"}]}') as string,
+    });
   });
 
   it.each([
