@@ -19,13 +19,16 @@ export interface Following {
   stop(): void;
 }
 
+const longestPauseMs = 60_000;
+
 /**
  * Takes over the changes of an index that this server may not change, and the versions that they are folded into. A
  * version that a build publishes is for a reload.
  */
 export function followIndex({ served, root, logger, everyMs = 1_000 }: FollowingOptions): Following {
   let freshAt = performance.now();
-  let failing = false;
+  let failures = 0;
+  let notBefore = 0;
   let busy = false;
 
   const isOwn = (): boolean => served.changes.readonlyBecause === undefined;
@@ -41,18 +44,20 @@ export function followIndex({ served, root, logger, everyMs = 1_000 }: Following
   }
 
   const timer = setInterval(() => {
-    if (busy) return;
+    if (busy || performance.now() < notBefore) return;
     busy = true;
     follow()
       .then(
         () => {
           freshAt = performance.now();
-          failing = false;
+          failures = 0;
         },
         (err: unknown) => {
           // Each second would fill the log.
-          if (!failing) logger.warn({ err }, 'the index cannot be followed; it is served as it was');
-          failing = true;
+          if (failures === 0) logger.warn({ err }, 'the index cannot be followed; it is served as it was');
+          failures++;
+          // A version that cannot be opened costs the processes that try it.
+          notBefore = performance.now() + Math.min(everyMs * 2 ** failures, longestPauseMs);
         },
       )
       .finally(() => (busy = false));

@@ -8,7 +8,7 @@ import {
   embeddingsSchema,
   readySchema,
 } from '../../src/server/schemas.js';
-import { allRoutes } from '../../src/server/routes.js';
+import { allRoutes, methodsByPath } from '../../src/server/routes.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { expectProblem, multipart, startTestServer, type Answer, type TestServer } from './test-server.js';
 
@@ -226,7 +226,7 @@ describe('everything else', () => {
 
   it('answers OPTIONS and TRACE alike on every route that is there', async () => {
     const open = await startTestServer({ adminKey: 'k'.repeat(32) });
-    for (const { path, methods } of allRoutes) {
+    for (const [path, methods] of methodsByPath(allRoutes)) {
       const options = await open.ask(path, { method: 'OPTIONS' });
       expect([path, options.status, options.headers.get('allow'), options.text]).toEqual([
         path,
