@@ -72,6 +72,8 @@ export async function openJournalFile(options: JournalFileOptions): Promise<Jour
 export interface JournalFile {
   /** Undefined where there is no journal yet. */
   readonly current: () => Sqlite | undefined;
+  /** @throws NearvoteError `output_unwritable` where what would be written is in no file that anybody finds again */
+  readonly assertInPlace: () => void;
   readonly close: () => void;
 }
 
@@ -91,8 +93,16 @@ async function openForWriting(
     sqlite.close();
     throw error;
   }
+  const place = fileIdentity(path)?.place;
   return {
     current: () => sqlite,
+    assertInPlace: () => {
+      if (fileIdentity(path)?.place === place) return;
+      throw new NearvoteError(
+        'output_unwritable',
+        `Expected ${path} as it was opened but it was removed or replaced meanwhile; what is written to the former file would be lost`,
+      );
+    },
     close: () => {
       try {
         // So that the file is whole for whoever copies it alone.
@@ -136,7 +146,7 @@ function watch(openSqlite: OpenSqlite, path: string, options: JournalFileOptions
     return sqlite;
   };
   current();
-  return { current, close };
+  return { current, assertInPlace: () => undefined, close };
 }
 
 interface FileIdentity {

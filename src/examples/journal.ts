@@ -62,7 +62,8 @@ export interface Journal extends Disposable {
   readonly head: number;
   /**
    * Appends changes as one operation; they are on the disk when it returns.
-   * @throws NearvoteError `output_unwritable` for what the file system refuses: then nothing was appended
+   * @throws NearvoteError `output_unwritable` for what the file system refuses, and where the file was removed or
+   * replaced: then nothing was appended
    */
   append(operation: OperationDraft): readonly Change[];
   /**
@@ -132,6 +133,7 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
       throw new NearvoteError('internal', 'Expected a journal that was opened to be written');
     }
     if (changes.length === 0) return [];
+    file.assertInPlace();
     for (const { content } of changes) {
       if (content !== undefined) asEmbeddings(content.embedding, content.embedding.length);
     }

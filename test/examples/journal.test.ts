@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -177,6 +177,20 @@ describe('a journal', () => {
     journal.append({ ...one(add('a', 1)), reason: 'one\0two \ud83d three' });
     expect(journal.log({ limit: 1 })[0]?.reason).toBe('one\ufffdtwo \ufffd three');
     expect(journal.verify({ dimension: 2 }).defects).toEqual([]);
+  });
+
+  it('takes nothing once its file was removed or replaced, where nobody would find it again', async () => {
+    using journal = await open();
+    teach(journal);
+    const path = join(root, 'live.db');
+    await cp(path, `${path}.copy`);
+    await rename(path, `${path}.away`);
+    const refused = { code: 'output_unwritable', message: expect.stringContaining(path) as string };
+    expect(await rejection(() => journal.append(one(add('c', 30))))).toMatchObject(refused);
+    await rename(`${path}.copy`, path);
+    expect(await rejection(() => journal.append(one(add('c', 30))))).toMatchObject(refused);
+    await rename(`${path}.away`, path);
+    expect(journal.append(one(add('c', 30)))[0]?.sequence).toBe(6);
   });
 
   it('begins after what its version holds', async () => {
