@@ -12,10 +12,13 @@ export const wholeNumber = (
 ) =>
   z
     .string()
-    .regex(pattern, `Expected a whole number of at least ${meta.minimum}`)
+    .regex(pattern, `Expected a whole number ${rangeOf(meta)}`)
     .transform(Number)
     .optional()
     .meta({ type: 'integer', ...meta });
+
+const rangeOf = ({ minimum, maximum }: { minimum: number; maximum?: number }): string =>
+  maximum === undefined ? `of at least ${minimum}` : `from ${minimum} to ${maximum}`;
 
 /** Which index a request is for; which names there are, the server says. */
 const indexParameter = (description: string) => z.string().min(1).optional().meta({ description });
