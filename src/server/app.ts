@@ -151,7 +151,9 @@ export function createApp(options: AppOptions): Express {
   for (const [path, methods] of known) app.options(path, allowMethods(methods));
   if (options.adminKey !== undefined) app.use(createAdminRouter(options.adminKey, serving));
   app.use((req, res, next) => {
-    limitDelivery({ req, res }, load.writeTimeout);
+    // Folding changes into a version may take longer; its answer is a line, as a reload's is.
+    const isLong = req.method === 'POST' && req.path === routes.compact.path;
+    if (!isLong) limitDelivery({ req, res }, load.writeTimeout);
     next();
   });
   const writers =

@@ -24,7 +24,13 @@ import { decisionSchema } from '../../src/server/schemas.js';
 import { publishSmallIndex } from '../neighbours/small-index.js';
 import { unitRows } from '../neighbours/unit-vectors.js';
 import { createColourClassifierOver, drawColour } from './colour-classifier.js';
-import { startTestServer, type Answer, type TestServer, type TestServerOptions } from './test-server.js';
+import {
+  startTestServer,
+  testLoad,
+  type Answer,
+  type TestServer,
+  type TestServerOptions,
+} from './test-server.js';
 
 const adminKey = 'a-key-of-the-admin-alone';
 const apiKey = 'a-key-for-who-classifies';
@@ -66,7 +72,12 @@ afterEach(async () => {
 });
 
 /** A server over a real index in a process of its own; encoder and decoder are the colour classifier's. */
-async function start(options: TestServerOptions & { readonly readonly?: string } = {}): Promise<TestServer> {
+async function start(
+  options: TestServerOptions & {
+    readonly readonly?: string;
+    readonly beforeCompacting?: () => Promise<void>;
+  } = {},
+): Promise<TestServer> {
   const started = await startTestServer({ adminKey, classifier: undefined, ...options });
   server = started;
   const { served } = started;
@@ -86,11 +97,13 @@ async function start(options: TestServerOptions & { readonly readonly?: string }
     writer: lock ?? { absent: options.readonly ?? '' },
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     neighbours: () => served.pair?.neighbours,
-    compact: () =>
-      compactIndex({
+    compact: async () => {
+      await options.beforeCompacting?.();
+      return compactIndex({
         ...{ root, keep: 2, threads: 1, now: () => new Date() },
         progress: { start: () => undefined, advance: () => undefined, finish: () => undefined },
-      }),
+      });
+    },
     reload: load,
   });
   await load();
@@ -337,6 +350,19 @@ describe('looking', () => {
     expect((await teach('lime', lime)).body).toMatchObject({ sequence: 2, outcome: 'added' });
     expect((await ask('/versions', { method: 'POST' })).body).toMatchObject({ changed: true, sequence: 2 });
     expect((await ask('/versions', { method: 'POST' })).body).toMatchObject({ changed: false });
+  });
+
+  it('is answered when a version takes longer than a client may take to read', async () => {
+    const writeTimeout = 1_000;
+    await start({
+      load: { ...testLoad, writeTimeout },
+      beforeCompacting: async () => {
+        // On the clock of the write timeout.
+        await new Promise((resolve) => setTimeout(resolve, 1.5 * writeTimeout));
+      },
+    });
+    await teach('green');
+    expect((await ask('/versions', { method: 'POST' })).body).toMatchObject({ changed: true });
   });
 });
 
