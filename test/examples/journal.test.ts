@@ -424,7 +424,7 @@ describe('a journal with a damage', () => {
       const at = written[Math.floor(random() * written.length)] ?? 0;
       const flipped = Buffer.from(whole);
       flipped[at] = (flipped[at] ?? 0) ^ (1 << Math.floor(random() * 8));
-      for (const file of await readdir(root)) await rm(join(root, file));
+      for (const file of await readdir(root)) await rm(join(root, file), { force: true });
       await writeFile(path, flipped);
       const { code } = await rejection(async () => {
         using journal = await reading();
