@@ -316,11 +316,14 @@ export function createMetrics(indexes: readonly string[]): Metrics {
   };
 }
 
+/** Letters of a label, as much as one that is taught may have: what is longer would bloat every scrape. */
+const mostLabelLetters = 200;
+
 /** A label that was taught since gets a series of its own too, as long as there are few. */
 function seriesOf(label: string, labels: Map<string, string>): string {
   const known = labels.get(label);
   if (known !== undefined) return known;
-  if (labels.size >= maxLabels) return 'other';
+  if (labels.size >= maxLabels || label.length > mostLabelLetters) return 'other';
   labels.set(label, readable(label));
   return readable(label);
 }
