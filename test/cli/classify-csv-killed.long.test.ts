@@ -11,7 +11,7 @@ import { createWorkplace } from './served.js';
 
 const workplace = await createWorkplace();
 const images = 400;
-const kills = 20;
+const kills = 8;
 
 describe('nearvote classify --csv, killed', () => {
   it(`${kills} times by SIGKILL at random moments ends with the CSV of an undisturbed run`, async () => {
