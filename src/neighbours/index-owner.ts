@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NearvoteError } from '../domain/errors.js';
 import type { IndexManifest } from '../examples/index-store.js';
 import { leaseVersion } from '../examples/lease.js';
@@ -53,6 +54,8 @@ const heapMegabytes = 4_096;
 /** One that is searched, and one that lies behind it. */
 const jobsAtOnce = 2;
 const mostQuestions = 256;
+/** What is not closed in order by then is killed: the journal is whole at any moment. */
+const longestCloseMs = 2_000;
 
 /**
  * The one process of a server that holds an index. It is a process and not a thread, because a fault in native code then
@@ -62,6 +65,8 @@ const mostQuestions = 256;
 export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighbours> {
   const { name, version, dir, manifest, search, threads, access = 'read' } = options;
   const waiting: Question[] = [];
+  /** What somebody waits for. */
+  const owed = new Set<Promise<Frame>>();
   let flushing = false;
   let closed = false;
   /** What the process that answers now has told of itself. */
@@ -106,6 +111,13 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
     }
   }
 
+  /** A job that closing waits for. */
+  function run(job: Frame): Promise<Frame> {
+    const running = owner.run(job).finally(() => owed.delete(running));
+    owed.add(running);
+    return running;
+  }
+
   async function send(questions: readonly Question[]): Promise<void> {
     const asked = questions.filter(({ options: { signal }, reject }) => {
       if (signal?.aborted === true) reject(signal.reason as Error);
@@ -119,9 +131,7 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       shown: asked.map(({ options: { shown } }) => shown),
     };
     const embeddings = Buffer.concat(asked.map(({ embedding }) => bytesOf(embedding)));
-    const outcome = await owner
-      .run({ words: job, parts: [embeddings] })
-      .catch((error: unknown) => error as Error);
+    const outcome = await run({ words: job, parts: [embeddings] }).catch((error: unknown) => error as Error);
     flush();
     try {
       if (outcome instanceof Error) throw outcome;
@@ -136,7 +146,9 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
   async function ask(job: Exclude<OwnerJob, SearchJob>, parts: Frame['parts'] = []): Promise<Frame> {
     if (closed) throw closedError();
     if (owner.failing) throw notReadyError();
-    const frame = await owner.run({ words: job, parts });
+    const frame = await (job.ask === 'follow'
+      ? owner.run({ words: job, parts })
+      : run({ words: job, parts }));
     const { error, ...news } = frame.words as AskReply;
     hear(news);
     flush();
@@ -188,10 +200,13 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
     },
     close: async () => {
       closed = true;
-      await owner.drained();
+      await Promise.allSettled(owed);
       for (const { reject } of waiting.splice(0)) reject(closedError());
       const last: OwnerJob = { ask: 'close' };
-      if (access === 'write') await owner.run({ words: last, parts: [] }).catch(() => undefined);
+      if (access === 'write') {
+        const inOrder = owner.run({ words: last, parts: [] }).catch(() => undefined);
+        await Promise.race([inOrder, sleep(longestCloseMs, undefined, { ref: false })]);
+      }
       owner.stop();
       await lease.release();
     },
