@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { walkImages } from '../src/batch/walk-images.js';
+import { walkImages } from '../src/image/dataset/walk-images.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { classifierOf, openPair } from '../src/pair.js';
 import { defaultVote } from '../src/vote/rules.js';

@@ -1,13 +1,6 @@
 import type { Decision } from '../domain/decision.js';
 import type { ErrorCode } from '../domain/errors.js';
-
-/** A file to classify. */
-export interface ImageFile {
-  /** As it was named, or found below a folder that was named. */
-  readonly path: string;
-  /** Why it can never be read, where that is known already. */
-  readonly fault?: string;
-}
+import type { ImageFile } from '../image/dataset/walk-images.js';
 
 type Neighbour = Decision['neighbours'][number];
 

@@ -1,8 +1,8 @@
 import { NearvoteError } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
-import type { Answering, ImageFile } from './answers.js';
+import { countImages, walkImages, type ImageFile } from '../image/dataset/walk-images.js';
+import type { Answering } from './answers.js';
 import { openResultFile, type ResultFile } from './result-file.js';
-import { countImages, walkImages } from './walk-images.js';
 
 export interface ClassifyToCsvOptions {
   /** Image files, and folders of them. */

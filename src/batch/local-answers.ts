@@ -10,7 +10,8 @@ import { applyCalibration, type VoteChoice } from '../examples/calibration-file.
 import { contentDigest } from '../examples/index-store.js';
 import { encoderIdentity } from '../encoder/manifest.js';
 import { readImageFile } from '../image/dataset/dataset.js';
-import { inOrder, type Answer, type Answering, type ImageFile } from './answers.js';
+import type { ImageFile } from '../image/dataset/walk-images.js';
+import { inOrder, type Answer, type Answering } from './answers.js';
 
 export interface LocalAnswersOptions extends Omit<OpenPairOptions, 'maxQueue'> {
   readonly vote: VoteChoice;

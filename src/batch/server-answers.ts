@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { NearvoteError } from '../domain/errors.js';
 import { readImageFile } from '../image/dataset/dataset.js';
+import type { ImageFile } from '../image/dataset/walk-images.js';
 import type { VoteRule } from '../vote/rules.js';
-import { inOrder, type Answer, type Answering, type ImageFile } from './answers.js';
+import { inOrder, type Answer, type Answering } from './answers.js';
 import { faulty } from './local-answers.js';
 import {
   createServerConnection,

@@ -3,9 +3,9 @@ import type { Answer, Answering } from '../batch/answers.js';
 import { classifyToCsv, type BatchResult } from '../batch/classify-to-csv.js';
 import { openLocalAnswers } from '../batch/local-answers.js';
 import { openServerAnswers } from '../batch/server-answers.js';
-import { countImages, walkImages } from '../batch/walk-images.js';
 import { NearvoteError } from '../domain/errors.js';
 import { counted } from '../evaluate/page/words.js';
+import { countImages, walkImages } from '../image/dataset/walk-images.js';
 import { decisionTable } from './decision-table.js';
 import {
   imageLimitOptions,

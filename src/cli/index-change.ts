@@ -4,13 +4,14 @@ import { compactIndex } from '../build/compact.js';
 import { changeIndex } from '../curate/change-index.js';
 import { sequenceCalled } from '../curate/diff-index.js';
 import { NearvoteError } from '../domain/errors.js';
-import type { Changed, ChangeRequest } from '../neighbours/changes.js';
+import type { ChangeRequest } from '../neighbours/changes.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { createProgress } from './output.js';
+import { changedLines } from './changed-lines.js';
 import { print, printable } from './printable.js';
 import { rootOf } from './which-index.js';
 
-interface ChangeFlags {
+export interface ChangeFlags {
   readonly index?: string;
   readonly reason?: string;
   readonly who?: string;
@@ -123,7 +124,8 @@ async function compact(named: string | undefined, { index, keep, json }: Compact
   }
 }
 
-function changing(command: Command, example: string): Command {
+/** What every command that changes an index is told beside what it is to change. */
+export function changing(command: Command, example: string): Command {
   return command
     .addOption(indexOption())
     .addOption(new Option('--reason <text>', 'why, for the log').env('NEARVOTE_INDEX_REASON'))
@@ -138,28 +140,13 @@ function changing(command: Command, example: string): Command {
 async function change(asked: Asked, { index, json, ...said }: ChangeFlags): Promise<void> {
   const root = await rootOf(index);
   const request = { ...asked, reason: said.reason ?? null, who: said.who ?? null };
-  const changed = await changeIndex({ root, request, now: () => new Date() }).catch((error: unknown) => {
-    if (!(error instanceof NearvoteError) || error.code !== 'index_readonly') throw error;
-    const hint = 'a server that may change the index is asked over HTTP instead, with its admin key';
-    throw new NearvoteError(error.code, `${error.message}; ${hint}`, { cause: error });
-  });
+  const changed = await changeIndex({ root, request, now: () => new Date() }).catch(hinted);
   print(json === true ? JSON.stringify(changed) : changedLines(changed));
 }
 
-const mostShown = 20;
-
-function changedLines({ sequence, operation, outcomes }: Changed): string {
-  const lines = outcomes.map((one) =>
-    printable(
-      'id' in one ? `${one.outcome} ${one.id} (${one.label})` : `refused: ${one.message} [${one.code}]`,
-    ),
-  );
-  const more = lines.length - mostShown;
-  return [
-    ...lines.slice(0, mostShown),
-    ...(more > 0 ? [`and ${more} more`] : []),
-    operation === null
-      ? `Nothing changed: sequence ${sequence}`
-      : `Changed: sequence ${sequence}; nearvote index revert ${operation} takes it back`,
-  ].join('\n');
+/** Says whom to ask where a server has the right to change the index. @throws the error itself otherwise */
+export function hinted(error: unknown): never {
+  if (!(error instanceof NearvoteError) || error.code !== 'index_readonly') throw error;
+  const hint = 'a server that may change the index is asked over HTTP instead, with its admin key';
+  throw new NearvoteError(error.code, `${error.message}; ${hint}`, { cause: error });
 }

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addCommand } from './index-add.js';
 import { adviseCommand } from './index-advise.js';
 import {
   compactCommand,
@@ -22,6 +23,7 @@ export function indexCommand(): Command {
     .addCommand(logCommand())
     .addCommand(diffCommand())
     .addCommand(adviseCommand())
+    .addCommand(addCommand())
     .addCommand(relabelCommand())
     .addCommand(renameCommand())
     .addCommand(deleteCommand())

@@ -40,6 +40,8 @@ export interface OperationDraft {
   readonly who: string | null;
   /** The operation that it takes back. */
   readonly reverts?: number | null | undefined;
+  /** The operation that it goes on with; one of its own unless told. */
+  readonly continues?: number | undefined;
 }
 
 export interface JournalOptions extends JournalFileOptions {
@@ -127,7 +129,7 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     }
   }
 
-  function append({ changes, reason, who, reverts = null }: OperationDraft): readonly Change[] {
+  function append({ changes, reason, who, reverts = null, continues }: OperationDraft): readonly Change[] {
     const sqlite = file.current();
     if (sqlite === undefined || access === 'read') {
       throw new NearvoteError('internal', 'Expected a journal that was opened to be written');
@@ -140,11 +142,12 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     const at = now().toISOString();
     return sqlite.transaction(() => {
       const head = readHead(sqlite);
-      const operation = head.sequence + 1;
+      const first = head.sequence + 1;
+      const operation = continues ?? first;
       let previous = head.checksum;
       const made = changes.map(({ kind, id, label, was, content }, i): Change => {
         const change: Change = {
-          sequence: operation + i,
+          sequence: first + i,
           operation,
           at,
           kind,

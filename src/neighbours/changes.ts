@@ -26,7 +26,15 @@ export type ChangeRequest = {
   readonly reason: string | null;
   readonly who: string | null;
 } & (
-  | { readonly kind: 'add'; readonly examples: readonly NewExample[] }
+  | {
+      readonly kind: 'add';
+      readonly examples: readonly NewExample[];
+      /**
+       * The operation that this goes on with, so that many images are taken back as one: where something else was changed
+       * since, or for another reason, it is an operation of its own.
+       */
+      readonly continues?: number | undefined;
+    }
   | { readonly kind: 'edit'; readonly acts: readonly ExampleAct[] }
   /** Gives every example of a label another one; where that is there already, the two are merged. */
   | { readonly kind: 'rename'; readonly from: string; readonly to: string }

@@ -126,7 +126,8 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
       const { changes: drafts, outcomes, reverts } = planChanges(live, written, request);
       if (drafts.length === 0) return { sequence: live.sequence, operation: null, outcomes };
       const { reason, who } = request;
-      const changes = written.append({ changes: drafts, reason, who, reverts });
+      const continues = continuedBy(request, written);
+      const changes = written.append({ changes: drafts, reason, who, reverts, continues });
       for (const [i, change] of changes.entries()) live.apply(change, drafts[i]?.content);
       return { sequence: live.sequence, operation: changes[0]?.operation ?? null, outcomes };
     },
@@ -173,6 +174,18 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
 
     close,
   };
+}
+
+/** The operation that a request to add goes on with, where the newest change is one of its own. */
+function continuedBy(request: ChangeRequest, journal: Journal): number | undefined {
+  if (request.kind !== 'add' || request.continues === undefined) return undefined;
+  const [newest] = journal.log({ limit: 1 });
+  const isSame =
+    newest?.operation === request.continues &&
+    newest.kind === 'add' &&
+    newest.reason === request.reason &&
+    newest.who === request.who;
+  return isSame ? newest.operation : undefined;
 }
 
 /** Of an example that was changed more often, the oldest changes are left out. */

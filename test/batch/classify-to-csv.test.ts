@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { Answering, ImageFile } from '../../src/batch/answers.js';
+import type { Answering } from '../../src/batch/answers.js';
+import type { ImageFile } from '../../src/image/dataset/walk-images.js';
 import {
   classifyToCsv,
   type BatchResult,

@@ -1,4 +1,5 @@
-import type { Answer, AnsweredDecision, Answering, ImageFile } from '../../src/batch/answers.js';
+import type { Answer, AnsweredDecision, Answering } from '../../src/batch/answers.js';
+import type { ImageFile } from '../../src/image/dataset/walk-images.js';
 
 /** An answer with the fields that a test is about. */
 export function decided(

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { readIndexManifest } from '../../src/examples/index-store.js';
+import type { ChangeRequest } from '../../src/neighbours/changes.js';
 import { openEmbeddedIndex, type EmbeddedIndex } from '../../src/neighbours/embedded-index.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw.js';
 import { publishSmallIndex } from './small-index.js';
@@ -46,5 +48,38 @@ describe.each(['auto', 'exact'] as const)('an index that is opened for search %s
         message: expect.stringContaining(file) as string,
       });
     }
+  });
+});
+
+describe('examples that are added in several requests', () => {
+  const add = (
+    degrees: number,
+    more: Partial<Extract<ChangeRequest, { kind: 'add' }>> = {},
+  ): ChangeRequest => ({
+    kind: 'add',
+    ...{ reason: null, who: null, ...more },
+    examples: [
+      {
+        digest: createHash('sha256').update(String(degrees)).digest('hex'),
+        ...{ label: 'dog', source: 'upload', embedding: onCircle([degrees]).values },
+      },
+    ],
+  });
+
+  it('are one operation while nothing else is changed, and are taken back as one', async () => {
+    const dir = await publish();
+    const manifest = await readIndexManifest(dir);
+    const how = { dir, manifest, search: 'exact', threads: 1, access: 'write' } as const;
+    const index = await openEmbeddedIndex({ ...how, now: () => new Date() });
+    expect((await index.change(add(20))).operation).toBe(1);
+    expect((await index.change(add(30, { continues: 1 }))).operation).toBe(1);
+    expect((await index.change(add(40, { continues: 1, reason: 'another' }))).operation).toBe(3);
+    expect((await index.change(add(50, { continues: 1 }))).operation).toBe(4);
+    const relabelled = { kind: 'relabel', id: '0', label: 'lynx' } as const;
+    await index.change({ kind: 'edit', acts: [relabelled], reason: null, who: null });
+    expect((await index.change(add(60, { continues: 4 }))).operation).toBe(6);
+    await index.change({ kind: 'revert', sequence: 2, reason: null, who: null });
+    expect(index.state()).toMatchObject({ sequence: 8, examples: 4 + 5 - 2 });
+    await index.close();
   });
 });

@@ -1,9 +1,16 @@
 import { isUtf8 } from 'node:buffer';
 import { opendir, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { NearvoteError, systemCodeOf } from '../domain/errors.js';
-import { linksToFileWithin, sidecars, textOf } from '../image/dataset/folder.js';
-import type { ImageFile } from './answers.js';
+import { NearvoteError, systemCodeOf } from '../../domain/errors.js';
+import { linksToFileWithin, sidecars, textOf } from './folder.js';
+
+/** An image file by its name: nothing of it was read. */
+export interface ImageFile {
+  /** As it was named, or found below a folder that was named. */
+  readonly path: string;
+  /** Why it can never be read, where that is known already. */
+  readonly fault?: string;
+}
 
 export interface WalkOptions {
   /** Real paths of files and folders that are no images whatever their names, such as the result itself. */

@@ -3,8 +3,12 @@ import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { ImageFile } from '../../src/batch/answers.js';
-import { countImages, walkImages, type WalkOptions } from '../../src/batch/walk-images.js';
+import {
+  countImages,
+  walkImages,
+  type ImageFile,
+  type WalkOptions,
+} from '../../../src/image/dataset/walk-images.js';
 
 async function folderOf(files: readonly (string | Buffer)[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'nearvote-walk-'));
