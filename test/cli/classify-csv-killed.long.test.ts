@@ -10,7 +10,7 @@ import { cli, drawSpeckled, killAfterTest, nearvoteIn } from './nearvote.js';
 import { createWorkplace } from './served.js';
 
 const workplace = await createWorkplace();
-const images = 400;
+const images = 200;
 const kills = 8;
 
 describe('nearvote classify --csv, killed', () => {

@@ -286,20 +286,30 @@ describe('the commands, one after another, as a user has them', () => {
   });
 });
 
-// The CIFAR files are not in the repository.
-describe.skipIf(!existsSync(cifar))('the shipped encoder and index on CIFAR-10', () => {
-  it('reach the accuracy and the index recall that are written down', async () => {
-    const { stdout } = await nearvote(
-      ...['evaluate', '--data', cifar, '--index', 'index/cifar10', '--json', '--workers', '2'],
-    );
-    const report = JSON.parse(stdout) as {
-      served: { accuracy: number };
-      indexRecall?: { value: number };
-      accuracy: { k: number; exact: number }[];
-    };
-    // docs/decisions/004: the float encoder has 93.47 % by exact search over all 50,000.
-    expect(report.served.accuracy).toBeGreaterThanOrEqual(0.9332);
-    expect(report.accuracy.find(({ k }) => k === 1)?.exact).toBeGreaterThan(0.93);
-    if (report.indexRecall !== undefined) expect(report.indexRecall.value).toBeGreaterThanOrEqual(0.995);
-  }, 300_000);
-});
+// The CIFAR files are not in the repository. All 10,000 are evaluated by the command that docs/benchmarks.md names.
+describe.skipIf(!existsSync(cifar))(
+  'the shipped encoder and index on the first 2,000 test images of CIFAR-10',
+  () => {
+    it('reach the accuracy and the index recall that they had when they were made', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'nearvote-cifar-'));
+      const whole = await readFile(join(cifar, 'test_batch.bin'));
+      await writeFile(join(folder, 'test_batch.bin'), whole.subarray(0, 2_000 * (1 + 3 * 32 * 32)));
+      await cp(join(cifar, 'batches.meta.txt'), join(folder, 'batches.meta.txt'));
+      const { stdout } = await nearvote(
+        ...['evaluate', '--data', folder, '--index', 'index/cifar10', '--json', '--workers', '2'],
+      );
+      await rm(folder, { recursive: true });
+      const report = JSON.parse(stdout) as {
+        queries: number;
+        served: { accuracy: number };
+        indexRecall?: { value: number };
+        accuracy: { k: number; exact: number }[];
+      };
+      expect(report.queries).toBe(2_000);
+      // 1,863 and 1,864 were right; another processor rounds an image or two the other way.
+      expect(report.served.accuracy).toBeGreaterThanOrEqual(0.9305);
+      expect(report.accuracy.find(({ k }) => k === 1)?.exact).toBeGreaterThanOrEqual(0.931);
+      if (report.indexRecall !== undefined) expect(report.indexRecall.value).toBeGreaterThanOrEqual(0.995);
+    }, 300_000);
+  },
+);

@@ -23,7 +23,7 @@ describe('a reload by SIGHUP', () => {
     const served = await serve('--workers', '2');
     const seen: string[] = [];
     let done = false;
-    const clients = Array.from({ length: 4 }, async () => {
+    const clients = Array.from({ length: 2 }, async () => {
       while (!done) seen.push(await versionOf(await served.classify()));
     });
     await expect.poll(() => seen.length, soon).toBeGreaterThan(20);
