@@ -22,6 +22,7 @@ const tables = [
     contentChecksum text not null unique,
     digest text,
     source text not null,
+    encoder text not null,
     embedding blob not null,
     mediaType text,
     pictureSha256 text,

@@ -19,6 +19,8 @@ export interface ExampleContent {
   /** Of the image's content, as hex; null where it is not known. */
   readonly digest: string | null;
   readonly source: string;
+  /** The digest, in hex, of the encoder that made the embedding: to any other it is nothing. */
+  readonly encoder: string;
   /** `[dimension]`, of unit length. */
   readonly embedding: Float32Array;
   readonly picture?: Picture | undefined;
@@ -68,7 +70,7 @@ export const changeColumns = columns(
 /** For `parseContent`; the picture is asked for apart, where it is needed. */
 export const contentColumns = columns(
   'contents',
-  ['digest', 'source', 'mediaType', 'pictureSha256', 'contentChecksum'],
+  ['digest', 'source', 'encoder', 'mediaType', 'pictureSha256', 'contentChecksum'],
   ['embedding'],
 );
 
@@ -105,6 +107,7 @@ const linkSchema = z.object({ content: z.int().nullable(), checksum: textSchema 
 const contentSchema = z.object({
   digest: textSchema.nullable(),
   source: textSchema,
+  encoder: textSchema,
   embedding: bytesSchema.transform(floatsOfLittleEndian),
   mediaType: textSchema.nullable(),
   pictureSha256: textSchema.nullable(),
@@ -138,10 +141,17 @@ export function wrongChange(sequence: number, why: string): string {
 const sha256 = (bytes: string | Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 /** The row of a content, without its key. */
-export function contentRow({ digest, source, embedding, picture }: ExampleContent): SqliteRow & KeptAs {
+export function contentRow({
+  digest,
+  source,
+  encoder,
+  embedding,
+  picture,
+}: ExampleContent): SqliteRow & KeptAs {
   const said = {
     digest: digest === null ? null : storable(digest),
     source: storable(source),
+    encoder: storable(encoder),
     mediaType: picture === undefined ? null : storable(picture.mediaType),
     pictureSha256: picture === undefined ? null : sha256(picture.bytes),
   };
@@ -162,9 +172,9 @@ function checksumOfContent(
   content: Omit<StoredContent, 'contentChecksum' | 'picture' | 'embedding'> &
     Pick<ExampleContent, 'embedding'>,
 ): string {
-  const { digest, source, embedding, mediaType, pictureSha256 } = content;
+  const { digest, source, encoder, embedding, mediaType, pictureSha256 } = content;
   const values = sha256(littleEndianBytes(embedding));
-  return sha256(JSON.stringify([digest, source, values, mediaType, pictureSha256]));
+  return sha256(JSON.stringify([digest, source, encoder, values, mediaType, pictureSha256]));
 }
 
 /**
@@ -173,16 +183,16 @@ function checksumOfContent(
  */
 export function parseContent(row: SqliteRow): ExampleContent {
   const stored = parse(contentSchema, row);
-  const { digest, source, embedding, mediaType, pictureSha256, contentChecksum, picture } = stored;
+  const { digest, source, encoder, embedding, mediaType, pictureSha256, contentChecksum, picture } = stored;
   const wrong = (what: string): NearvoteError =>
     new NearvoteError('index_invalid', wrongChange(Number(row['sequence']), what));
   if (checksumOfContent(stored) !== contentChecksum) throw wrong('what it says of its example is another');
-  if (picture === undefined) return { digest, source, embedding };
+  if (picture === undefined) return { digest, source, encoder, embedding };
   if ((picture === null ? null : sha256(picture)) !== pictureSha256) {
     throw wrong('the picture of its example is another');
   }
   const shown = picture === null || mediaType === null ? {} : { picture: { bytes: picture, mediaType } };
-  return { digest, source, embedding, ...shown };
+  return { digest, source, encoder, embedding, ...shown };
 }
 
 /** How far a journal goes. */

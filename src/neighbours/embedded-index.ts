@@ -65,7 +65,8 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
   const { dir, manifest, access, now } = options;
   const { examples, base } = await openVersion(options);
   const { sequence = 0, labels } = manifest;
-  const live = createLiveIndex({ base, examples, labels, sequence });
+  const { sha256, digest: encoder = sha256 } = manifest.encoder;
+  const live = createLiveIndex({ base, examples, labels, sequence, encoder });
   const root = dirname(dir);
   let journal: Journal | undefined;
   try {

@@ -12,6 +12,8 @@ export interface LiveIndex {
   /** Live examples. */
   readonly size: number;
   readonly dimension: number;
+  /** The digest, in hex, of the encoder that made the embeddings. */
+  readonly encoder: string;
   /** Live examples by label: the labels of the version in its order, then new ones as they came. */
   readonly labels: ReadonlyMap<string, number>;
   /** Examples that were added, left out or relabelled since the version was built: what a compaction folds in. */
@@ -29,8 +31,8 @@ export interface LiveIndex {
   /** Live positions after one, ascending; -1 for all. */
   positionsAfter(position: number): Iterable<number>;
   /**
-   * Applies a change that the journal holds. What it says of an example that is not there is passed over: a build may
-   * have left it out.
+   * Applies a change that the journal holds. What it says of an example that is not there is passed over, as is an example
+   * that another encoder embedded: a build has left it out.
    */
   apply(change: Change, content: ExampleContent | undefined): void;
   close(): Promise<void>;
@@ -45,13 +47,15 @@ export interface LiveIndexOptions {
   readonly labels: readonly { readonly label: string; readonly examples: number }[];
   /** All changes up to it are in the version. */
   readonly sequence: number;
+  /** The digest, in hex, of the encoder that made the embeddings. */
+  readonly encoder: string;
 }
 
 /** So many more than k of a graph's nearest are compared once more: it rounds similarities in its own way. */
 const refinedMargin = 16;
 
 export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
-  const { base, examples } = options;
+  const { base, examples, encoder } = options;
   const { dimension } = base;
   const baseSize = examples.length;
   const labels = new Map(options.labels.map(({ label, examples: count }) => [label, count]));
@@ -89,8 +93,7 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
   }
 
   function add({ id, label }: Change, content: ExampleContent | undefined): void {
-    // Of another encoder it is nothing here.
-    if (label === null || content?.embedding.length !== dimension) return;
+    if (label === null || content?.encoder !== encoder) return;
     allPositions().set(id, baseSize + added.length);
     added.push({ id, label, source: content.source });
     addedRows.append(content.embedding);
@@ -136,7 +139,7 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
 
   function isAt(position: number, content: ExampleContent): boolean {
     const there = embeddingAt(position);
-    return content.embedding.every((value, i) => value === there[i]);
+    return content.encoder === encoder && content.embedding.every((value, i) => value === there[i]);
   }
 
   /** Another may have had its id since. */
@@ -155,6 +158,7 @@ export function createLiveIndex(options: LiveIndexOptions): LiveIndex {
       return added.length + deletedOfBase + otherwise.length;
     },
     dimension,
+    encoder,
     labels,
     exampleAt,
     embeddingAt,

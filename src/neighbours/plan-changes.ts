@@ -63,7 +63,13 @@ function planAdding(live: LiveIndex, history: History, examples: readonly NewExa
       const there = known.find(example, id) ?? sameOf(begun, example, id);
       if (there !== undefined) return there;
       begun.set(id, example);
-      changes.push({ kind: 'add', id, label, was: null, content: { digest, source, embedding, picture } });
+      changes.push({
+        kind: 'add',
+        id,
+        label,
+        was: null,
+        content: { digest, source, encoder: live.encoder, embedding, picture },
+      });
       return { outcome: 'added', id, label };
     } catch (error) {
       if (!(error instanceof NearvoteError)) throw error;
@@ -203,7 +209,7 @@ function planReverting(live: LiveIndex, history: History, sequence: number): Pla
       return { kind: 'relabel', id, label, was: current };
     }
     outcomes.push({ outcome: 'restored', id, label });
-    return { kind: 'restore', id, label, was: null, content: history.content(change.sequence) };
+    return restoring(live, { id, label, content: history.content(change.sequence) });
   });
   return { changes, outcomes, reverts: first.operation };
 }
@@ -239,10 +245,27 @@ function planRollingBack(live: LiveIndex, history: History, sequence: number): P
       if (label === null) outcomes.push({ outcome: 'deleted', id, label: current });
     }
     if (label === null || content === undefined) continue;
-    changes.push({ kind: 'restore', id, label, was: null, content });
+    changes.push(restoring(live, { id, label, content }));
     outcomes.push({ outcome: 'restored', id, label });
   }
   return { changes, outcomes, reverts: null };
+}
+
+interface Restored {
+  readonly id: string;
+  readonly label: string;
+  readonly content: ExampleContent | undefined;
+}
+
+/** @throws NearvoteError `change_conflict` where another encoder embedded it */
+function restoring(live: LiveIndex, { id, label, content }: Restored): ChangeDraft {
+  if (content !== undefined && content.encoder !== live.encoder) {
+    throw new NearvoteError(
+      'change_conflict',
+      `Expected example ${id} to have been embedded by the encoder of this index but another one did; add its image again instead`,
+    );
+  }
+  return { kind: 'restore', id, label, was: null, content };
 }
 
 /** A change is taken back only while the example is as the change left it: what came after it comes first. */
@@ -265,7 +288,7 @@ function positionOf(live: LiveIndex, id: string): number {
 function contentAt(live: LiveIndex, history: History, position: number): ExampleContent {
   const { id, source } = live.exampleAt(position);
   const digest = history.digestOf(id) ?? null;
-  return { digest, source, embedding: Float32Array.from(live.embeddingAt(position)) };
+  return { digest, source, encoder: live.encoder, embedding: Float32Array.from(live.embeddingAt(position)) };
 }
 
 function conflict(message: string): NearvoteError {

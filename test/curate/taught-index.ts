@@ -1,11 +1,12 @@
 import { openJournal, type Journal, type OperationDraft } from '../../src/examples/journal.js';
 import type { ChangeDraft, ExampleContent } from '../../src/examples/journal-record.js';
-import { publishSmallIndex } from '../neighbours/small-index.js';
+import { encoderIdentity, publishSmallIndex } from '../neighbours/small-index.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 
 const content = (degrees: number): ExampleContent => ({
   digest: null,
   source: `${degrees}.png`,
+  encoder: encoderIdentity.digest,
   embedding: onCircle([degrees]).values,
 });
 

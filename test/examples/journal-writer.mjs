@@ -14,6 +14,7 @@ for (let i = 0; ; i++) {
     content: {
       digest: null,
       source: `${i}.png`,
+      encoder: 'e0'.repeat(32),
       embedding: Float32Array.of(1, 0),
       // Large now and then, so that SQLite moves what was written into its main file while it is killed.
       picture: { bytes: new Uint8Array(i % 5 === 0 ? 300_000 : 2_000).fill(i), mediaType: 'image/png' },

@@ -35,6 +35,7 @@ const reading = (options: Partial<Parameters<typeof openJournal>[0]> = {}): Prom
 const content = (degrees: number, picture = false): ExampleContent => ({
   digest: 'ab'.repeat(32),
   source: `cats/${degrees}\n.png`,
+  encoder: 'e0'.repeat(32),
   embedding: onCircle([degrees]).values,
   ...(picture ? { picture: { bytes: Uint8Array.of(1, 2, degrees), mediaType: 'image/png' } } : {}),
 });
@@ -102,6 +103,7 @@ describe('a journal', () => {
     expect(shown?.content).toEqual({
       digest: 'ab'.repeat(32),
       source: 'cats/20\n.png',
+      encoder: 'e0'.repeat(32),
       embedding: onCircle([20]).values,
     });
     expect(renamed?.content).toBeUndefined();

@@ -7,7 +7,7 @@ import { readIndexManifest } from '../../src/examples/index-store.js';
 import type { ChangeRequest } from '../../src/neighbours/changes.js';
 import { openEmbeddedIndex, type EmbeddedIndex } from '../../src/neighbours/embedded-index.js';
 import { loadHnswModule } from '../../src/neighbours/hnsw.js';
-import { publishSmallIndex } from './small-index.js';
+import { editManifest, publishSmallIndex } from './small-index.js';
 import { onCircle } from './unit-vectors.js';
 
 const hnswLoads = (await loadHnswModule()) !== undefined;
@@ -81,5 +81,52 @@ describe('examples that are added in several requests', () => {
     await index.change({ kind: 'revert', sequence: 2, reason: null, who: null });
     expect(index.state()).toMatchObject({ sequence: 8, examples: 4 + 5 - 2 });
     await index.close();
+  });
+});
+
+describe('an index that was taught by another encoder', () => {
+  const because = { reason: null, who: null };
+  const taught = async (dir: string): Promise<EmbeddedIndex> =>
+    openEmbeddedIndex({
+      ...{ dir, search: 'exact', threads: 1, access: 'write' },
+      manifest: await readIndexManifest(dir),
+      now: () => new Date(),
+    });
+
+  it('leaves out what that one embedded, and brings none of it back', async () => {
+    const dir = await publish();
+    const before = await taught(dir);
+    const example = {
+      digest: 'ab'.repeat(32),
+      label: 'dog',
+      source: 'a.png',
+      embedding: onCircle([45]).values,
+    };
+    await before.change({ kind: 'add', examples: [example], ...because });
+    await before.change({ kind: 'edit', acts: [{ kind: 'delete', id: '3' }], ...because });
+    await before.close();
+
+    await editManifest(dir, (manifest) => {
+      manifest['encoder'] = { ...(manifest['encoder'] as object), digest: 'f0'.repeat(32) };
+    });
+    const after = await taught(dir);
+    expect(after.state()).toMatchObject({
+      examples: 3,
+      sequence: 2,
+      labels: [{ label: 'cat', examples: 3 }],
+    });
+    for (const request of [
+      { kind: 'revert', sequence: 2 } as const,
+      { kind: 'rollback', sequence: 0 } as const,
+    ]) {
+      await expect(after.change({ ...request, ...because })).rejects.toMatchObject({
+        code: 'change_conflict',
+        message: expect.stringContaining('embedded by the encoder of this index') as string,
+      });
+    }
+    // By this encoder it is another example.
+    const again = await after.change({ kind: 'add', examples: [example], ...because });
+    expect(again.outcomes).toEqual([expect.objectContaining({ outcome: 'added', label: 'dog' })]);
+    await after.close();
   });
 });

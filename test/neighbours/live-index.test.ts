@@ -8,6 +8,7 @@ import { createLiveIndex, type LiveIndex } from '../../src/neighbours/live-index
 import type { Searcher } from '../../src/neighbours/searcher.js';
 import { onCircle, randomUnitRows, seededRandom } from './unit-vectors.js';
 
+const encoder = 'e0'.repeat(32);
 let open: LiveIndex | undefined;
 afterEach(async () => {
   await open?.close();
@@ -29,7 +30,7 @@ function countLabels(examples: readonly Example[]): { label: string; examples: n
 }
 
 function liveIndex(base: Searcher, examples: readonly Example[]): LiveIndex {
-  open = createLiveIndex({ base, examples, labels: countLabels(examples), sequence: 0 });
+  open = createLiveIndex({ base, examples, labels: countLabels(examples), sequence: 0, encoder });
   return open;
 }
 
@@ -59,7 +60,12 @@ function change(kind: ChangeKind, id: string, label: string | null, was: string 
     ...{ at: '2026-01-01T00:00:00.000Z', reason: null, who: null, reverts: null },
   };
 }
-const content = (embedding: Float32Array): ExampleContent => ({ digest: null, source: 'taught', embedding });
+const content = (embedding: Float32Array): ExampleContent => ({
+  digest: null,
+  source: 'taught',
+  encoder,
+  embedding,
+});
 const direction = (degrees: number): Float32Array => onCircle([degrees]).values;
 
 async function idsNear(live: LiveIndex, query: Float32Array, k: number): Promise<string[]> {
@@ -160,6 +166,18 @@ describe('an index that changes', () => {
     live.apply(change('relabel', 'nobody', 'y', 'x'), undefined);
     expect(live.size).toBe(2);
     expect(live.sequence).toBe(sequence);
+  });
+
+  it('passes over what another encoder embedded, and what happened to that afterwards', async () => {
+    const live = liveIndex(await exactOf(onCircle([0, 90])), examplesOf(2));
+    const foreign = { ...content(direction(10)), encoder: 'f0'.repeat(32) };
+    live.apply(change('add', 'b', 'x', null), foreign);
+    live.apply(change('relabel', 'b', 'y', 'x'), undefined);
+    live.apply(change('delete', 'b', null, 'y'), foreign);
+    live.apply(change('restore', 'b', 'y', null), foreign);
+    expect([...live.labels.keys()]).toEqual(['label 0', 'label 1']);
+    expect(await idsNear(live, direction(10), 2)).toEqual(['a0', 'a1']);
+    expect(live.isAt(0, { ...content(direction(0)), encoder: foreign.encoder })).toBe(false);
   });
 
   it('finds the rest where all that lies near was deleted', async () => {
