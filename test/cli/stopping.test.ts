@@ -3,7 +3,15 @@ import { connect } from 'node:net';
 
 import { describe, expect, it } from 'vitest';
 
-import { childrenOf, createWorkplace, isAlive, soon, spawnServed, startServed, type Served } from './served.js';
+import {
+  childrenOf,
+  createWorkplace,
+  isAlive,
+  soon,
+  spawnServed,
+  startServed,
+  type Served,
+} from './served.js';
 
 const workplace = await createWorkplace();
 
