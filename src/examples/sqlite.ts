@@ -57,6 +57,8 @@ function openToWrite(module: typeof Database, options: SqliteOptions): Sqlite {
   try {
     sqlite.get('pragma journal_mode = wal');
     sqlite.run('pragma synchronous = full');
+    // SQLite passes over what follows a damage in the file beside: nothing is left there alone.
+    sqlite.get('pragma wal_autocheckpoint = 1');
     return sqlite;
   } catch (error) {
     sqlite.close();

@@ -411,6 +411,31 @@ describe('a journal with a damage', () => {
     expect(journal.verify({ dimension: 3 }).defects.join()).toContain('has 2 values where the index has 3');
   });
 
+  it('of one flipped byte in what a killed process left beside it loses no change', async () => {
+    const writer = await open();
+    teach(writer);
+    const from = root;
+    const [main, beside] = await Promise.all(
+      ['live.db', 'live.db-wal'].map((file) => readFile(join(from, file))),
+    );
+    writer.close();
+    if (main === undefined || beside === undefined || beside.length === 0)
+      throw new Error('Expected a live.db-wal');
+    const random = seededRandom(6);
+    for (let i = 0; i < 60; i++) {
+      root = join(base, `pets-${made++}`);
+      await mkdir(root);
+      const at = Math.floor(random() * beside.length);
+      const flipped = Buffer.from(beside);
+      flipped[at] = (flipped[at] ?? 0) ^ (1 << Math.floor(random() * 8));
+      await writeFile(join(root, 'live.db'), main);
+      await writeFile(join(root, 'live.db-wal'), flipped);
+      using journal = await open();
+      expect([journal.head, at]).toEqual([5, at]);
+      expect(journal.verify({ dimension: 2 })).toEqual({ changes: 5, defects: [] });
+    }
+  });
+
   it('of one flipped byte anywhere says nothing else than it was told', async () => {
     const writer = await open();
     teach(writer);
