@@ -5,6 +5,7 @@ import { countFindings, findingsOf, type FindingCounts } from '../audit/findings
 import type { Overlap } from '../audit/labelling.js';
 import { canDoubt, isLikelyWrong, type Suspicion } from '../audit/mislabelled.js';
 import { renderPage } from '../report/render-page.js';
+import { applyFindings, applyOptions, checkAppliesNothing, type ApplyFlags } from './audit-apply.js';
 import {
   imageLimitOptions,
   type ImageLimitOptions,
@@ -23,7 +24,8 @@ import { createProgress, tableOf, writeOutput } from './output.js';
 import { print } from './printable.js';
 import { sayWhichVersion } from './which-index.js';
 
-interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
+interface AuditFlags
+  extends Omit<PairOptions, 'index'>, InferenceOptions, VoteOptions, ImageLimitOptions, ApplyFlags {
   readonly test?: string;
   readonly split: 'train' | 'test';
   readonly examples?: string;
@@ -32,7 +34,6 @@ interface AuditFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLi
   readonly report?: string;
   readonly suspects?: number;
   readonly seed: number;
-  readonly json?: true;
 }
 
 export function auditCommand(): Command {
@@ -42,7 +43,9 @@ export function auditCommand(): Command {
     )
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote audit --index index/photos --examples photos --test validation --report audit.html\n',
+      '\nExamples:\n' +
+        '  $ nearvote audit --index index/photos --examples photos --out findings.jsonl --report audit.html\n' +
+        '  $ nearvote audit --index index/photos --apply findings.jsonl --kind mislabelled,duplicates --dry-run\n',
     )
     .action(auditExamples);
   for (const option of auditOptions()) command.addOption(option);
@@ -79,6 +82,7 @@ function auditOptions(): Option[] {
     new Option('--report <file>', 'write the report to this file, as one HTML page').env(
       'NEARVOTE_AUDIT_REPORT',
     ),
+    ...applyOptions(),
     new Option('--seed <n>', 'seed of the choice of examples that condensing starts from')
       .argParser(integerFrom(0))
       .default(0)
@@ -91,6 +95,8 @@ function auditOptions(): Option[] {
 }
 
 async function auditExamples(flags: AuditFlags, command: Command): Promise<void> {
+  if (flags.apply !== undefined) return applyFindings(flags.apply, flags);
+  checkAppliesNothing(flags);
   const choice = {
     vote: settingsOf(flags),
     clampK: !isSet(command, 'k'),

@@ -27,6 +27,17 @@ export function numberAbove(bound: number): (value: string) => number {
   };
 }
 
+/** Parses a number from `least` to `most`, for commander. */
+export function numberFrom(least: number, most: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!(number >= least && number <= most) || value.trim() === '') {
+      throw new InvalidArgumentError(`Expected a number from ${least} to ${most}.`);
+    }
+    return number;
+  };
+}
+
 /** Parses names between commas, for commander. */
 function parseList(value: string): string[] {
   const names = value.split(',').map((name) => name.trim());

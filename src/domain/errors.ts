@@ -54,6 +54,7 @@ export const errorCodes = [
   'index_invalid',
   'index_changed',
   'calibration_invalid',
+  'findings_invalid',
   'config_invalid',
   'checkpoint_invalid',
   'training_diverged',

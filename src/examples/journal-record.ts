@@ -36,10 +36,12 @@ export interface ChangeDraft {
   readonly was: string | null;
   /** Of add, delete and restore. */
   readonly content?: ExampleContent | undefined;
+  /** Why, where that is not the reason of the whole operation. */
+  readonly reason?: string | undefined;
 }
 
 /** A change as it was made. */
-export interface Change extends Omit<ChangeDraft, 'content'> {
+export interface Change extends Omit<ChangeDraft, 'content' | 'reason'> {
   readonly sequence: number;
   /** The sequence of the first of the changes that were made as one. */
   readonly operation: number;

@@ -145,7 +145,7 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
       const first = head.sequence + 1;
       const operation = continues ?? first;
       let previous = head.checksum;
-      const made = changes.map(({ kind, id, label, was, content }, i): Change => {
+      const made = changes.map(({ kind, id, label, was, content, reason: own }, i): Change => {
         const change: Change = {
           sequence: first + i,
           operation,
@@ -154,7 +154,7 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
           id: storable(id),
           label: storableOrNull(label),
           was: storableOrNull(was),
-          reason: storableOrNull(reason),
+          reason: storableOrNull(own ?? reason),
           who: storableOrNull(who),
           reverts,
         };

@@ -17,9 +17,13 @@ export interface NewExample {
 }
 
 /** What is done to an example that is there. */
-export type ExampleAct =
+export type ExampleAct = {
+  /** Why it is done, where that is not the reason of the whole request. */
+  readonly reason?: string | undefined;
+} & (
   | { readonly kind: 'relabel'; readonly id: string; readonly label: string }
-  | { readonly kind: 'delete'; readonly id: string };
+  | { readonly kind: 'delete'; readonly id: string }
+);
 
 /** Made as one: all of it or nothing, but examples to be added that do not fit are left out and told. */
 export type ChangeRequest = {

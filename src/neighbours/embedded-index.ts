@@ -49,6 +49,7 @@ export interface EmbeddedIndex {
   /** As the port has it. */
   change(request: ChangeRequest): Promise<Changed>;
   example(id: string): ExampleHistory;
+  labelsOf(ids: readonly string[]): readonly (string | null)[];
   picture(id: string): Picture;
   list(options: ListOptions): ListedExamples;
   log(options: LogOptions): readonly Change[];
@@ -138,6 +139,12 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
       changes: journal?.log({ id, limit: mostOfOneExample }) ?? [],
       sequence: live.sequence,
     }),
+
+    labelsOf: (ids) =>
+      ids.map((id) => {
+        const position = live.positionOf(id);
+        return position === undefined ? null : live.exampleAt(position).label;
+      }),
 
     picture: (id) => {
       const position = positionOf(id);

@@ -188,6 +188,7 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       }),
     change: (request) => answerTo(...changeJob(request)),
     example: (id) => answerTo({ ask: 'example', id }),
+    labelsOf: (ids) => answerTo({ ask: 'labelsOf', ids }),
     picture: async (id) => {
       const { words, parts } = await ask({ ask: 'picture', id });
       return { bytes: parts[0] ?? new Uint8Array(0), mediaType: String((words as AskReply).answer) };

@@ -101,6 +101,8 @@ async function answerTo(
         return { answer: { answer: await index.change(requestOf(job, parts)) } };
       case 'example':
         return { answer: { answer: index.example(job.id) } };
+      case 'labelsOf':
+        return { answer: { answer: index.labelsOf(job.ids) } };
       case 'picture': {
         const { bytes, mediaType } = index.picture(job.id);
         return { answer: { answer: mediaType }, bytes };

@@ -92,6 +92,8 @@ export interface Neighbours {
   change(request: ChangeRequest): Promise<Changed>;
   /** @throws NearvoteError `example_missing`, and as `search` */
   example(id: string): Promise<ExampleHistory>;
+  /** Of each id, the label of its example; null where there is none. @throws NearvoteError as `search` */
+  labelsOf(ids: readonly string[]): Promise<readonly (string | null)[]>;
   /** Of an example that was added; those of a build have none. @throws NearvoteError `example_missing`, and as `search` */
   picture(id: string): Promise<Picture>;
   /** @throws NearvoteError `example_missing` when `after` names none, and as `search` */

@@ -58,6 +58,7 @@ export type OwnerJob =
   | SearchJob
   | ChangeJob
   | { readonly ask: 'example' | 'picture'; readonly id: string }
+  | { readonly ask: 'labelsOf'; readonly ids: readonly string[] }
   | { readonly ask: 'list'; readonly options: ListOptions }
   | { readonly ask: 'log'; readonly options: LogOptions }
   | { readonly ask: 'follow' }

@@ -152,13 +152,15 @@ function planActs(live: LiveIndex, history: History, acts: readonly ExampleAct[]
     seen.add(act.id);
     const position = positionOf(live, act.id);
     const { id, label: was } = live.exampleAt(position);
+    const { reason } = act;
     if (act.kind === 'delete') {
-      changes.push({ kind: 'delete', id, label: null, was, content: contentAt(live, history, position) });
+      const content = contentAt(live, history, position);
+      changes.push({ kind: 'delete', id, label: null, was, content, reason });
       return { outcome: 'deleted', id, label: was };
     }
     const label = checkLabel(act.label);
     if (label === was) return { outcome: 'unchanged', id, label };
-    changes.push({ kind: 'relabel', id, label, was });
+    changes.push({ kind: 'relabel', id, label, was, reason });
     return { outcome: 'relabelled', id, label };
   });
   return { changes, outcomes, reverts: null };

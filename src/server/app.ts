@@ -16,6 +16,7 @@ import type { Metrics } from './metrics.js';
 import { createContract, createDocsRouter } from './openapi.js';
 import { answerProblem, codeOf, problemKinds } from './problems.js';
 import { checkHead } from './request-head.js';
+import { createFindingRouter } from './finding-routes.js';
 import { createReviewRouter } from './review-routes.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { createExampleRouter } from './example-routes.js';
@@ -168,7 +169,9 @@ export function createApp(options: AppOptions): Express {
     }),
   );
   if (writers !== undefined) {
-    app.use(createReviewRouter({ serving, admission, requestTimeoutMs: load.requestTimeout, writers }));
+    const parts = { serving, admission, limits, requestTimeoutMs: load.requestTimeout, writers };
+    app.use(createReviewRouter(parts));
+    app.use(createFindingRouter(parts));
   }
   app.get(routes.health.path, (_req, res) => {
     res.json({ status: 'ok' });

@@ -128,10 +128,14 @@ function decodeBase64(base64: string, { maxImageBytes }: UploadLimits): SentImag
 const mostJsonBytes = 64 * 1024;
 
 /**
- * Reads a small JSON body; where there is none, an empty object.
+ * Reads a JSON body, a small one unless told how many bytes it may have; where there is none, an empty object.
  * @throws NearvoteError `request_malformed` naming the field, `media_type_unsupported`, `body_too_large`
  */
-export async function readJson<T>({ req, res }: Exchange, reading: Reading, schema: ZodType<T>): Promise<T> {
+export async function readJson<T>(
+  { req, res }: Exchange,
+  reading: Reading & { readonly limit?: number },
+  schema: ZodType<T>,
+): Promise<T> {
   const mediaType = mediaTypeOf(req);
   const bytes = await readBody({ req, res, limit: mostJsonBytes, ...reading });
   if (bytes.length === 0) return parseJson(Buffer.from('{}'), schema);

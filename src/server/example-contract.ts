@@ -19,6 +19,7 @@ import {
   versionsSchema,
 } from './example-schemas.js';
 import { json, withKey, type AddRoute } from './contract-operation.js';
+import { appliedSchema, findingsJson, findingsQuery } from './finding-schemas.js';
 import { answeredSchema, answerJson, feedbackJson, reviewQuery, reviewSchema } from './review-schemas.js';
 import { indexQuerySchema } from './schemas.js';
 
@@ -71,6 +72,10 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
   add('revert', 'Take back all that was made as one with a change', {
     content: json(operationSchema),
     ...{ request: { query, params: sequenceParams, body: body(reasonJson, false) }, security },
+  });
+  add('findings', 'Apply what `nearvote audit` found, as one change that can be taken back', {
+    content: json(appliedSchema),
+    ...{ request: { query: findingsQuery, body: body(findingsJson) }, security },
   });
   add('feedback', 'Make the image of a decision an example of the right label; it has to be kept still', {
     content: json(changedSchema),

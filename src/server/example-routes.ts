@@ -289,7 +289,7 @@ function operationBody({ sequence, operation, outcomes }: Changed): object {
 }
 
 /** @throws NearvoteError `not_ready` */
-function neighboursOf(served: ServedIndex): Neighbours {
+export function neighboursOf(served: ServedIndex): Neighbours {
   servingClassifier(served);
   if (served.pair !== undefined) return served.pair.neighbours;
   throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');

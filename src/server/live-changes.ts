@@ -18,6 +18,8 @@ export interface LiveChangesOptions {
   readonly onCompacted?: ((result: 'ok' | 'failed') => void) | undefined;
 }
 
+type Asked = ChangeRequest | ((neighbours: Neighbours) => Promise<ChangeRequest>);
+
 /** The changes of one served index: in their order, and never while its version is swapped for another. */
 export interface LiveChanges {
   /** Why the index cannot be changed here; undefined where it can. */
@@ -26,10 +28,11 @@ export interface LiveChanges {
   /** @throws NearvoteError `index_readonly` where the index cannot be changed here */
   requireWritable(): void;
   /**
+   * @param request what is asked for, or what makes it of the index as it is when its turn comes
    * @param check throws where the request does not fit what is served when its turn comes
    * @throws NearvoteError as `Neighbours.change`
    */
-  change(request: ChangeRequest, check?: () => void): Promise<Changed>;
+  change(request: Asked, check?: () => void): Promise<Changed>;
   /**
    * Folds the changes into a new version and serves it; who asks meanwhile shares it.
    * @throws NearvoteError `index_readonly`, `worker_failed`, and what a reload throws
@@ -71,7 +74,7 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
     );
   }
 
-  function change(request: ChangeRequest, check?: () => void): Promise<Changed> {
+  function change(request: Asked, check?: () => void): Promise<Changed> {
     return exclusively(async () => {
       const held = requireWritable();
       await held.assertHeld().catch((error: unknown) => {
@@ -84,7 +87,9 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
       if (neighbours === undefined)
         throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
       check?.();
-      const done = await neighbours.change(request);
+      const done = await neighbours.change(
+        typeof request === 'function' ? await request(neighbours) : request,
+      );
       considerCompacting(neighbours.state);
       return done;
     });

@@ -121,6 +121,27 @@ export function testConformance({ name, open }: Implementation): void {
       expect(examples.map((example) => example.id)).toEqual(['ten', 'ninety', id]);
     });
 
+    it('may say of each act why it is made, beside why all are', async () => {
+      const { neighbours } = await three();
+      const relabelled = { kind: 'relabel', id: 'ten', label: 'north', reason: 'it is further up' } as const;
+      await neighbours.change(edit({ kind: 'delete', id: 'zero' }, relabelled));
+      const reasons = (await neighbours.log({ limit: 2 })).map(({ reason }) => reason);
+      expect(reasons).toEqual(['it is further up', because.reason]);
+    });
+
+    it('tells the labels of many ids at once, and of which there is no example', async () => {
+      const { neighbours } = await three();
+      await neighbours.change(
+        edit({ kind: 'delete', id: 'zero' }, { kind: 'relabel', id: 'ten', label: 'up' }),
+      );
+      expect(await neighbours.labelsOf(['ninety', 'zero', 'ten', 'nobody'])).toEqual([
+        'north',
+        null,
+        'up',
+        null,
+      ]);
+    });
+
     it('that says what is so already changes nothing', async () => {
       const { neighbours } = await three();
       const example = anew('west', 180);
