@@ -81,20 +81,29 @@ export async function listIndexes(folder: string): Promise<readonly ListedIndex[
  */
 export async function describeIndex(root: string): Promise<IndexDescription> {
   const published = await readPublished(root);
+  const { manifest } = published;
+  return {
+    ...(await summarise(root, published)),
+    search: manifest.files['vectors.hnsw'] === undefined ? 'exact' : 'hnsw',
+    dataset: manifest.dataset,
+    ...(await describeKept(root)),
+  };
+}
+
+/**
+ * What lies in the folder of an index; its journal is not read.
+ * @throws NearvoteError `index_missing`
+ */
+export async function describeKept(
+  root: string,
+): Promise<{ readonly versions: KeptVersion[]; readonly bytes: number }> {
   const versions: KeptVersion[] = [];
   for (const one of await keptVersions(root)) {
     const { version, manifest, dir } = one;
     const { createdAt, examples } = manifest;
     versions.push({ version, createdAt, sequence: sequenceOf(one), examples, bytes: await bytesIn(dir) });
   }
-  const { manifest } = published;
-  return {
-    ...(await summarise(root, published)),
-    search: manifest.files['vectors.hnsw'] === undefined ? 'exact' : 'hnsw',
-    dataset: manifest.dataset,
-    versions,
-    bytes: await bytesIn(root),
-  };
+  return { versions, bytes: await bytesIn(root) };
 }
 
 async function summarise(root: string, published: PublishedVersion): Promise<IndexSummary> {

@@ -65,6 +65,8 @@ export interface ExampleHistory {
 export interface LogOptions {
   /** Changes before this sequence number; all unless told. */
   readonly before?: number | undefined;
+  /** Changes of this example alone. */
+  readonly id?: string | undefined;
   readonly limit: number;
 }
 

@@ -26,14 +26,17 @@ export function createKeyring(keys: readonly string[]): Keyring {
   };
 }
 
-/** Lets pass what presents a key. @throws NearvoteError `unauthorized` */
-export function requireKey(keyring: Keyring): RequestHandler {
+/** What `requireKey` is told where an API key does not do. */
+export const adminKeyWords = 'the admin key';
+
+/** Lets pass what presents a key. @throws NearvoteError `unauthorized`, which says what key is needed */
+export function requireKey(keyring: Keyring, what = 'a valid key'): RequestHandler {
   return (req, res, next) => {
     if (keyring.find(req) === undefined) {
       res.setHeader('WWW-Authenticate', 'Bearer realm="nearvote"');
       throw new NearvoteError(
         'unauthorized',
-        'Expected a valid key in Authorization: Bearer or X-API-Key but received ' +
+        `Expected ${what} in Authorization: Bearer or X-API-Key but received ` +
           (presentedKey(req) === undefined ? 'none' : 'another'),
       );
     }

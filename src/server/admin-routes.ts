@@ -1,7 +1,7 @@
 import { Router } from 'express';
 
 import { NearvoteError } from '../domain/errors.js';
-import { createKeyring, requireKey } from './access.js';
+import { adminKeyWords, createKeyring, requireKey } from './access.js';
 import { codeOf } from './problems.js';
 import { routes } from './routes.js';
 import { parseIndexQuery, type ReloadBody } from './schemas.js';
@@ -10,7 +10,7 @@ import type { ServedIndex, Serving } from './serving.js';
 /** What only the admin key opens; an API key does not. */
 export function createAdminRouter(key: string, serving: Serving): Router {
   const router = Router({ strict: true, caseSensitive: true });
-  router.post(routes.reload.path, requireKey(createKeyring([key])), async (req, res) => {
+  router.post(routes.reload.path, requireKey(createKeyring([key]), adminKeyWords), async (req, res) => {
     const name = parseIndexQuery(req.query);
     const chosen = name === undefined ? serving.indexes : [serving.find(name)];
     res.json(reloadBody(await reloadEach(chosen)));

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
-import { createKeyring, createRateLimit, requireKey } from './access.js';
+import { adminKeyWords, createKeyring, createRateLimit, requireKey } from './access.js';
 import { createAdminRouter } from './admin-routes.js';
 import { createAdmission } from './admission.js';
 import { quoted, type UploadLimits } from './body.js';
@@ -158,7 +158,9 @@ export function createApp(options: AppOptions): Express {
     next();
   });
   const writers =
-    options.adminKey === undefined ? undefined : [...limiters, requireKey(createKeyring([options.adminKey]))];
+    options.adminKey === undefined
+      ? undefined
+      : [...limiters, requireKey(createKeyring([options.adminKey]), adminKeyWords)];
   app.use(
     createExampleRouter({
       ...{ serving, admission, limits, report },

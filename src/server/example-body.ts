@@ -30,6 +30,8 @@ export interface SentReason {
 }
 
 export interface SentExamples extends SentReason {
+  /** The operation that they go on with, where nothing else was changed since. */
+  readonly continues: number | undefined;
   /** `one` is answered with what became of it; `many`, be it one, with a result each. */
   readonly kind: 'one' | 'many';
   readonly examples: readonly SentExample[];
@@ -39,18 +41,36 @@ const mostLetters = 1_000;
 const text = z.string().max(mostLetters, `Expected at most ${mostLetters} characters`);
 export const reasonFields = { reason: text.optional(), who: text.optional() };
 
+/** So that many requests are taken back as one. */
+const continues = z
+  .int()
+  .min(1)
+  .optional()
+  .meta({ description: 'The operation that these go on with, where nothing else was changed since' });
 const jsonExample = { image: z.string(), label: z.string(), id: z.string().optional() };
 
 /** `POST /examples` as JSON: one example, or several. */
 export const examplesJson = z.union([
   z.strictObject({ ...jsonExample, ...reasonFields }),
-  z.strictObject({ examples: z.array(z.strictObject(jsonExample)).min(1), ...reasonFields }),
+  z.strictObject({ examples: z.array(z.strictObject(jsonExample)).min(1), continues, ...reasonFields }),
 ]);
 
 const examplesShape = 'of an image and its label, {"image", "label"}, or {"examples": [{"image", "label"}]},';
 
 /** `PATCH /examples/{id}`. */
 export const relabelJson = z.strictObject({ label: z.string(), ...reasonFields });
+/** `POST /changes`. */
+export const actsJson = z.strictObject({
+  acts: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('relabel'), id: z.string(), label: z.string() }),
+        z.strictObject({ kind: z.literal('delete'), id: z.string() }),
+      ]),
+    )
+    .min(1),
+  ...reasonFields,
+});
 /** `POST /labels/{label}`. */
 export const renameJson = z.strictObject({ to: z.string(), ...reasonFields });
 /** What any other change may be sent with. */
@@ -79,7 +99,7 @@ export async function readExamples(
 async function readForm(incoming: Incoming, limits: UploadLimits): Promise<SentExamples> {
   const { image, images, file, texts } = await readMultipart(incoming, {
     ...limits,
-    texts: ['label', 'id', 'reason', 'who'],
+    texts: ['label', 'id', 'reason', 'who', 'continues'],
   });
   const label = texts.get('label');
   if (label === undefined) {
@@ -93,14 +113,24 @@ async function readForm(incoming: Incoming, limits: UploadLimits): Promise<SentE
     throw new NearvoteError('field_unexpected', 'Expected either image or images but received both');
   }
   const id = texts.get('id');
-  if (image !== undefined) return { kind: 'one', examples: [{ file, id, label, image }], ...reason };
+  const goesOn = continuesOf(texts.get('continues'));
+  if (image !== undefined)
+    return { kind: 'one', examples: [{ file, id, label, image }], continues: goesOn, ...reason };
   if (id !== undefined) {
     throw new NearvoteError(
       'field_unexpected',
       'Expected no id for several images: a form has one for a single image',
     );
   }
-  return { kind: 'many', examples: (images ?? []).map((one) => ({ ...one, label })), ...reason };
+  const examples = (images ?? []).map((one) => ({ ...one, label }));
+  return { kind: 'many', examples, continues: goesOn, ...reason };
+}
+
+/** @throws NearvoteError `request_malformed` */
+function continuesOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw malformed(`Expected the field continues to be the number of a change but received ${quoted(text)}`);
 }
 
 function ofJson(sent: z.infer<typeof examplesJson>, limits: UploadLimits): SentExamples {
@@ -109,9 +139,10 @@ function ofJson(sent: z.infer<typeof examplesJson>, limits: UploadLimits): SentE
     ...one,
     image: decodeBase64(one.image, limits),
   });
-  if (!('examples' in sent)) return { kind: 'one', examples: [exampleOf(sent)], ...reason };
+  if (!('examples' in sent))
+    return { kind: 'one', examples: [exampleOf(sent)], continues: undefined, ...reason };
   if (sent.examples.length > limits.maxImages) throw tooManyImages(limits);
-  return { kind: 'many', examples: sent.examples.map(exampleOf), ...reason };
+  return { kind: 'many', examples: sent.examples.map(exampleOf), continues: sent.continues, ...reason };
 }
 
 /** `Buffer.from` skips what is not base64; here that is an error of the image. */

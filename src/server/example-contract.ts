@@ -1,10 +1,11 @@
 import type { z } from 'zod';
 import type { UploadLimits } from './body.js';
-import { examplesJson, reasonJson, relabelJson, renameJson } from './example-body.js';
+import { actsJson, examplesJson, reasonJson, relabelJson, renameJson } from './example-body.js';
 import {
   addedSchema,
   changedSchema,
   changesSchema,
+  editedSchema,
   compactedSchema,
   exampleHistorySchema,
   examplesSchema,
@@ -69,6 +70,10 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
     content: json(changesSchema),
     ...{ request: { query: logQuery }, security },
   });
+  add('change', 'Relabel and delete examples as one change: all of it or nothing', {
+    content: json(editedSchema),
+    ...{ request: { query, body: body(actsJson) }, security },
+  });
   add('revert', 'Take back all that was made as one with a change', {
     content: json(operationSchema),
     ...{ request: { query, params: sequenceParams, body: body(reasonJson, false) }, security },
@@ -124,6 +129,10 @@ function teachingContent({ maxImages, maxImageBytes }: UploadLimits): Record<str
           images: { type: 'array', minItems: 1, maxItems: maxImages, items: file, default: [] },
           label: { ...text, minLength: 1, maxLength: 200, description: 'Of every image' },
           id: { ...text, description: 'Of a single image; made from it unless given' },
+          continues: {
+            ...{ type: 'integer', minimum: 1 },
+            description: 'The operation that these go on with, where nothing else was changed since',
+          },
           reason: text,
           who: text,
         },

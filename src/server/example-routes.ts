@@ -1,5 +1,8 @@
+import { dirname } from 'node:path';
 import { Router, type Request, type RequestHandler, type Response } from 'express';
 import type { Classifier } from '../classify.js';
+import { describeKept } from '../curate/describe-index.js';
+import { sequenceOf as sequenceOfVersion } from '../curate/kept-versions.js';
 import type { Cancellation } from '../domain/cancellation.js';
 import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
@@ -8,10 +11,12 @@ import type { Advice } from '../evaluate/advise.js';
 import { keptPicture } from '../image/kept-picture.js';
 import type { Changed, ChangeOutcome, ChangeRequest, NewExample } from '../neighbours/changes.js';
 import type { Neighbours } from '../neighbours/neighbours.js';
+import type { OpenPair } from '../pair.js';
 import { abandonSignal, unlessAbandoned } from './abandon.js';
 import type { Admission } from './admission.js';
 import type { Reading, UploadLimits } from './body.js';
 import {
+  actsJson,
   readExamples,
   readJson,
   reasonJson,
@@ -27,6 +32,7 @@ import {
   logQuery,
   type AddedBody,
   type ChangedBody,
+  type VersionsBody,
 } from './example-schemas.js';
 import { toProblem } from './problems.js';
 import { routes } from './routes.js';
@@ -96,19 +102,27 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
   if (writers === undefined) return router;
 
   router.get(routes.changes.path, ...writers, async (req, res) => {
-    const { index, before, limit = defaultListed } = parseQuery(logQuery, req.query);
-    const changes = await neighboursOf(serving.find(index)).log({ before, limit: limit + 1 });
+    const { index, before, id, limit = defaultListed } = parseQuery(logQuery, req.query);
+    const changes = await neighboursOf(serving.find(index)).log({ before, id, limit: limit + 1 });
     const page = changes.slice(0, limit);
     res.json({ changes: page, next: changes.length > limit ? (page.at(-1)?.sequence ?? null) : null });
   });
 
-  router.get(routes.versions.path, ...writers, (req, res) => {
+  router.post(routes.change.path, ...writers, async (req, res) => {
     const served = serving.find(parseIndexQuery(req.query));
-    const { version, state } = neighboursOf(served);
-    const { compacting, readonlyBecause } = served.changes;
-    const { sequence, changed } = state;
-    const writable = readonlyBecause === undefined;
-    res.json({ current: version.version, sequence, changed, compacting, writable });
+    const limit = mostActsBytes;
+    const { acts, ...why } = await reading(parts, { req, res }, (how) =>
+      readJson({ req, res }, { ...how, limit }, actsJson),
+    );
+    const { sequence, operation, outcomes } = await served.changes.change({
+      ...{ kind: 'edit', acts },
+      ...reasonOf(why),
+    });
+    res.json({ sequence, operation, outcomes });
+  });
+
+  router.get(routes.versions.path, ...writers, async (req, res) => {
+    res.json(await versionsBody(serving.find(parseIndexQuery(req.query))));
   });
 
   router.post(routes.addExamples.path, ...writers, async (req, res) => {
@@ -160,12 +174,34 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
   });
 
   router.post(routes.compact.path, ...writers, async (req, res) => {
-    const { version, sequence, examples, changed } = await serving
-      .find(parseIndexQuery(req.query))
-      .changes.compact();
-    res.json({ version, sequence, examples, changed });
+    const served = serving.find(parseIndexQuery(req.query));
+    const { version, sequence, examples, changed, refused = null } = await served.changes.compact();
+    res.json({ name: served.name, version, sequence, examples, changed, refused });
   });
   return router;
+}
+
+/** Some 15,000 examples: they are checked between two requests. */
+const mostActsBytes = 1_000_000;
+
+async function versionsBody(served: ServedIndex): Promise<VersionsBody> {
+  const { state } = neighboursOf(served);
+  const { published } = loadedPair(served);
+  const { version, manifest, dir } = published;
+  const { compacting, readonlyBecause } = served.changes;
+  const { sequence, changed, examples, labels } = state;
+  const { name, version: encoderVersion, sha256 } = manifest.encoder;
+  return {
+    ...{ current: version, sequence, changed, compacting, writable: readonlyBecause === undefined },
+    name: served.name,
+    changesSince: sequence - sequenceOfVersion(published),
+    ...{ examples, labels: [...labels] },
+    encoder: { name, version: encoderVersion, sha256 },
+    dimension: manifest.dimension,
+    search: manifest.files['vectors.hnsw'] === undefined ? 'exact' : 'hnsw',
+    dataset: manifest.dataset,
+    ...(await describeKept(dirname(dir))),
+  };
 }
 
 function adviceBody({ label, curve, gain }: Advice['labels'][number]): object {
@@ -197,14 +233,15 @@ async function addExamples(parts: ExampleRouteParts, { req, res }: Exchange): Pr
   const work = async (): Promise<ChangedBody | AddedBody> => {
     try {
       const how = { signal, holdBytes: (total: number) => admitted.holdBytes(total) };
-      const { kind, examples, reason, who } = await readExamples({ req, res }, how, parts.limits);
+      const { kind, examples, reason, who, continues } = await readExamples({ req, res }, how, parts.limits);
       admitted.holdImages(examples.length);
       const prepared = await Promise.all(
         examples.map((example) => prepare(classifier, example, signal).finally(() => admitted.imageDone())),
       );
       signal.throwIfAborted();
       const good = prepared.flatMap((one) => (one instanceof NearvoteError ? [] : [one]));
-      const changed = await change(served, classifier, { kind: 'add', examples: good, reason, who });
+      const request = { kind: 'add', examples: good, reason, who, continues } as const;
+      const changed = await change(served, classifier, request);
       const outcomes = [...changed.outcomes];
       const settled = prepared.map((one) =>
         one instanceof NearvoteError ? one : outcomeOf(outcomes.shift()),
@@ -221,7 +258,7 @@ async function addExamples(parts: ExampleRouteParts, { req, res }: Exchange): Pr
         report(one, requestIdOf(res));
         return { ...named, error: toProblem(one, requestIdOf(res)) };
       });
-      return { sequence: changed.sequence, results };
+      return { sequence: changed.sequence, operation: changed.operation, results };
     } finally {
       admitted.leave();
       served.holds.remove(classifier);
@@ -290,8 +327,13 @@ function operationBody({ sequence, operation, outcomes }: Changed): object {
 
 /** @throws NearvoteError `not_ready` */
 export function neighboursOf(served: ServedIndex): Neighbours {
+  return loadedPair(served).neighbours;
+}
+
+/** @throws NearvoteError `not_ready` */
+function loadedPair(served: ServedIndex): OpenPair {
   servingClassifier(served);
-  if (served.pair !== undefined) return served.pair.neighbours;
+  if (served.pair !== undefined) return served.pair;
   throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
 }
 

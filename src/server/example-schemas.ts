@@ -24,6 +24,7 @@ export const logQuery = indexQuerySchema.extend({
     minimum: 1,
     description: 'Only changes before this one: `next` of the page before',
   }),
+  id: one.meta({ description: 'Only changes of this example' }),
   limit,
 });
 
@@ -71,9 +72,19 @@ const outcomeSchema = z.strictObject({
 export const changedSchema = outcomeSchema.extend({ sequence: sequenceSchema }).meta({ id: 'Changed' });
 export type ChangedBody = z.infer<typeof changedSchema>;
 
+const operationNumber = z
+  .int()
+  .nullable()
+  .meta({ description: 'By which it can be taken back; null where nothing changed' });
+
+export const editedSchema = z
+  .strictObject({ sequence: sequenceSchema, operation: operationNumber, outcomes: z.array(outcomeSchema) })
+  .meta({ id: 'Edited', description: 'What became of each example, in the order sent' });
+
 export const addedSchema = z
   .strictObject({
     sequence: sequenceSchema,
+    operation: operationNumber,
     results: z.array(
       z.union([
         outcomeSchema.extend({ file: fileSchema }),
@@ -90,10 +101,7 @@ export type AddedBody = z.infer<typeof addedSchema>;
 export const operationSchema = z
   .strictObject({
     sequence: sequenceSchema,
-    operation: z
-      .int()
-      .nullable()
-      .meta({ description: 'By which it can be taken back; null where nothing changed' }),
+    operation: operationNumber,
     changed: z.int().meta({ description: 'Examples that are another than before' }),
   })
   .meta({ id: 'Operation' });
@@ -145,9 +153,37 @@ export const versionsSchema = z
     changed: z.int().meta({ description: 'Examples that changed since that version was built' }),
     compacting: z.boolean(),
     writable: z.boolean().meta({ description: 'Whether this server may change the index' }),
+    name: z.string(),
+    changesSince: z.int().meta({ description: 'Changes that the version does not hold' }),
+    examples: z.int(),
+    labels: z.array(z.strictObject({ label: z.string(), examples: z.int() })),
+    encoder: z.strictObject({ name: z.string(), version: z.string(), sha256: z.string() }),
+    dimension: z.int(),
+    search: z.enum(['hnsw', 'exact']).meta({ description: 'Whether the version has a graph' }),
+    dataset: z.string().meta({ description: 'What the version was built of' }),
+    versions: z
+      .array(
+        z.strictObject({
+          version: z.string(),
+          createdAt: z.string(),
+          sequence: z.int(),
+          examples: z.int(),
+          bytes: z.int(),
+        }),
+      )
+      .meta({ description: 'Those that are kept, the oldest first' }),
+    bytes: z.int().meta({ description: 'Of all that lies in the folder of the index' }),
   })
   .meta({ id: 'Versions' });
+export type VersionsBody = z.infer<typeof versionsSchema>;
 
 export const compactedSchema = z
-  .strictObject({ version: z.string(), sequence: sequenceSchema, examples: z.int(), changed: z.boolean() })
+  .strictObject({
+    name: z.string(),
+    version: z.string(),
+    sequence: sequenceSchema,
+    examples: z.int(),
+    changed: z.boolean(),
+    refused: z.string().nullable().meta({ description: 'Why the version has no graph, where that is' }),
+  })
   .meta({ id: 'Compacted' });

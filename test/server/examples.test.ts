@@ -12,6 +12,7 @@ import {
   addedSchema,
   changedSchema,
   changesSchema,
+  editedSchema,
   compactedSchema,
   exampleHistorySchema,
   examplesSchema,
@@ -290,6 +291,49 @@ describe('correcting', () => {
     expect(history.changes.map(({ kind }) => kind)).toEqual(['restore', 'delete', 'relabel', 'add']);
   });
 
+  it('changes several examples as one, or none of them', async () => {
+    await start();
+    const acts = [
+      { kind: 'relabel', id: 'built-0', label: 'rouge' },
+      { kind: 'delete', id: 'built-1' },
+    ];
+    const { body } = await ask('/changes', json('POST', { acts, reason: 'two at once' }));
+    expect(editedSchema.parse(body)).toEqual({
+      ...{ sequence: 2, operation: 1 },
+      outcomes: [
+        { outcome: 'relabelled', id: 'built-0', label: 'rouge' },
+        { outcome: 'deleted', id: 'built-1', label: 'red' },
+      ],
+    });
+    const half = [{ kind: 'delete', id: 'built-0' }, acts[1]];
+    expect((await ask('/changes', json('POST', { acts: half }))).status).toBe(404);
+    for (const wrong of [{ acts: [] }, { acts: [{ kind: 'add', id: 'a' }] }, {}]) {
+      expect((await ask('/changes', json('POST', wrong))).status).toBe(400);
+    }
+    const { changes } = changesSchema.parse((await ask('/changes?id=built-1')).body);
+    expect(changes).toMatchObject([{ sequence: 2, operation: 1, id: 'built-1', reason: 'two at once' }]);
+    expect(operationSchema.parse((await ask('/changes/2/revert', { method: 'POST' })).body).changed).toBe(2);
+  });
+
+  it('takes back as one what was taught in requests that go on with each other', async () => {
+    await start();
+    const two = (fields: Readonly<Record<string, string>>, ...images: readonly Buffer[]): RequestInit => {
+      const body = new FormData();
+      for (const [name, value] of Object.entries(fields)) body.append(name, value);
+      for (const image of images) body.append('images', new Blob([Uint8Array.from(image)]), 'x.png');
+      return { method: 'POST', body };
+    };
+    const first = addedSchema.parse((await ask('/examples', two({ label: 'green' }, green))).body);
+    expect(first).toMatchObject({ sequence: 1, operation: 1 });
+    const next = { label: 'lime', continues: '1' };
+    expect(addedSchema.parse((await ask('/examples', two(next, lime))).body)).toMatchObject({
+      ...{ sequence: 2, operation: 1 },
+    });
+    expect((await ask('/examples', two(next, lime))).body).toMatchObject({ sequence: 2, operation: null });
+    expect((await ask('/examples', two({ ...next, continues: 'x' }, lime))).status).toBe(400);
+    expect(operationSchema.parse((await ask('/changes/1/revert', { method: 'POST' })).body).changed).toBe(2);
+  });
+
   it('renames a label with a slash, a space and an emoji', async () => {
     await start();
     const label = 'a/b 🐈';
@@ -442,6 +486,9 @@ describe('looking', () => {
       sequence: 1,
       changed: 1,
       writable: true,
+      ...{ name: 'colours', changesSince: 1, examples: 5, dimension: 3, dataset: 'drawn' },
+      labels: expect.arrayContaining([{ label: 'green', examples: 1 }]) as object,
+      versions: [{ sequence: 0, examples: 4 }],
     });
     const before = decisionSchema.parse((await ask('/classify?k=3', form({}, ['x.png', lime]))).body);
     const compacted = compactedSchema.parse((await ask('/versions', { method: 'POST' })).body);
@@ -479,7 +526,11 @@ describe('who may do what', () => {
     for (const key of [undefined, apiKey, 'wrong']) {
       expect((await as(key, '/examples', form({ label: 'x' }, ['a.png', green]))).status).toBe(401);
       expect((await as(key, '/examples/built-0', { method: 'DELETE' })).status).toBe(401);
-      expect((await as(key, '/changes')).status).toBe(401);
+      const refused = await as(key, '/changes');
+      expect([refused.status, refused.body]).toMatchObject([
+        401,
+        { detail: expect.stringContaining('Expected the admin key') as string },
+      ]);
     }
   });
 
