@@ -72,7 +72,10 @@ export function createLivePair(options: LivePairOptions): LivePair {
     if (warning !== undefined) logger.warn(warning);
     const swap = async (): Promise<void> => {
       // What was changed while this pair was opened.
-      if (former !== undefined) await pair.neighbours.follow();
+      if (former !== undefined) {
+        await pair.neighbours.follow();
+        checkHoldsAllOf(former, pair);
+      }
       served.workersReady = () => pair.pool.ready && pair.neighbours.ready;
       served.classifier = classifier;
       served.pair = pair;
@@ -103,6 +106,16 @@ export function createLivePair(options: LivePairOptions): LivePair {
     } finally {
       open.delete(part);
     }
+  }
+
+  /** @throws NearvoteError `index_invalid` where the journal of the version that is served has lost changes */
+  function checkHoldsAllOf(former: OpenPair, { neighbours, published }: OpenPair): void {
+    const [before, now] = [former.neighbours.state.sequence, neighbours.state.sequence];
+    if (published.version !== former.published.version || now >= before) return;
+    throw new NearvoteError(
+      'index_invalid',
+      `Expected the journal of ${published.name} ${published.version} to go to sequence ${before}, as what is served does, but it ends at ${now}: it was removed or replaced, and a start of the server would serve what is left`,
+    );
   }
 
   async function reloadNow(): Promise<OpenPair> {

@@ -13,7 +13,7 @@ afterEach(() => vi.useRealTimers());
 
 interface Opening {
   readonly besideOthers: boolean;
-  /** Ends the opening with a pair of this version. */
+  /** Ends the opening with a pair of this version, `v1`, or of it after so many changes, `v1@5`. */
   finish(version: string): void;
   fail(error: Error): void;
 }
@@ -41,7 +41,8 @@ function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
   const serving = createServing(['i']);
   const [served] = serving.indexes;
   const pools = createSharedPools();
-  const pairOf = async (version: string): Promise<OpenPair> => {
+  const pairOf = async (asked: string): Promise<OpenPair> => {
+    const [version = '', sequence = 0] = asked.split('@');
     const named = { name: 'i', version };
     const encoder = {
       ...{ name: 'e', version: keepsPool ? '1' : version },
@@ -51,7 +52,7 @@ function setStage({ keepsPool = false, failsToClose = '' } = {}): Stage {
     const pool = { ready: true, close: () => Promise.resolve(void closed.push(`${version} pool`)) };
     const neighbours = {
       version: named,
-      state: { sequence: 0, examples: 1, labels: [{ label: 'a', examples: 1 }], changed: 0 },
+      state: { sequence: Number(sequence), examples: 1, labels: [{ label: 'a', examples: 1 }], changed: 0 },
       searchKind: 'exact',
       ready: true,
       follow: () =>
@@ -164,6 +165,20 @@ describe('the pair that answers', () => {
     const again = stage.reload();
     (await stage.opening(2)).finish('v2');
     expect((await again).version).toBe('v2');
+  });
+
+  it('is not replaced by the same version with fewer changes: those were lost on the disk', async () => {
+    const stage = await loaded();
+    const taught = stage.reload();
+    (await stage.opening(1)).finish('v1@7');
+    await taught;
+    const poorer = stage.reload();
+    (await stage.opening(2)).finish('v1@6');
+    await expect(poorer).rejects.toThrow('go to sequence 7, as what is served does, but it ends at 6');
+    expect(stage.served.pair?.neighbours.state.sequence).toBe(7);
+    const other = stage.reload();
+    (await stage.opening(3)).finish('v2@2');
+    expect((await other).version).toBe('v2');
   });
 
   it('closes a former pair only when no request holds it, and opens no third meanwhile', async () => {
