@@ -1,5 +1,5 @@
 import { NearvoteError } from '../domain/errors.js';
-import type { ExampleAct } from '../neighbours/changes.js';
+import type { ExampleEdit } from '../neighbours/changes.js';
 import type { KnownFinding } from './findings-file.js';
 
 export const findingKinds = [
@@ -54,7 +54,7 @@ type Fate =
 
 export interface FindingActs {
   /** At most one an example, in the order of the findings. */
-  readonly acts: readonly ExampleAct[];
+  readonly acts: readonly ExampleEdit[];
   /** Of each finding, in their order. */
   readonly fates: readonly Fate[];
   /** Labels of which no example would be left. */
@@ -79,14 +79,14 @@ export function actsOf(
 ): FindingActs {
   const fates = findings.map((finding): Fate | undefined => refusal(finding, held, choice));
   /** By id, with the place of the finding that asks for it. */
-  const acts = new Map<string, { readonly act: ExampleAct; readonly of: number }>();
+  const acts = new Map<string, { readonly act: ExampleEdit; readonly of: number }>();
   /** Examples that stay because their copies go, with one of those. */
   const kept = new Map<string, string>();
   const open = <Kind extends Applicable['kind']>(kind: Kind): [number, Of<Kind>][] =>
     findings.flatMap((finding, i) =>
       finding.kind === kind && fates[i] === undefined ? [[i, finding as Of<Kind>]] : [],
     );
-  const take = (of: number, wanted: readonly ExampleAct[], otherwise: string): void => {
+  const take = (of: number, wanted: readonly ExampleEdit[], otherwise: string): void => {
     for (const act of wanted) acts.set(act.id, { act, of });
     const relabelled = wanted.filter(({ kind }) => kind === 'relabel').length;
     fates[of] =
@@ -94,7 +94,7 @@ export function actsOf(
         ? left('settled', otherwise)
         : { outcome: 'applied', relabelled, deleted: wanted.length - relabelled };
   };
-  const remove = (id: string, why: string): ExampleAct => ({ kind: 'delete', id, reason: reasonOf(why) });
+  const remove = (id: string, why: string): ExampleEdit => ({ kind: 'delete', id, reason: reasonOf(why) });
 
   for (const [i, { ids, test }] of open('leak')) {
     const free = ids.filter((id) => !acts.has(id));
@@ -190,7 +190,7 @@ function labelRefused(finding: Applicable, held: HeldLabels): Left | undefined {
   }
 }
 
-function labelsGone(acts: readonly ExampleAct[], { labels, labelOf }: HeldLabels): string[] {
+function labelsGone(acts: readonly ExampleEdit[], { labels, labelOf }: HeldLabels): string[] {
   const counts = new Map([...labels].map(({ label, examples }) => [label, examples]));
   const before = [...counts.keys()];
   const count = (label: string, by: number): void => void counts.set(label, (counts.get(label) ?? 0) + by);

@@ -92,7 +92,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
   }
   progress.finish();
   const embedSeconds = secondsSince(started);
-  requireImages(inserted, options.maxRejects ?? defaultMaxRejects);
+  requireImages({ ...inserted, all: dataset.size, maxRejects: options.maxRejects });
 
   const { embedded, fromCache, rejected, firstRejects, trainedOn } = inserted;
   const finished = await finishVersion({
@@ -127,8 +127,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
     warnings: [
       ...warningsOf(manifest, refused),
       ...noneWarnings(manifest),
-      ...unlabelledWarning(dataset),
-      ...passedOverWarnings(dataset),
+      ...datasetWarnings(dataset),
       ...(calibration.kind === 'ignored' ? [calibrationWarning(out)] : []),
       ...unremoved.map(unremovedWarning),
     ],
@@ -176,9 +175,17 @@ async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise
 
 const defaultMaxRejects = 0.1;
 
-/** @throws NearvoteError `dataset_invalid` */
-function requireImages({ labels, rejected, firstRejects }: Inserted, maxRejects: number): void {
-  const all = labels.length + rejected;
+interface Rejected {
+  /** Images of the dataset. */
+  readonly all: number;
+  readonly rejected: number;
+  readonly firstRejects: readonly string[];
+  readonly maxRejects?: number | undefined;
+}
+
+/** @throws NearvoteError `dataset_invalid` where more were rejected than may be */
+export function requireImages(rejects: Rejected): void {
+  const { all, rejected, firstRejects, maxRejects = defaultMaxRejects } = rejects;
   if (rejected <= maxRejects * all) return;
   throw new NearvoteError(
     'dataset_invalid',
@@ -203,6 +210,11 @@ function noneWarnings({ labels }: IndexManifest): string[] {
   return [
     `The label ${noneLabel} rejects: images that are taken for its examples, ${none.examples}, will be answered as unknown`,
   ];
+}
+
+/** What of a dataset is left out of an index. */
+export function datasetWarnings(dataset: Dataset): string[] {
+  return [...unlabelledWarning(dataset), ...passedOverWarnings(dataset)];
 }
 
 function unlabelledWarning({ unlabelled = [] }: Dataset): string[] {

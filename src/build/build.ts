@@ -3,6 +3,8 @@ import { NearvoteError } from '../domain/errors.js';
 import type { Progress } from '../domain/progress.js';
 import { withEncoder, type EmbeddingOptions } from '../embed/embed-dataset.js';
 import { readEncoderManifest } from '../encoder/load.js';
+import type { EncoderManifest } from '../encoder/manifest.js';
+import type { Dataset } from '../image/dataset/dataset.js';
 import { openDataset } from '../image/dataset/open-dataset.js';
 import { limitPerClass } from '../image/dataset/sample.js';
 import { resolveShipped } from '../pair.js';
@@ -27,22 +29,41 @@ export interface BuildOptions
   readonly maxImageBytes: number;
 }
 
+/** What a build works with. */
+export interface BuildInputs {
+  readonly encoderDir: string;
+  readonly encoder: EncoderManifest;
+  readonly dataset: Dataset;
+}
+
+/**
+ * Opens what a build works with: whatever can be wrong with what was asked for is said before the long work.
+ * @throws NearvoteError `dataset_*`, `encoder_*`, `usage`
+ */
+export async function openBuildInputs(options: BuildOptions): Promise<BuildInputs> {
+  const { data, split, maxPerClass, hnsw } = options;
+  checkOutside(options.out, data);
+  const encoderDir = resolveShipped(options.encoder);
+  const encoder = await readEncoderManifest(encoderDir);
+  const all = await openDataset(data, { split, maxFileBytes: options.maxImageBytes });
+  const dataset =
+    maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed: hnsw.seed });
+  return { encoderDir, encoder, dataset };
+}
+
 /**
  * Builds an index of labelled images and publishes it in one step.
  * @throws NearvoteError `dataset_*`, `encoder_*`, `image_*` when strict, `recall_too_low`, `worker_failed`,
  * `output_unwritable`
  */
-export async function build(options: BuildOptions, progress: Progress): Promise<BuildReport> {
-  const { data, split, maxPerClass, hnsw } = options;
-  checkOutside(options.out, data);
-  const encoderDir = resolveShipped(options.encoder);
-  // Whatever can be wrong with what was asked for is said before the long work.
-  const encoder = await readEncoderManifest(encoderDir);
-  const all = await openDataset(data, { split, maxFileBytes: options.maxImageBytes });
-  const dataset =
-    maxPerClass === undefined ? all : await limitPerClass(all, { maxPerClass, seed: hnsw.seed });
-  return withEncoder({ ...options, encoder, encoderDir, progress }, (running) =>
-    buildIndex({ ...options, ...running, dataset, encoder, encoderDir, progress }),
+export async function build(
+  options: BuildOptions,
+  progress: Progress,
+  opened?: BuildInputs,
+): Promise<BuildReport> {
+  const inputs = opened ?? (await openBuildInputs(options));
+  return withEncoder({ ...options, ...inputs, progress }, (running) =>
+    buildIndex({ ...options, ...running, ...inputs, progress }),
   );
 }
 

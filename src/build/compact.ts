@@ -10,6 +10,7 @@ import { stageVersion, type StagedVersion } from '../examples/publish.js';
 import { writing } from '../files/durable.js';
 import { openEmbeddedIndex, type EmbeddedIndex } from '../neighbours/embedded-index.js';
 import { createHnswBuilder, loadHnswModule, type HnswBuilder, type HnswModule } from '../neighbours/hnsw.js';
+import type { IndexState } from '../neighbours/neighbours.js';
 import { finishVersion } from './finish-version.js';
 import { createVersionFiles, type VersionFiles } from './version-files.js';
 
@@ -24,6 +25,16 @@ export interface CompactOptions {
   readonly now: () => Date;
   /** hnswlib-node, unless told. */
   readonly loadHnsw?: (() => Promise<HnswModule | undefined>) | undefined;
+}
+
+/** Up to so many an overlay costs a search less than the encoder varies (docs/benchmarks.md). */
+const fewestToCompact = 1_000;
+/** Of the examples. */
+const shareToCompact = 0.1;
+
+/** Whether so many changes lie beside a version that they are to be folded into a new one. */
+export function isDueForCompaction({ changed, examples }: Pick<IndexState, 'changed' | 'examples'>): boolean {
+  return changed >= Math.max(fewestToCompact, shareToCompact * examples);
 }
 
 export interface CompactReport {

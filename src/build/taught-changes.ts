@@ -25,7 +25,7 @@ export async function leaveOutTaught({ root, drop }: TaughtChangesOptions): Prom
   if (changes > 0 && !drop) {
     throw new NearvoteError(
       'index_changed',
-      `Expected an index that was not changed since it was built but ${root} was, ${changes} times, and a build of images leaves that out. --drop-changes does so: the changes stay in the log of the index`,
+      `Expected an index that was not changed since it was built but ${root} was, ${changes} times, and a build of images leaves that out. --sync makes it equal to the images by a change that can be taken back; --drop-changes builds it anew, and the changes stay in its log`,
     );
   }
   return head === 0 ? undefined : head;

@@ -8,12 +8,12 @@ import {
   type HeldLabels,
 } from '../audit/apply-findings.js';
 import { readFindings, type KnownFinding, type ReadFinding } from '../audit/findings-file.js';
-import { withWritableIndex } from '../curate/change-index.js';
 import { stateAt } from '../curate/held-state.js';
 import { openKept } from '../curate/kept-versions.js';
 import { NearvoteError } from '../domain/errors.js';
 import { counted } from '../evaluate/page/words.js';
 import { checkLabel } from '../neighbours/example-names.js';
+import { withWritableIndex } from '../neighbours/writable-index.js';
 import { numberFrom } from './options.js';
 import { print, printable } from './printable.js';
 import { rootOf } from './which-index.js';
@@ -110,7 +110,7 @@ async function planned(root: string, plan: Planning): Promise<Applied> {
 async function made(root: string, plan: Planning, who: string | undefined): Promise<Applied> {
   let found: FindingActs = { acts: [], fates: [], labelsGone: [] };
   const where = { root, now: () => new Date() };
-  const { sequence, operation } = await withWritableIndex(where, (index) => {
+  const { sequence, operation } = await withWritableIndex(where, ({ index }) => {
     const labelOf = (id: string): string | undefined => index.labelsOf([id])[0] ?? undefined;
     found = plan({ labelOf, labels: index.state().labels });
     return index.change({ kind: 'edit', acts: found.acts, reason: 'audit', who: who ?? null });

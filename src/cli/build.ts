@@ -1,7 +1,9 @@
 import Table from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { build } from '../build/build.js';
+import { build, type BuildOptions } from '../build/build.js';
 import type { BuildReport } from '../build/build-report.js';
+import { sync } from '../build/sync.js';
+import { NearvoteError } from '../domain/errors.js';
 import { counted, percent } from '../evaluate/page/words.js';
 import {
   imageLimitOptions,
@@ -13,6 +15,7 @@ import {
 } from './options.js';
 import { createProgress, noRules } from './output.js';
 import { print, printable } from './printable.js';
+import { planLines, syncSummary } from './sync-summary.js';
 
 interface BuildFlags extends InferenceOptions, ImageLimitOptions {
   readonly data: string;
@@ -28,6 +31,12 @@ interface BuildFlags extends InferenceOptions, ImageLimitOptions {
   readonly maxRejects: number;
   readonly strict?: true;
   readonly dropChanges?: true;
+  readonly sync?: true;
+  readonly dryRun?: true;
+  readonly keepTaught?: true;
+  readonly allowDeleteAll?: true;
+  readonly reason?: string;
+  readonly who?: string;
   readonly keep: number;
   readonly json?: true;
 }
@@ -37,10 +46,16 @@ export function buildCommand(): Command {
     .description('build an index of labelled images and publish it')
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote build --data photos --encoder models/cifar10-compact --out index/photos\n\nphotos holds a folder for each class; a .csv or .jsonl list of path,label and the CIFAR binary files work too.\n',
+      '\nExample:\n  $ nearvote build --data photos --encoder models/cifar10-compact --out index/photos\n\nphotos holds a folder for each class; a .csv or .jsonl list of path,label and the CIFAR binary files work too.\n\nAfter the photos have changed, --sync changes the index as much as they have, and --dry-run says so before:\n  $ nearvote build --sync --dry-run --data photos --encoder models/cifar10-compact --out index/photos\n',
     )
-    .action(buildAndPrint);
-  const options = [...buildOptions(), ...graphOptions(), ...inferenceOptions(), ...imageLimitOptions()];
+    .action((flags: BuildFlags) => (flags.sync === true ? syncAndPrint(flags) : buildAndPrint(flags)));
+  const options = [
+    ...buildOptions(),
+    ...syncOptions(),
+    ...graphOptions(),
+    ...inferenceOptions(),
+    ...imageLimitOptions(),
+  ];
   for (const option of options) command.addOption(option);
   return command;
 }
@@ -78,8 +93,32 @@ function buildOptions(): Option[] {
     new Option(
       '--drop-changes',
       'leave out what the index was taught since it was built; without it such an index is not built anew',
-    ).env('NEARVOTE_BUILD_DROP_CHANGES'),
+    )
+      .env('NEARVOTE_BUILD_DROP_CHANGES')
+      .conflicts('sync'),
     new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
+  ];
+}
+
+function syncOptions(): Option[] {
+  return [
+    new Option(
+      '--sync',
+      'make the index equal to the images by one change that can be taken back, instead of building it anew; where there is none, build it',
+    ).env('NEARVOTE_BUILD_SYNC'),
+    new Option('--dry-run', 'say what --sync would change, and change nothing').env('NEARVOTE_BUILD_DRY_RUN'),
+    new Option(
+      '--keep-taught',
+      'let --sync leave examples that the index was taught and that are not among the images',
+    ).env('NEARVOTE_BUILD_KEEP_TAUGHT'),
+    new Option(
+      '--allow-delete-all',
+      'let --sync delete every example that the index holds; without it such images are taken for the wrong ones',
+    ).env('NEARVOTE_BUILD_ALLOW_DELETE_ALL'),
+    new Option('--reason <text>', 'why, for the log of the index; for --sync').env('NEARVOTE_INDEX_REASON'),
+    new Option('--who <name>', 'who asks for it, for the log of the index; for --sync').env(
+      'NEARVOTE_INDEX_WHO',
+    ),
   ];
 }
 
@@ -119,13 +158,52 @@ function shareOf(value: string): number {
 }
 
 async function buildAndPrint(flags: BuildFlags): Promise<void> {
-  const { m, efConstruction, ef, seed } = flags;
+  for (const [name, given] of [
+    ['--dry-run', flags.dryRun],
+    ['--keep-taught', flags.keepTaught],
+    ['--allow-delete-all', flags.allowDeleteAll],
+  ] as const) {
+    if (given === true) throw new NearvoteError('usage', `Expected ${name} with --sync, whose option it is`);
+  }
   const progress = createProgress();
   try {
-    const hnsw = { m, efConstruction, ef, seed };
-    const strict = flags.strict === true;
-    const report = await build({ ...flags, hnsw, strict, now: () => new Date() }, progress);
+    const report = await build(optionsOf(flags), progress);
     print(flags.json === true ? JSON.stringify(report) : buildSummary(report));
+  } finally {
+    progress.finish();
+  }
+}
+
+function optionsOf(flags: BuildFlags): BuildOptions {
+  const { m, efConstruction, ef, seed } = flags;
+  const hnsw = { m, efConstruction, ef, seed };
+  return { ...flags, hnsw, strict: flags.strict === true, now: () => new Date() };
+}
+
+async function syncAndPrint(flags: BuildFlags): Promise<void> {
+  const { out, dryRun, keepTaught, allowDeleteAll, reason, who } = flags;
+  const json = flags.json === true;
+  const progress = createProgress();
+  try {
+    const { kind, report } = await sync(
+      {
+        ...optionsOf(flags),
+        ...{ dryRun: dryRun === true, keepTaught: keepTaught === true },
+        ...{ allowDeleteAll: allowDeleteAll === true, reason: reason ?? null, who: who ?? null },
+        onPlan: (plan) => {
+          progress.finish();
+          if (!json) print(planLines(plan));
+        },
+      },
+      progress,
+    ).catch((error: unknown) => {
+      if (!(error instanceof NearvoteError) || error.code !== 'index_readonly') throw error;
+      const hint =
+        'a server with an admin key holds the index: stop it meanwhile; one without a key only reads it, and follows what is changed here';
+      throw new NearvoteError(error.code, `${error.message}; ${hint}`, { cause: error });
+    });
+    if (json) print(JSON.stringify(report));
+    else print(kind === 'built' ? buildSummary(report) : syncSummary(report, out));
   } finally {
     progress.finish();
   }

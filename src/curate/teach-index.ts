@@ -7,7 +7,7 @@ import { keptPicture, type KeptPicture } from '../image/kept-picture.js';
 import type { NewExample } from '../neighbours/changes.js';
 import type { EmbeddedIndex } from '../neighbours/embedded-index.js';
 import { findEncoder } from '../pair.js';
-import { withWritableIndex } from './change-index.js';
+import { withWritableIndex } from '../neighbours/writable-index.js';
 import { createTeaching, type Taught } from './taught.js';
 
 export interface TeachIndexOptions extends EmbeddingOptions {
@@ -37,7 +37,7 @@ const most = { images: 256, bytes: 32_000_000 };
  */
 export function teachIndex(options: TeachIndexOptions, progress: Progress): Promise<Taught> {
   const { models } = options;
-  return withWritableIndex(options, async (index, published) => {
+  return withWritableIndex(options, async ({ index, published }) => {
     const { encoder, encoderDir } = await findEncoder(published, models);
     return withEncoder({ ...options, encoder, encoderDir, progress }, async (running) => {
       const pictures = new Map<string, KeptPicture>();

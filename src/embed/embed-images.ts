@@ -70,7 +70,10 @@ type ReadImage = { readonly key: Buffer; readonly digest: Buffer; readonly train
   { readonly embedding: Float32Array } | { readonly pixels: Uint8Array }
 );
 
-type Outcome = EmbeddedImage | { readonly kind: 'failed'; readonly error: unknown };
+interface Failed {
+  readonly kind: 'failed';
+  readonly error: unknown;
+}
 
 /**
  * Reads, decodes and embeds images, many at once and in their order. An image that cannot be read or decoded is
@@ -83,7 +86,7 @@ export async function* embedImages(
   const { decoder, geometry, pool, known, trainedOn = () => false, inFlight } = options;
   const reading = pLimit(readAtOnce);
 
-  async function embed(image: LabelledImage): Promise<Outcome> {
+  async function embed(image: LabelledImage): Promise<EmbeddedImage | Failed> {
     try {
       const read = await reading(() => readPixels(image));
       if ('embedding' in read) return { kind: 'cached', image, ...read };
@@ -109,22 +112,55 @@ export async function* embedImages(
     return { ...found, pixels: await decoder.decode(content) };
   }
 
+  for await (const outcome of inOrder(images, embed, inFlight)) {
+    if (outcome.kind === 'failed') throw outcome.error;
+    yield outcome;
+  }
+}
+
+/** What an image is by its content, or why that cannot be read. */
+export type DigestedImage =
+  | { readonly kind: 'read'; readonly image: LabelledImage; readonly digest: Buffer }
+  | Extract<EmbeddedImage, { readonly kind: 'rejected' }>;
+
+/** Reads images, several at once and in their order, without decoding them. */
+export async function* digestImages(images: AsyncIterable<LabelledImage>): AsyncGenerator<DigestedImage> {
+  const read = async (image: LabelledImage): Promise<DigestedImage | Failed> => {
+    try {
+      return { kind: 'read', image, digest: contentDigest(await image.read()) };
+    } catch (error) {
+      return rejectionOf(image, error) ?? { kind: 'failed', error };
+    }
+  };
+  for await (const outcome of inOrder(images, read, readAtOnce)) {
+    if (outcome.kind === 'failed') throw outcome.error;
+    yield outcome;
+  }
+}
+
+/** What comes of each image, in their order; `work`, which never rejects, has so many of them at once. */
+async function* inOrder<Outcome>(
+  images: AsyncIterable<LabelledImage>,
+  work: (image: LabelledImage) => Promise<Outcome>,
+  atOnce: number,
+): AsyncGenerator<Outcome> {
   const waiting: Promise<Outcome>[] = [];
   for await (const image of images) {
-    waiting.push(embed(image));
-    if (waiting.length >= inFlight) yield* oldest(waiting);
+    waiting.push(work(image));
+    if (waiting.length >= atOnce) yield* first(waiting);
   }
-  while (waiting.length > 0) yield* oldest(waiting);
+  while (waiting.length > 0) yield* first(waiting);
 }
 
-async function* oldest(waiting: Promise<Outcome>[]): AsyncGenerator<EmbeddedImage> {
-  const outcome = await waiting.shift();
-  if (outcome === undefined) return;
-  if (outcome.kind === 'failed') throw outcome.error;
-  yield outcome;
+async function* first<Outcome>(waiting: Promise<Outcome>[]): AsyncGenerator<Outcome> {
+  const outcome = waiting.shift();
+  if (outcome !== undefined) yield await outcome;
 }
 
-function rejectionOf(image: LabelledImage, error: unknown): EmbeddedImage | undefined {
+function rejectionOf(
+  image: LabelledImage,
+  error: unknown,
+): Extract<EmbeddedImage, { readonly kind: 'rejected' }> | undefined {
   if (!(error instanceof NearvoteError) || !error.code.startsWith('image_')) return undefined;
   return { kind: 'rejected', image, code: error.code, message: error.message };
 }

@@ -16,14 +16,25 @@ export interface NewExample {
   readonly picture?: Picture | undefined;
 }
 
-/** What is done to an example that is there. */
+/** An example that is to be there under an id of its own, whatever else is the same image. */
+export interface ExactExample extends Omit<NewExample, 'id' | 'digest'> {
+  readonly id: string;
+  /** Null of one that is to count as built: its id, as a build gives it, is made of its content. */
+  readonly digest: string | null;
+}
+
+/** What is done to one example: it is added as it is said, or it is there and changes. */
 export type ExampleAct = {
   /** Why it is done, where that is not the reason of the whole request. */
   readonly reason?: string | undefined;
 } & (
+  | { readonly kind: 'add'; readonly example: ExactExample }
   | { readonly kind: 'relabel'; readonly id: string; readonly label: string }
   | { readonly kind: 'delete'; readonly id: string }
 );
+
+/** What is done to an example that is there. */
+export type ExampleEdit = Exclude<ExampleAct, { readonly kind: 'add' }>;
 
 /** Made as one: all of it or nothing, but examples to be added that do not fit are left out and told. */
 export type ChangeRequest = {
@@ -47,6 +58,13 @@ export type ChangeRequest = {
   /** Takes back everything after a change, as one: 0 is before the first. What a build has published stays. */
   | { readonly kind: 'rollback'; readonly sequence: number }
 );
+
+/** What a request would add, in its order. */
+export function newExamplesOf(request: ChangeRequest): readonly (NewExample | ExactExample)[] {
+  if (request.kind === 'add') return request.examples;
+  if (request.kind !== 'edit') return [];
+  return request.acts.flatMap((act) => (act.kind === 'add' ? [act.example] : []));
+}
 
 /** What became of one example. */
 export type ChangeOutcome =

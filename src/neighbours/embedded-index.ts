@@ -7,8 +7,9 @@ import { beginVersion, type IndexManifest } from '../examples/index-store.js';
 import type { Change, Picture } from '../examples/journal-record.js';
 import { journalFile } from '../examples/journal-file.js';
 import { openJournal, type Journal } from '../examples/journal.js';
-import type { Changed, ChangeRequest } from './changes.js';
+import { newExamplesOf, type Changed, type ChangeRequest } from './changes.js';
 import { createLiveIndex, type LiveIndex } from './live-index.js';
+import { matchImages, type LabelledDigest, type Matching } from './match-images.js';
 import type { ExampleHistory, IndexState, ListedExamples, ListOptions, LogOptions } from './neighbours.js';
 import { openSearcher } from './open-searcher.js';
 import { planChanges } from './plan-changes.js';
@@ -46,6 +47,8 @@ export interface EmbeddedIndex {
   embeddingAt(position: number): ArrayLike<number>;
   /** Of all live examples, in the order of the index. */
   positions(): Iterable<number>;
+  /** Which images it holds already, and what it holds beside them. */
+  match(images: readonly LabelledDigest[]): Matching;
   /** As the port has it. */
   change(request: ChangeRequest): Promise<Changed>;
   example(id: string): ExampleHistory;
@@ -118,10 +121,10 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
     embeddingAt: (position) => live.embeddingAt(position),
     positions: () => live.positionsAfter(-1),
 
+    match: (images) => matchImages(live, journal, images),
+
     change: async (request) => {
-      if (request.kind === 'add') {
-        for (const { embedding } of request.examples) asEmbeddings(embedding, live.dimension);
-      }
+      for (const { embedding } of newExamplesOf(request)) asEmbeddings(embedding, live.dimension);
       const written = await writableJournal();
       // Nothing is planned against a state that is not the journal's.
       if (written.head !== live.sequence) await follow();

@@ -5,11 +5,10 @@ import type { IndexManifest } from '../examples/index-store.js';
 import { leaseVersion } from '../examples/lease.js';
 import { bytesOf, floatsOf, integersOf, type Frame } from '../processes/frames.js';
 import { compiledModule, superviseChild } from '../processes/supervised-child.js';
-import type { ChangeRequest } from './changes.js';
+import { changeJob } from './change-job.js';
 import type { IndexState, Nearest, NearestOptions, Neighbours } from './neighbours.js';
 import type {
   AskReply,
-  ChangeJob,
   News,
   OwnerJob,
   OwnerReady,
@@ -212,19 +211,6 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       await lease.release();
     },
   };
-}
-
-function changeJob(request: ChangeRequest): [ChangeJob, Frame['parts']] {
-  if (request.kind !== 'add') return [{ ask: 'change', request }, []];
-  const examples = request.examples.map(({ id, digest, label, source, picture }) => ({
-    ...{ id, digest, label, source },
-    mediaType: picture?.mediaType,
-  }));
-  const parts = request.examples.flatMap(({ embedding, picture }) => [
-    bytesOf(embedding),
-    picture?.bytes ?? new Uint8Array(0),
-  ]);
-  return [{ ask: 'change', request: { ...request, examples } }, parts];
 }
 
 interface Heard {

@@ -3,11 +3,10 @@ import { asEmbeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import { answerParent } from '../processes/child.js';
 import { bytesOf, floatsOf, type Frame } from '../processes/frames.js';
-import type { ChangeRequest } from './changes.js';
+import { requestOf } from './change-job.js';
 import { openEmbeddedIndex, type EmbeddedIndex } from './embedded-index.js';
 import type {
   AskReply,
-  ChangeJob,
   News,
   OwnerJob,
   OwnerReady,
@@ -122,21 +121,6 @@ async function answerTo(
     if (!(error instanceof NearvoteError)) throw error;
     return { answer: { error: { code: error.code, message: error.message } } };
   }
-}
-
-function requestOf({ request }: ChangeJob, parts: Frame['parts']): ChangeRequest {
-  if (request.kind !== 'add') return request;
-  return {
-    ...request,
-    examples: request.examples.map(({ mediaType, ...example }, i) => {
-      const bytes = parts[2 * i + 1];
-      return {
-        ...example,
-        embedding: floatsOf(parts[2 * i]),
-        picture: mediaType === undefined || bytes === undefined ? undefined : { bytes, mediaType },
-      };
-    }),
-  };
 }
 
 function place(label: string): number {

@@ -2,7 +2,6 @@
 import type { Example } from '../domain/decision.js';
 import type { ErrorCode } from '../domain/errors.js';
 import type { IndexManifest } from '../examples/index-store.js';
-import type { ChangeRequest, NewExample } from './changes.js';
 import type { IndexState, ListOptions, LogOptions } from './neighbours.js';
 
 /** Everything the process needs, sent once. */
@@ -39,19 +38,12 @@ export interface SearchJob {
   readonly shown: readonly number[];
 }
 
-/** An example of a change, its embedding and its picture beside the words. */
-type NewExampleWords = Omit<NewExample, 'embedding' | 'picture'> & {
-  readonly mediaType?: string | undefined;
-};
-
-/** The request, the examples to be added in words; beside it, for each of them, its embedding and its picture. */
+/** The request without the embeddings and pictures of the examples that it would add: they lie beside it. */
 export interface ChangeJob {
   readonly ask: 'change';
-  readonly request:
-    | Exclude<ChangeRequest, { readonly kind: 'add' }>
-    | (Omit<Extract<ChangeRequest, { readonly kind: 'add' }>, 'examples'> & {
-        readonly examples: readonly NewExampleWords[];
-      });
+  readonly request: unknown;
+  /** Of each of those examples, null where it has no picture. */
+  readonly mediaTypes: readonly (string | null)[];
 }
 
 export type OwnerJob =

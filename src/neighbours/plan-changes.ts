@@ -31,7 +31,8 @@ export interface History {
 
 /**
  * What a request comes to in the state that an index is in.
- * @throws NearvoteError `example_missing`, `label_missing`, `label_invalid`, `change_missing`, `change_conflict`
+ * @throws NearvoteError `example_missing`, `example_conflict`, `label_missing`, `label_invalid`, `id_invalid`, `change_missing`,
+ * `change_conflict`
  */
 export function planChanges(live: LiveIndex, history: History, request: ChangeRequest): Plan {
   switch (request.kind) {
@@ -143,13 +144,14 @@ function planActs(live: LiveIndex, history: History, acts: readonly ExampleAct[]
   const seen = new Set<string>();
   const changes: ChangeDraft[] = [];
   const outcomes = acts.map((act): ChangeOutcome => {
-    if (seen.has(act.id)) {
-      throw new NearvoteError(
-        'example_conflict',
-        `Expected every example once but ${quoted(act.id)} came twice`,
-      );
+    const named = act.kind === 'add' ? act.example.id : act.id;
+    if (seen.has(named)) throw conflict(`Expected every example once but ${quoted(named)} came twice`);
+    seen.add(named);
+    if (act.kind === 'add') {
+      const adding = planExact(live, act);
+      changes.push(adding);
+      return { outcome: 'added', id: adding.id, label: adding.label };
     }
-    seen.add(act.id);
     const position = positionOf(live, act.id);
     const { id, label: was } = live.exampleAt(position);
     const { reason } = act;
@@ -165,6 +167,21 @@ function planActs(live: LiveIndex, history: History, acts: readonly ExampleAct[]
   });
   return { changes, outcomes, reverts: null };
 }
+
+/** Whoever says the id as well knows what it is to be: the same image may be another example too. */
+function planExact(
+  live: LiveIndex,
+  { example, reason }: ActOf<'add'>,
+): ChangeDraft & { readonly label: string } {
+  const { digest, embedding, picture } = example;
+  const id = checkId(example.id);
+  const label = checkLabel(example.label);
+  if (live.positionOf(id) !== undefined) throw conflict(`Expected a new id but there is an example ${id}`);
+  const content = { digest, source: storable(example.source), encoder: live.encoder, embedding, picture };
+  return { kind: 'add', id, label, was: null, content, reason };
+}
+
+type ActOf<Kind extends ExampleAct['kind']> = Extract<ExampleAct, { readonly kind: Kind }>;
 
 function planRenaming(live: LiveIndex, from: string, to: string): Plan {
   checkLabel(to);

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { CompactReport } from '../build/compact.js';
+import { isDueForCompaction, type CompactReport } from '../build/compact.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { FolderLock } from '../files/lock.js';
 import type { Changed, ChangeRequest } from '../neighbours/changes.js';
@@ -44,10 +44,6 @@ export interface LiveChanges {
   close(): Promise<void>;
 }
 
-/** Up to so many an overlay costs a search less than the encoder varies (docs/benchmarks.md). */
-const fewestToCompact = 1_000;
-/** Of the examples. */
-const shareToCompact = 0.1;
 /** After a compaction that failed, before the next. */
 const retryMs = 60_000;
 
@@ -95,8 +91,8 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
     });
   }
 
-  function considerCompacting({ changed, examples }: IndexState): void {
-    if (changed < Math.max(fewestToCompact, shareToCompact * examples)) return;
+  function considerCompacting(state: IndexState): void {
+    if (!isDueForCompaction(state)) return;
     if (running !== undefined || closed || performance.now() < notBefore) return;
     void compactOnce().catch(() => undefined);
   }

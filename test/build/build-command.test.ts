@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -55,6 +55,46 @@ describe('nearvote build', () => {
     const files = async (path: string) => (await openIndex(path)).manifest.files;
     expect((await files(other))['embeddings.f32']).toEqual((await files(out))['embeddings.f32']);
     expect((await files(other))['examples.jsonl']).toEqual((await files(out))['examples.jsonl']);
+  });
+
+  it('makes an index equal to photos that have changed, and takes that back', async () => {
+    const [photos, out] = [join(base, 'photos'), join(base, 'synced')];
+    for (const [i, label] of ['ant', 'bee'].entries()) await draw(join(photos, label), 6, i + 1);
+    const args = ['build', '--sync', '--data', photos, '--encoder', encoder, '--out', out];
+    expect((await nearvote(...args, '--dry-run')).stdout).toContain(
+      'Nothing was changed: this was a dry run',
+    );
+    expect(existsSync(out)).toBe(false);
+    // Where there is none, it is built.
+    expect((await nearvote(...args)).stdout).toContain('12 examples of 2 labels');
+    await rename(join(photos, 'ant', '0.png'), join(photos, 'bee', 'moved.png'));
+    await unlink(join(photos, 'ant', '1.png'));
+    await draw(join(photos, 'cat'), 3, 3);
+    const plan =
+      'synced has 12 examples, photos 14 images: 10 as they are, 3 to add, 1 to relabel, 1 to delete';
+    const dry = await nearvote(...args, '--dry-run');
+    expect(dry).toMatchObject({ code: 0, stdout: expect.stringContaining(plan) as string });
+    expect(dry.stdout).toContain('Would be 3 added, 1 relabelled, 1 deleted');
+    const { code, stdout } = await nearvote(...args);
+    expect(code).toBe(0);
+    expect(stdout).toContain(plan);
+    expect(stdout).toContain('3 added, 1 relabelled, 1 deleted; 3 embedded, 0 from the cache');
+    expect(stdout).toContain(`Changed: sequence 5; nearvote index revert 1 --index ${out} takes it back`);
+    const table = (text: string): string[] =>
+      text.split('\n').filter((line) => /\b(ant|bee|cat)\b/.test(line));
+    expect(table(stdout)).toHaveLength(3);
+    expect(table(dry.stdout)).toEqual(table(stdout));
+    const again = JSON.parse((await nearvote(...args, '--json')).stdout) as unknown;
+    expect(again).toMatchObject({ operation: null, sequence: 5, plan: { unchanged: 14 } });
+    expect((await nearvote('index', 'revert', '1', '--index', out)).code).toBe(0);
+    const back = JSON.parse((await nearvote('index', 'show', out, '--json')).stdout) as unknown;
+    expect(back).toMatchObject({ examples: 12 });
+    // An index that was changed is not built anew by mistake, and an option of --sync asks for it.
+    expect((await nearvote(...args.filter((arg) => arg !== '--sync'))).stderr).toContain('--sync');
+    for (const wrong of [['--drop-changes'], ['--keep-taught'], ['--dry-run']]) {
+      const mixed = wrong[0] === '--drop-changes' ? args : args.filter((arg) => arg !== '--sync');
+      expect((await nearvote(...mixed, ...wrong)).code, wrong[0]).toBe(2);
+    }
   });
 
   it('takes a seeded sample of each class', async () => {

@@ -208,6 +208,57 @@ export function testConformance({ name, open }: Implementation): void {
       expect(neighbours.state).toMatchObject({ sequence: 0, examples: 3 });
     });
 
+    it('adds, relabels and deletes as one, which is taken back as one', async () => {
+      const { neighbours, reopen } = await three();
+      const picture = { bytes: Uint8Array.of(1, 2), mediaType: 'image/png' };
+      const exact = { ...anew('south', 270), id: 'exact', digest: null };
+      const shown = { ...anew('west', 180), id: 'shown', picture };
+      const changed = await neighbours.change(
+        edit(
+          { kind: 'add', example: exact },
+          { kind: 'delete', id: 'zero' },
+          { kind: 'add', example: shown },
+          { kind: 'relabel', id: 'ten', label: 'west' },
+        ),
+      );
+      expect(changed).toMatchObject({
+        ...{ sequence: 4, operation: 1 },
+        outcomes: [
+          { outcome: 'added', id: 'exact', label: 'south' },
+          { outcome: 'deleted', id: 'zero', label: 'east' },
+          { outcome: 'added', id: 'shown', label: 'west' },
+          { outcome: 'relabelled', id: 'ten', label: 'west' },
+        ],
+      });
+      const index = await reopen();
+      expect(await idsNear(index, 180, 4)).toEqual(['shown', 'ninety', 'exact', 'ten']);
+      expect([...(await index.picture('shown')).bytes]).toEqual([1, 2]);
+      await index.change({ kind: 'revert', sequence: 1, ...because });
+      expect(await idsNear(index, 0, 3)).toEqual(['zero', 'ten', 'ninety']);
+    });
+
+    it('adds under exactly the id that is said, unless that is taken, and then makes nothing of it', async () => {
+      const { neighbours } = await three();
+      const twin = anew('west', 180);
+      await neighbours.change(
+        edit(
+          { kind: 'add', example: { ...twin, id: 'one' } },
+          { kind: 'add', example: { ...twin, id: 'two', label: 'south' } },
+        ),
+      );
+      expect(neighbours.state.examples).toBe(5);
+      const more = { ...anew('west', 190), id: 'three' };
+      for (const [act, code] of [
+        [{ ...more, id: 'one' }, 'example_conflict'],
+        [{ ...more, id: 'a/b' }, 'id_invalid'],
+        [{ ...more, id: 'four', label: ' a' }, 'label_invalid'],
+      ] as const) {
+        const acts = edit({ kind: 'add', example: more }, { kind: 'add', example: act });
+        await expect(neighbours.change(acts), code).rejects.toMatchObject({ code });
+      }
+      expect(neighbours.state).toMatchObject({ sequence: 2, examples: 5 });
+    });
+
     it('deletes only once', async () => {
       const { neighbours } = await three();
       await neighbours.change(edit({ kind: 'delete', id: 'zero' }));
