@@ -55,11 +55,16 @@ function adviceLines({ examples, measuredOn, trainedOn, curve, labels }: Advice)
       rows: labels.map((one) => [
         printable(one.label),
         String(one.examples),
-        one.gain === null ? 'cannot be measured' : percent(one.curve.at(-1)?.accuracy ?? NaN),
-        one.gain === null ? '' : percent(one.gain),
+        accuracyOf(one),
+        one.gain === null ? 'cannot be told' : percent(one.gain),
       ]),
     }),
   ].join('\n');
+}
+
+function accuracyOf({ curve }: Advice['labels'][number]): string {
+  const last = curve.at(-1);
+  return last === undefined ? 'cannot be measured' : percent(last.accuracy);
 }
 
 function percent(share: number): string {

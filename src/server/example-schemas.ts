@@ -130,7 +130,12 @@ export const labelsSchema = z
         z.strictObject({
           label: z.string(),
           accuracy: z.number().nullable().meta({ description: 'Leave-one-out, with all its examples' }),
-          gain: z.number().nullable().meta({ description: 'What twice as many examples would add to it' }),
+          gain: z
+            .number()
+            .nullable()
+            .meta({
+              description: 'What twice as many examples would add to it; null where it cannot be told',
+            }),
         }),
       )
       .nullable()

@@ -33,14 +33,14 @@ export interface LabelCurve {
   readonly images: number;
   /** With so many examples of this label, beside all there are of the others; empty where there is only one. */
   readonly curve: readonly CurvePoint[];
-  /** What twice as many would add to the last accuracy; null where nothing could be measured. */
+  /** What twice as many would add to the last accuracy; null where it cannot be told. */
   readonly gain: number | null;
 }
 
 export interface LearningCurves {
   /** With so many examples of each label, or all that it has: mean over labels. */
   readonly all: readonly CurvePoint[];
-  /** The greatest gain first, those that could not be measured before. */
+  /** The greatest gain first, those of which it cannot be told before. */
   readonly labels: readonly LabelCurve[];
 }
 
@@ -230,7 +230,8 @@ function meanOf(curves: readonly (readonly CurvePoint[])[]): CurvePoint[] {
 
 /**
  * What doubling the examples would add, as far as the curve goes on as it went: the slope of a straight line through the
- * last points over the logarithm of the examples, at most what is missing to 1. Of a single point, all that is missing.
+ * last points over the logarithm of the examples, at most what is missing to 1. Of a single point, all that is missing. Where
+ * none was recognised yet, nothing says where the curve begins to rise.
  */
 function gainOf(curve: readonly CurvePoint[]): number | null {
   const last = curve.at(-1);
@@ -238,6 +239,7 @@ function gainOf(curve: readonly CurvePoint[]): number | null {
   const missing = 1 - last.accuracy;
   const fitted = curve.slice(-fittedPoints);
   if (fitted.length === 1) return missing;
+  if (last.accuracy === 0) return null;
   const mean = (of: (point: CurvePoint) => number): number =>
     fitted.reduce((sum, point) => sum + of(point), 0) / fitted.length;
   const size = ({ examples }: CurvePoint): number => Math.log2(examples);

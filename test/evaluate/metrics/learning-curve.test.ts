@@ -122,6 +122,17 @@ describe('a learning curve', () => {
     expect(gain).toBe(1 - (curve[0]?.accuracy ?? NaN));
   });
 
+  it('of a class of which nothing is recognised yet is listed before those that gain a little', () => {
+    // Each of the three lies among the plain ones, and twenty vote.
+    const lost: Cluster = { label: 'lost', count: 3, axes: plain.axes };
+    const { labels } = curvesOf([plain, lost]);
+    expect(labels.map(({ label, gain }) => [label, gain])).toEqual([
+      ['lost', null],
+      ['plain', 0],
+    ]);
+    expect(labels[0]?.curve.map(({ accuracy }) => accuracy)).toEqual([0, 0]);
+  });
+
   it('is the same for the same seed, and empty for no examples', () => {
     expect(curvesOf([plain, manifold], 40)).toEqual(curvesOf([plain, manifold], 40));
     const none = asEmbeddings(new Float32Array(0), 2);
