@@ -8,13 +8,14 @@ import { faulty } from './local-answers.js';
 import {
   createServerConnection,
   encodeForm,
+  foreign,
   mayPass,
   pause,
   type Reply,
   type RetryOptions,
   type ServerConnection,
   type ServerConnectionOptions,
-} from './server-connection.js';
+} from '../client/server-connection.js';
 import {
   answersOf,
   failed,
@@ -88,7 +89,7 @@ export async function openServerAnswers(options: ServerAnswersOptions): Promise<
     const isAlone = images.length === 1;
     const form = await encodeForm(formOf(images));
     for (let attempt = 0; ; attempt++) {
-      const reply = await connection.ask(path, form);
+      const reply = await connection.ask(path, { body: form });
       if (reply.kind === 'answered') {
         const answers = answersOf(reply.body, images, connection);
         if (!isAlone) return answerAgain(images, answers);
@@ -220,6 +221,7 @@ function isTooMuch(reply: Reply): reply is Refused {
 }
 
 function refusal({ url, hasKey }: ServerConnection, reply: Reply): NearvoteError {
+  if (reply.kind === 'foreign') return foreign(url, reply);
   if (reply.kind !== 'refused') {
     const reason = reply.kind === 'lost' ? reply.reason : 'no answer';
     return new NearvoteError(

@@ -4,7 +4,8 @@ import { NearvoteError } from '../domain/errors.js';
 import { openLabelledFiles, type LabelledFiles } from '../image/dataset/labelled-files.js';
 import { checkId, checkLabel } from '../neighbours/example-names.js';
 import { taughtLines } from './changed-lines.js';
-import { changing, hinted, type ChangeFlags } from './index-change.js';
+import { changing, type ChangeFlags } from './index-change.js';
+import { hinted, openServed } from './managed-index.js';
 import {
   imageLimitOptions,
   inferenceOptions,
@@ -49,11 +50,12 @@ export function addCommand(): Command {
   return command;
 }
 
-async function add(paths: readonly string[], flags: AddFlags): Promise<void> {
+async function add(paths: readonly string[], flags: AddFlags, command: Command): Promise<void> {
   const { index, label, id, workers, json } = flags;
   if (label !== undefined) checkLabel(label);
   if (id !== undefined) checkId(id);
-  const root = await rootOf(index);
+  const served = openServed({ flags, command });
+  const root = served === undefined ? await rootOf(index) : '';
   const files = await openLabelledFiles({ paths, label, maxFileBytes: flags.maxImageBytes });
   if (id !== undefined && files.size !== 1) {
     throw new NearvoteError('usage', `Expected --id for a single image but there are ${files.size}`);
@@ -62,15 +64,17 @@ async function add(paths: readonly string[], flags: AddFlags): Promise<void> {
   const progress = createProgress();
   const stop = watchSignals('stopping; what was added stays, and once more stops at once');
   try {
-    const taught = await teachIndex(
-      {
-        ...{ ...flags, root, files, id, signal: stop.signal, now: () => new Date() },
-        workers: Math.max(1, Math.min(workers, files.size)),
-        reason: flags.reason ?? null,
-        who: flags.who ?? null,
-      },
-      progress,
-    ).catch(hinted);
+    const asked = { files, id, reason: flags.reason ?? null, who: flags.who ?? null, signal: stop.signal };
+    const taught =
+      served === undefined
+        ? await teachIndex(
+            {
+              ...{ ...flags, ...asked, root, now: () => new Date() },
+              workers: Math.max(1, Math.min(workers, files.size)),
+            },
+            progress,
+          ).catch(hinted)
+        : await served.teach(asked, progress);
     print(json === true ? JSON.stringify(taught) : taughtLines(taught));
   } finally {
     stop.unwatch();

@@ -1,26 +1,24 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { compactIndex } from '../build/compact.js';
-import { changeIndex } from '../curate/change-index.js';
-import { sequenceCalled } from '../curate/diff-index.js';
+import type { EditRequest, FoldedVersion, ManagedIndex } from '../curate/managed-index.js';
 import { NearvoteError } from '../domain/errors.js';
-import type { ChangeRequest } from '../neighbours/changes.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { createProgress } from './output.js';
 import { changedLines } from './changed-lines.js';
+import { openManaged, openServed, serverOption, type ManagedFlags } from './managed-index.js';
 import { print, printable } from './printable.js';
 import { rootOf } from './which-index.js';
 
-export interface ChangeFlags {
-  readonly index?: string;
+export interface ChangeFlags extends ManagedFlags {
   readonly reason?: string;
   readonly who?: string;
   readonly json?: true;
 }
 
 /** What each command asks for, without who asks and why. */
-type Asked = ChangeRequest extends infer Request
-  ? Request extends ChangeRequest
+type Asked = EditRequest extends infer Request
+  ? Request extends EditRequest
     ? Omit<Request, 'reason' | 'who'>
     : never
   : never;
@@ -33,8 +31,8 @@ export function relabelCommand(): Command {
     .description('give an example another label')
     .argument('<id>', 'the id of the example, as classify and list name it')
     .argument('<label>', 'the label it is to have')
-    .action((id: string, label: string, flags: ChangeFlags) =>
-      change({ kind: 'edit', acts: [{ kind: 'relabel', id, label }] }, flags),
+    .action((id: string, label: string, flags: ChangeFlags, command: Command) =>
+      change({ kind: 'edit', acts: [{ kind: 'relabel', id, label }] }, flags, command),
     );
 }
 
@@ -45,8 +43,8 @@ export function deleteCommand(): Command {
   )
     .description('delete examples, as one change')
     .argument('<id...>', 'the ids of the examples')
-    .action((ids: readonly string[], flags: ChangeFlags) =>
-      change({ kind: 'edit', acts: ids.map((id) => ({ kind: 'delete', id })) }, flags),
+    .action((ids: readonly string[], flags: ChangeFlags, command: Command) =>
+      change({ kind: 'edit', acts: ids.map((id) => ({ kind: 'delete', id })) }, flags, command),
     );
 }
 
@@ -57,14 +55,18 @@ export function renameCommand(): Command {
     )
     .argument('<from>', 'the label they have')
     .argument('<to>', 'the label they are to have')
-    .action((from: string, to: string, flags: ChangeFlags) => change({ kind: 'rename', from, to }, flags));
+    .action((from: string, to: string, flags: ChangeFlags, command: Command) =>
+      change({ kind: 'rename', from, to }, flags, command),
+    );
 }
 
 export function revertCommand(): Command {
   return changing(new Command('revert'), '$ nearvote index revert 128 --index index/photos')
     .description('take a change back, with all that was made as one with it; that is a change too')
     .argument('<sequence>', 'its number, as log shows it', integerFrom(1))
-    .action((sequence: number, flags: ChangeFlags) => change({ kind: 'revert', sequence }, flags));
+    .action((sequence: number, flags: ChangeFlags, command: Command) =>
+      change({ kind: 'revert', sequence }, flags, command),
+    );
 }
 
 export function rollbackCommand(): Command {
@@ -73,19 +75,20 @@ export function rollbackCommand(): Command {
       'take back everything after a change, as one change that can be taken back too; what a build published stays',
     )
     .argument('<state>', 'a sequence number, 0 for before the first change, or a version that is kept')
-    .action(async (state: string, flags: ChangeFlags) => {
-      const sequence = await sequenceCalled(await rootOf(flags.index), state);
-      await change({ kind: 'rollback', sequence }, flags);
+    .action(async (state: string, flags: ChangeFlags, command: Command) => {
+      const index = await openManaged({ flags, command });
+      await ask(index, { kind: 'rollback', sequence: await index.sequenceCalled(state) }, flags);
     });
 }
 
 export function compactCommand(): Command {
   return new Command('compact')
     .description(
-      'fold the changes since the version into a new one and publish it; a server does so by itself, or at POST /versions',
+      'fold the changes since the version into a new one and publish it; a server does so by itself, or with --server now',
     )
     .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
     .addOption(indexOption())
+    .addOption(serverOption())
     .addOption(
       new Option('--keep <n>', 'number of old versions to keep')
         .argParser(integerFrom(0))
@@ -97,28 +100,40 @@ export function compactCommand(): Command {
     .action(compact);
 }
 
-interface CompactFlags {
-  readonly index?: string;
+interface CompactFlags extends ManagedFlags {
   readonly keep: number;
   readonly json?: true;
 }
 
-async function compact(named: string | undefined, { index, keep, json }: CompactFlags): Promise<void> {
+async function compact(named: string | undefined, flags: CompactFlags, command: Command): Promise<void> {
+  const report = await fold(named, flags, command);
+  const { name, version, sequence, examples, changed, refused } = report;
+  const headline = changed ? 'Published' : 'Nothing changed since it was built:';
+  const why = refused === undefined ? '' : `\n${refused}`;
+  print(
+    flags.json === true
+      ? JSON.stringify(report)
+      : printable(
+          `${headline} ${name} ${version}: ${examples} examples, all changes up to ${sequence}${why}`,
+        ),
+  );
+}
+
+async function fold(
+  named: string | undefined,
+  flags: CompactFlags,
+  command: Command,
+): Promise<FoldedVersion> {
+  const served = openServed({ flags, command, named });
+  if (served !== undefined) {
+    if (command.getOptionValueSource('keep') !== 'cli') return served.compact();
+    throw new NearvoteError('usage', "Expected no --keep with --server, for it is the server's");
+  }
   const progress = createProgress();
   try {
-    const root = await rootOf(named ?? index);
+    const root = await rootOf(named ?? flags.index);
     const threads = availableParallelism();
-    const report = await compactIndex({ root, keep, threads, progress, now: () => new Date() });
-    const { name, version, sequence, examples, changed, refused } = report;
-    const headline = changed ? 'Published' : 'Nothing changed since it was built:';
-    const why = refused === undefined ? '' : `\n${refused}`;
-    print(
-      json === true
-        ? JSON.stringify(report)
-        : printable(
-            `${headline} ${name} ${version}: ${examples} examples, all changes up to ${sequence}${why}`,
-          ),
-    );
+    return await compactIndex({ root, keep: flags.keep, threads, progress, now: () => new Date() });
   } finally {
     progress.finish();
   }
@@ -128,25 +143,22 @@ async function compact(named: string | undefined, { index, keep, json }: Compact
 export function changing(command: Command, example: string): Command {
   return command
     .addOption(indexOption())
+    .addOption(serverOption())
     .addOption(new Option('--reason <text>', 'why, for the log').env('NEARVOTE_INDEX_REASON'))
     .addOption(new Option('--who <name>', 'who asks for it, for the log').env('NEARVOTE_INDEX_WHO'))
     .addOption(jsonOption())
     .addHelpText(
       'after',
-      `\nA server that may change the index is asked instead: it holds the index, and this command is refused.\n\nExample:\n  ${example}\n`,
+      `\nWhile a server may change the index this command is refused: --server asks the server instead.\n\nExample:\n  ${example}\n`,
     );
 }
 
-async function change(asked: Asked, { index, json, ...said }: ChangeFlags): Promise<void> {
-  const root = await rootOf(index);
-  const request = { ...asked, reason: said.reason ?? null, who: said.who ?? null };
-  const changed = await changeIndex({ root, request, now: () => new Date() }).catch(hinted);
-  print(json === true ? JSON.stringify(changed) : changedLines(changed));
+async function change(asked: Asked, flags: ChangeFlags, command: Command): Promise<void> {
+  await ask(await openManaged({ flags, command }), asked, flags);
 }
 
-/** Says whom to ask where a server has the right to change the index. @throws the error itself otherwise */
-export function hinted(error: unknown): never {
-  if (!(error instanceof NearvoteError) || error.code !== 'index_readonly') throw error;
-  const hint = 'a server that may change the index is asked over HTTP instead, with its admin key';
-  throw new NearvoteError(error.code, `${error.message}; ${hint}`, { cause: error });
+async function ask(index: ManagedIndex, asked: Asked, { json, ...said }: ChangeFlags): Promise<void> {
+  const request = { ...asked, reason: said.reason ?? null, who: said.who ?? null };
+  const changed = await index.change(request);
+  print(json === true ? JSON.stringify(changed) : changedLines(changed));
 }

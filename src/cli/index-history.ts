@@ -1,16 +1,15 @@
 import { Command, Option } from 'commander';
 import type { StateDifference } from '../curate/compare-states.js';
 import { diffIndex } from '../curate/diff-index.js';
-import { openKept } from '../curate/kept-versions.js';
 import { counted } from '../evaluate/page/words.js';
 import type { Change } from '../examples/journal-record.js';
+import { openManaged, serverOption, type ManagedFlags } from './managed-index.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { tableOf } from './output.js';
 import { print, printable } from './printable.js';
 import { rootOf } from './which-index.js';
 
-interface LogFlags {
-  readonly index?: string;
+interface LogFlags extends ManagedFlags {
   readonly limit: number;
   readonly before?: number;
   readonly id?: string;
@@ -22,6 +21,7 @@ export function logCommand(): Command {
     .description('show what was changed in an index, the newest change first')
     .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
     .addOption(indexOption())
+    .addOption(serverOption())
     .addOption(
       new Option('--limit <n>', 'most changes that are shown')
         .argParser(integerFrom(1, 1_000_000))
@@ -36,9 +36,10 @@ export function logCommand(): Command {
     .addOption(new Option('--id <id>', 'show only the changes of this example').env('NEARVOTE_INDEX_ID'))
     .addOption(jsonOption('print a JSON line for each change'))
     .addHelpText('after', '\nExample:\n  $ nearvote index log photos --limit 50\n')
-    .action(async (named: string | undefined, { index, limit, before, id, json }: LogFlags) => {
-      using kept = await openKept(await rootOf(named ?? index));
-      const changes = kept.journal?.log({ limit, before, id }) ?? [];
+    .action(async (named: string | undefined, flags: LogFlags, command: Command) => {
+      const { limit, before, id, json } = flags;
+      const index = await openManaged({ flags, command, named });
+      const changes = await index.log({ limit, before, id });
       if (json === true) for (const change of changes) print(JSON.stringify(change));
       else print(changes.length === 0 ? 'No changes' : logTable(changes));
     });

@@ -1,16 +1,11 @@
 import { Command } from 'commander';
-import {
-  describeIndex,
-  listIndexes,
-  type IndexDescription,
-  type ListedIndex,
-} from '../curate/describe-index.js';
+import { listIndexes, type IndexDescription, type ListedIndex } from '../curate/describe-index.js';
 import { counted } from '../evaluate/page/words.js';
 import { resolveShipped } from '../pair.js';
+import { openManaged, serverOption, type ManagedFlags } from './managed-index.js';
 import { indexOption, jsonOption } from './options.js';
 import { tableOf } from './output.js';
 import { print, printable } from './printable.js';
-import { rootOf } from './which-index.js';
 
 export function listCommand(): Command {
   return new Command('list')
@@ -24,6 +19,10 @@ export function listCommand(): Command {
     });
 }
 
+interface ShowFlags extends ManagedFlags {
+  readonly json?: true;
+}
+
 export function showCommand(): Command {
   return new Command('show')
     .description(
@@ -31,10 +30,11 @@ export function showCommand(): Command {
     )
     .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
     .addOption(indexOption())
+    .addOption(serverOption())
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ nearvote index show photos\n')
-    .action(async (named: string | undefined, flags: { readonly index?: string; readonly json?: true }) => {
-      const description = await describeIndex(await rootOf(named ?? flags.index));
+    .action(async (named: string | undefined, flags: ShowFlags, command: Command) => {
+      const description = await (await openManaged({ flags, command, named })).describe();
       print(flags.json === true ? JSON.stringify(description) : descriptionLines(description));
     });
 }
@@ -76,7 +76,7 @@ function listedLines(listed: readonly ListedIndex[], dir: string): string {
   return [...(summaries.length === 0 ? [] : [table]), ...faults].join('\n');
 }
 
-function descriptionLines(description: IndexDescription): string {
+function descriptionLines(description: Omit<IndexDescription, 'root'>): string {
   const { name, version, sequence, changesSince, examples, labels, encoder } = description;
   const { dimension, search, dataset, versions, bytes } = description;
   const since =

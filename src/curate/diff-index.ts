@@ -61,7 +61,24 @@ function checkSequence({ sequence: last }: KeptIndex, sequence: number): void {
   );
 }
 
-function versionCalled({ versions }: KeptIndex, name: string): PublishedVersion {
+/**
+ * The sequence number of a state that is called as in `diffIndex`, of an index that keeps these versions.
+ * @throws NearvoteError `usage`
+ */
+export function sequenceAmong(
+  versions: readonly { readonly version: string; readonly sequence: number }[],
+  named: string,
+): number {
+  if (sequencePattern.test(named)) return Number(named);
+  const [, name = named, asked] = /^(.+)@(\d{1,15})$/.exec(named) ?? [];
+  const { sequence } = versionCalled({ versions }, name);
+  return asked === undefined ? sequence : Number(asked);
+}
+
+function versionCalled<Version extends { readonly version: string }>(
+  { versions }: { readonly versions: readonly Version[] },
+  name: string,
+): Version {
   const exact = versions.find(({ version }) => version === name);
   if (exact !== undefined) return exact;
   const [found, another] = versions.filter(

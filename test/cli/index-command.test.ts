@@ -85,7 +85,7 @@ describe('nearvote index', () => {
     await lock.release();
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      new RegExp(`process ${process.pid} .*asked over HTTP instead.*\\[index_readonly\\]`),
+      new RegExp(`process ${process.pid} .*--server URL asks it instead.*\\[index_readonly\\]`),
     );
     expect((await ask('rename', 'lynx', 'bobcat', '--json')).stdout).toMatch(/^{"sequence":8,"operation":7,/);
   });

@@ -5,8 +5,12 @@ import { errorCodes, messageOf, NearvoteError, systemCodeOf, type ErrorCode } fr
 export interface ServerConnectionOptions {
   /** Of the server; a path in it is one that a proxy puts before the server's own. */
   readonly url: string;
-  /** One of the server's API keys, where it has any. */
+  /** One of the server's keys, where it has any. */
   readonly key?: string | undefined;
+  /** The variable that holds it, for messages; NEARVOTE_API_KEY unless told. */
+  readonly keyName?: string | undefined;
+  /** How long an answer may take unless a request says otherwise; 2 minutes unless told. */
+  readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -19,21 +23,33 @@ export type Reply =
       readonly code: ErrorCode;
       readonly detail: string;
       readonly retryAfterMs?: number;
+      /** Set where it is not the server that says so, but what is before it. */
+      readonly proxyStatus?: number;
     }
+  /** What no nearvote says. */
+  | { readonly kind: 'foreign'; readonly status: number; readonly what: string }
   /** There was none: the connection failed or ended. */
   | { readonly kind: 'lost'; readonly reason: string };
 
-/** A form as it is sent. */
-export interface EncodedForm {
-  readonly bytes: ArrayBuffer;
+/** A body as it is sent. */
+export interface EncodedBody {
+  readonly bytes: ArrayBuffer | string;
   readonly contentType: string;
+}
+
+/** How a request is sent, unless it is a GET. */
+export interface Sending {
+  /** POST where there is a body. */
+  readonly method?: 'POST' | undefined;
+  readonly body?: EncodedBody | undefined;
+  readonly timeoutMs?: number | undefined;
 }
 
 /**
  * Encodes a form in one piece: fetch sends a form bit by bit, and stops in the middle where the answer comes before its
  * end, as a refusal does, which leaves the server to wait for the rest.
  */
-export async function encodeForm(form: FormData): Promise<EncodedForm> {
+export async function encodeForm(form: FormData): Promise<EncodedBody> {
   const encoded = new Response(form);
   return { contentType: encoded.headers.get('content-type') ?? '', bytes: await encoded.arrayBuffer() };
 }
@@ -42,8 +58,9 @@ export interface ServerConnection {
   /** As it may be shown. */
   readonly url: string;
   readonly hasKey: boolean;
-  /** @throws NearvoteError `server_refused` where what answers is no nearvote, the signal's reason where that is aborted */
-  ask(path: string, form?: EncodedForm): Promise<Reply>;
+  readonly keyName: string;
+  /** @throws the signal's reason where that is aborted */
+  ask(path: string, sending?: Sending): Promise<Reply>;
 }
 
 const problemSchema = z.looseObject({
@@ -54,12 +71,13 @@ const problemSchema = z.looseObject({
 });
 
 /** A server's own --request-timeout is shorter, unless somebody wants it so. */
-const requestTimeoutMs = 120_000;
+const usualTimeoutMs = 120_000;
 /** Whatever a server says, it is asked again after this long. */
 const longestWaitMs = 60_000;
 
 /** @throws NearvoteError `usage` for an address that is none or holds a password, and for what can be no key */
-export function createServerConnection({ url, key, signal }: ServerConnectionOptions): ServerConnection {
+export function createServerConnection(options: ServerConnectionOptions): ServerConnection {
+  const { url, key, keyName = 'NEARVOTE_API_KEY', signal, timeoutMs: usual = usualTimeoutMs } = options;
   const base = baseOf(url);
   const headers: Record<string, string> = { accept: 'application/json' };
   if (key !== undefined) {
@@ -67,20 +85,21 @@ export function createServerConnection({ url, key, signal }: ServerConnectionOpt
     if (!/^[\x21-\x7e]+$/.test(key)) {
       throw new NearvoteError(
         'usage',
-        'Expected a key of printable characters without spaces in NEARVOTE_API_KEY but received another',
+        `Expected a key of printable characters without spaces in ${keyName} but received another`,
       );
     }
     headers.authorization = `Bearer ${key}`;
   }
 
-  async function ask(path: string, form?: EncodedForm): Promise<Reply> {
-    const timeout = AbortSignal.timeout(requestTimeoutMs);
+  async function ask(path: string, { method, body, timeoutMs = usual }: Sending = {}): Promise<Reply> {
+    const timeout = AbortSignal.timeout(timeoutMs);
     let response: Response;
     let text: string;
     try {
       response = await fetch(new URL(path, base), {
-        ...(form === undefined ? {} : { method: 'POST', body: form.bytes }),
-        headers: form === undefined ? headers : { ...headers, 'content-type': form.contentType },
+        method: method ?? (body === undefined ? 'GET' : 'POST'),
+        ...(body === undefined ? {} : { body: body.bytes }),
+        headers: body === undefined ? headers : { ...headers, 'content-type': body.contentType },
         // A key is for this server alone.
         redirect: 'manual',
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
@@ -88,14 +107,14 @@ export function createServerConnection({ url, key, signal }: ServerConnectionOpt
       text = await response.text();
     } catch (error) {
       signal?.throwIfAborted();
-      return { kind: 'lost', reason: reasonOf(error) };
+      return { kind: 'lost', reason: reasonOf(error, timeoutMs) };
     }
-    return replyOf(response, parseJson(text), base.href);
+    return replyOf(response, parseJson(text));
   }
-  return { url: base.href, hasKey: key !== undefined, ask };
+  return { url: base.href, hasKey: key !== undefined, keyName, ask };
 }
 
-function replyOf(response: Response, body: unknown, url: string): Reply {
+function replyOf(response: Response, body: unknown): Reply {
   if (response.ok && body !== undefined) return { kind: 'answered', body };
   const { data: problem } = problemSchema.safeParse(body);
   if (problem !== undefined && response.status >= 400) {
@@ -111,15 +130,22 @@ function replyOf(response: Response, body: unknown, url: string): Reply {
   if ([429, 502, 503, 504].includes(response.status)) {
     return {
       ...{ kind: 'refused', status: 503, code: 'not_ready', detail: `status ${response.status}` },
+      proxyStatus: response.status,
       ...retryAfterOf(response),
     };
   }
   const { status } = response;
   const type = response.headers.get('content-type')?.split(';')[0] ?? 'no content type';
   const to = response.headers.get('location');
-  throw new NearvoteError(
+  const what = to === null ? ` and ${type}` : `, which leads to ${to}`;
+  return { kind: 'foreign', status, what: `status ${status}${what}` };
+}
+
+/** The error of what answers and is no nearvote. */
+export function foreign(url: string, { what }: Extract<Reply, { readonly kind: 'foreign' }>): NearvoteError {
+  return new NearvoteError(
     'server_refused',
-    `Expected a nearvote server at ${url} but it answered with status ${status}${to === null ? ` and ${type}` : `, which leads to ${to}`}`,
+    `Expected a nearvote server at ${url} but it answered with ${what}`,
   );
 }
 
@@ -137,7 +163,7 @@ function baseOf(text: string): URL {
     // It is not repeated: others may read what is said.
     throw new NearvoteError(
       'usage',
-      'Expected --server without a user or password in it; a key goes in NEARVOTE_API_KEY',
+      'Expected --server without a user or password in it; a key goes in NEARVOTE_API_KEY or NEARVOTE_ADMIN_KEY',
     );
   }
   url.search = url.hash = '';
@@ -145,9 +171,8 @@ function baseOf(text: string): URL {
   return url;
 }
 
-function reasonOf(error: unknown): string {
-  if (error instanceof Error && error.name === 'TimeoutError')
-    return `no answer in ${requestTimeoutMs / 1_000} s`;
+function reasonOf(error: unknown, timeoutMs: number): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return `no answer in ${timeoutMs / 1_000} s`;
   const cause = error instanceof Error ? (error.cause ?? error) : error;
   const code = systemCodeOf(cause);
   return code === 'unknown error' ? messageOf(cause) : code;

@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import { changeKinds } from '../examples/journal-record.js';
+
+/* What a server says of an index, as far as it is used: it may say more. */
+
+const outcomeSchema = z.object({
+  outcome: z.enum(['added', 'relabelled', 'deleted', 'restored', 'unchanged']),
+  id: z.string(),
+  label: z.string(),
+});
+const operation = z.int().nullable();
+
+/** `POST /changes`. */
+export const editedSchema = z.looseObject({ sequence: z.int(), operation, outcomes: z.array(outcomeSchema) });
+
+/** `POST /labels/LABEL`, `/changes/N/revert` and `/rollback`. */
+export const operationSchema = z.looseObject({ sequence: z.int(), operation });
+
+/** `POST /examples` with one image that has an id. */
+export const addedOneSchema = outcomeSchema.extend({ sequence: z.int() });
+
+/** `POST /examples` with several images. */
+export const addedSchema = z.looseObject({
+  sequence: z.int(),
+  operation,
+  results: z.array(
+    z.union([
+      z.object({
+        error: z.object({ code: z.string(), title: z.string().optional(), detail: z.string().optional() }),
+      }),
+      outcomeSchema,
+    ]),
+  ),
+});
+
+/** `GET /changes`. */
+export const changesSchema = z.looseObject({
+  changes: z.array(
+    z.object({
+      sequence: z.int(),
+      operation: z.int(),
+      at: z.string(),
+      kind: z.enum(changeKinds),
+      id: z.string(),
+      label: z.string().nullable(),
+      was: z.string().nullable(),
+      reason: z.string().nullable(),
+      who: z.string().nullable(),
+      reverts: z.int().nullable(),
+    }),
+  ),
+  next: z.int().nullable(),
+});
+
+const counted = z.array(z.object({ label: z.string(), examples: z.int() }));
+
+/** `GET /versions`. */
+export const versionsSchema = z.looseObject({
+  name: z.string(),
+  current: z.string(),
+  sequence: z.int(),
+  changesSince: z.int(),
+  examples: z.int(),
+  labels: counted,
+  encoder: z.object({ name: z.string(), version: z.string(), sha256: z.string() }),
+  dimension: z.int(),
+  search: z.enum(['hnsw', 'exact']),
+  dataset: z.string(),
+  versions: z.array(
+    z.object({
+      version: z.string(),
+      createdAt: z.string(),
+      sequence: z.int(),
+      examples: z.int(),
+      bytes: z.int(),
+    }),
+  ),
+  bytes: z.int(),
+});
+
+/** `POST /versions`. */
+export const compactedSchema = z.looseObject({
+  name: z.string(),
+  version: z.string(),
+  sequence: z.int(),
+  examples: z.int(),
+  changed: z.boolean(),
+  refused: z.string().nullable(),
+});
