@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { addCommand } from './index-add.js';
 import { adviseCommand } from './index-advise.js';
+import { exportCommand, importCommand } from './index-bundle.js';
 import {
   compactCommand,
   deleteCommand,
@@ -30,5 +31,7 @@ export function indexCommand(): Command {
     .addCommand(revertCommand())
     .addCommand(rollbackCommand())
     .addCommand(compactCommand())
+    .addCommand(exportCommand())
+    .addCommand(importCommand())
     .addCommand(verifyCommand());
 }

@@ -55,6 +55,7 @@ export const errorCodes = [
   'index_changed',
   'calibration_invalid',
   'findings_invalid',
+  'bundle_invalid',
   'config_invalid',
   'checkpoint_invalid',
   'training_diverged',

@@ -136,6 +136,11 @@ export async function readCalibration(root: string): Promise<CalibrationFile | u
       cause,
     });
   }
+  return parseCalibration(text);
+}
+
+/** @throws NearvoteError `calibration_invalid` naming the field that is wrong */
+export function parseCalibration(text: string): CalibrationFile {
   const parsed = calibrationFileSchema.safeParse(parseJson(text));
   if (parsed.success) {
     const { sha256, ...calibration } = parsed.data;
@@ -158,8 +163,7 @@ export async function readCalibration(root: string): Promise<CalibrationFile | u
  * @throws NearvoteError `index_changed` when that is not the version it was fitted for, `output_unwritable`
  */
 export async function writeCalibration(root: string, calibration: CalibrationFile): Promise<void> {
-  const written = calibrationFileSchema.parse({ ...calibration, sha256: digestOf(calibration) });
-  const text = `${JSON.stringify(written)}\n`;
+  const text = textOf(calibration);
   await writing(root, async () => {
     const lock = await lockFolder(root);
     const staged = join(root, `${stagingPrefix}calibration-${randomBytes(4).toString('hex')}`);
@@ -180,6 +184,30 @@ export async function writeCalibration(root: string, calibration: CalibrationFil
       await lock.release();
     }
   });
+}
+
+/**
+ * The calibration beside an index as it is written, where it holds for this version of it.
+ * @throws NearvoteError `calibration_invalid`
+ */
+export async function calibrationText(
+  root: string,
+  version: Pick<ServedPair, 'version' | 'digest' | 'manifest'>,
+): Promise<string | undefined> {
+  const calibration = await readCalibration(root);
+  if (calibration === undefined || originOf(calibration.index, version) === undefined) return undefined;
+  return textOf(calibration);
+}
+
+const textOf = (calibration: CalibrationFile): string =>
+  `${JSON.stringify(calibrationFileSchema.parse({ ...calibration, sha256: digestOf(calibration) }))}\n`;
+
+/** Puts a calibration that was read elsewhere beside an index, in one rename; whoever does holds the lock of a build. */
+export async function installCalibration(root: string, text: string): Promise<void> {
+  const staged = join(root, `${stagingPrefix}calibration-${randomBytes(4).toString('hex')}`);
+  await writeDurably(staged, text);
+  await rename(staged, join(root, calibrationFile));
+  await syncPath(root);
 }
 
 /** Of everything in it but the digest itself, whatever the order of its fields was. */

@@ -77,6 +77,11 @@ export async function stageVersion(root: string, locking: LockFolderOptions = {}
   });
 }
 
+/** `manifest.json` as it is written: the same manifest gives the same bytes. */
+export function manifestText(manifest: IndexManifest): string {
+  return `${JSON.stringify(indexManifestSchema.parse(manifest), null, 2)}\n`;
+}
+
 interface PublishVersionOptions extends PublishOptions {
   readonly root: string;
   readonly staged: string;
@@ -87,7 +92,7 @@ async function publishVersion(options: PublishVersionOptions): Promise<Published
   const manifest = indexManifestSchema.parse(options.manifest);
   const served = await sameAsServed(root, manifest);
   if (served !== undefined) return served;
-  await writeDurably(join(staged, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
+  await writeDurably(join(staged, manifestFile), manifestText(manifest));
   for (const file of await readdir(staged)) await syncPath(join(staged, file));
   await syncPath(staged);
   const version = versionName(manifest);
@@ -123,7 +128,7 @@ function meaningOf(manifest: IndexManifest): string {
 }
 
 /** The time, so that names sort by age, and a hash of the content. */
-function versionName({ createdAt, files, encoder }: IndexManifest): string {
+export function versionName({ createdAt, files, encoder }: IndexManifest): string {
   // Where the encoder lies is no part of the content.
   const content = { files, encoder: { ...encoder, path: undefined } };
   const hash = createHash('sha256').update(JSON.stringify(content)).digest('hex');

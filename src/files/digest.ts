@@ -8,6 +8,10 @@ export interface FileDigest {
   readonly bytes: number;
 }
 
+export function digestBytes(bytes: Uint8Array): FileDigest {
+  return { sha256: createHash('sha256').update(bytes).digest('hex'), bytes: bytes.length };
+}
+
 const pieceBytes = 1 << 20;
 
 /** Hashes a file in bounded memory. @throws the file system's own error */

@@ -224,6 +224,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   index_missing: hidden(500, 'The index is missing'),
   index_invalid: hidden(500, 'The index is invalid'),
   index_changed: hidden(500, 'The index has changed meanwhile'),
+  bundle_invalid: hidden(500, 'The bundle is invalid'),
   findings_invalid: hidden(500, 'The findings of an audit are invalid'),
   calibration_invalid: hidden(500, 'The calibration is invalid'),
   config_invalid: hidden(500, 'The training config is invalid'),
