@@ -33,6 +33,14 @@ export async function openLocalAnswers(options: LocalAnswersOptions): Promise<An
   const { vote, neighbours, maxImageBytes, note } = options;
   const inFlight = imagesInFlight(options);
   const pair = await openPair({ ...options, maxQueue: inFlight });
+  const close = async (): Promise<void> => {
+    await Promise.all([pair.pool.close(), pair.neighbours.close()]);
+  };
+  // Said before anything is written of what can only fail.
+  if (pair.neighbours.state.examples === 0) {
+    await close();
+    throw new NearvoteError('index_empty', 'Expected an index with examples but it has none');
+  }
   const { calibration, origin, warning } = applyCalibration(pair.calibration, vote);
   if (warning !== undefined) note(warning);
   const classifier = classifierOf(pair, {
@@ -109,9 +117,7 @@ export async function openLocalAnswers(options: LocalAnswersOptions): Promise<An
         signal?.removeEventListener('abort', onAbort);
       }
     },
-    close: async () => {
-      await Promise.all([pair.pool.close(), pair.neighbours.close()]);
-    },
+    close,
   };
 }
 

@@ -6,7 +6,11 @@ const mostShown = 20;
 
 /** What a change came to, for people. */
 export function changedLines({ sequence, operation, outcomes }: Changed): string {
-  return [...someOf(outcomes), ending(sequence, operation === null ? [] : [operation])].join('\n');
+  return [
+    ...someOf(outcomes),
+    ...newLabelLines(outcomes),
+    ending(sequence, operation === null ? [] : [operation]),
+  ].join('\n');
 }
 
 /** What teaching came to, for people: what was left out comes first, for the rest is as it was to be. */
@@ -25,6 +29,7 @@ export function taughtLines({ sequence, operations, outcomes }: Taught): string 
     ...someOf(refused),
     ...someOf(others),
     ...(outcomes.length > 1 ? [sum] : []),
+    ...newLabelLines(outcomes),
     ending(sequence, operations),
   ].join('\n');
 }
@@ -32,6 +37,17 @@ export function taughtLines({ sequence, operations, outcomes }: Taught): string 
 function someOf(outcomes: readonly (ChangeOutcome | TaughtFile)[]): string[] {
   const more = outcomes.length - mostShown;
   return [...outcomes.slice(0, mostShown).map(lineOf), ...(more > 0 ? [`and ${more} more`] : [])];
+}
+
+/** Each new label once: a slip of the pen makes one. */
+function newLabelLines(outcomes: readonly ChangeOutcome[]): string[] {
+  const lines = new Map<string, string>();
+  for (const one of outcomes) {
+    if (!('newLabel' in one) || one.newLabel !== true) continue;
+    const meant = one.similarLabels?.join(' or ');
+    lines.set(one.label, `new label: ${one.label}${meant === undefined ? '' : `; was ${meant} meant?`}`);
+  }
+  return [...lines.values()].slice(0, mostShown).map(printable);
 }
 
 function lineOf(one: ChangeOutcome | TaughtFile): string {

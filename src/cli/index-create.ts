@@ -1,12 +1,16 @@
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { createIndex } from '../build/create-index.js';
 import { verifyIndex, type VerifiedIndex } from '../curate/verify-index.js';
+import { NearvoteError } from '../domain/errors.js';
 import { counted } from '../evaluate/page/words.js';
 import { graphOptions } from './build.js';
 import { resolveShipped } from '../pair.js';
 import { indexOption, jsonOption } from './options.js';
 import { print, printable } from './printable.js';
 import { indexNamed, rootOf } from './which-index.js';
+import { namePattern, nameRule } from './which-indexes.js';
 
 interface CreateFlags {
   readonly encoder: string;
@@ -30,6 +34,7 @@ export function createCommand(): Command {
     .addHelpText('after', '\nExample:\n  $ nearvote index create shop --encoder models/cifar10-compact\n')
     .action(async (name: string, { encoder, m, efConstruction, ef, seed, json }: CreateFlags) => {
       const out = indexNamed(name);
+      checkName(basename(resolve(out)));
       const hnsw = { m, efConstruction, ef, seed };
       const created = await createIndex({ out, encoder, hnsw, now: () => new Date() });
       print(
@@ -42,6 +47,12 @@ export function createCommand(): Command {
     });
   for (const option of graphOptions()) if (option.long !== '--min-recall') command.addOption(option);
   return command;
+}
+
+/** @throws NearvoteError `usage` for a name that a server of several indexes could not call it by */
+function checkName(name: string): void {
+  if (namePattern.test(name)) return;
+  throw new NearvoteError('usage', `Expected a name of ${nameRule} but received ${JSON.stringify(name)}`);
 }
 
 export function verifyCommand(): Command {
@@ -58,8 +69,9 @@ export function verifyCommand(): Command {
     )
     .action(async (named: string | undefined, flags: { readonly index?: string; readonly json?: true }) => {
       const asked = named ?? flags.index;
-      // One that was named is looked at however broken it is.
-      const root = asked === undefined ? await rootOf(undefined) : resolveShipped(indexNamed(asked));
+      // One that is there is looked at however broken it is.
+      const there = asked === undefined ? undefined : resolveShipped(indexNamed(asked));
+      const root = there !== undefined && existsSync(there) ? there : await rootOf(asked);
       const found = await verifyIndex({ root });
       print(flags.json === true ? JSON.stringify(found) : verifiedLines(found));
       if (found.defects.length > 0) process.exitCode = 1;

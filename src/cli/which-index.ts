@@ -47,8 +47,23 @@ export function indexNamed(named: string): string {
  */
 export async function rootOf(named: string | undefined): Promise<string> {
   const { index } =
-    named === undefined ? { index: await sayWhichIndex(undefined) } : await whichIndex(indexNamed(named));
+    named === undefined
+      ? { index: await sayWhichIndex(undefined) }
+      : await whichIndex(indexNamed(named)).catch((error: unknown) => notThere(named, error));
   return resolveShipped(index);
+}
+
+/** Of a bare name, what there is. @throws the error itself otherwise */
+async function notThere(named: string, error: unknown): Promise<never> {
+  const isBare = indexNamed(named) !== named && !existsSync(resolveShipped(indexNamed(named)));
+  if (!isBare || !(error instanceof NearvoteError) || error.code !== 'index_missing') throw error;
+  const own = (await ownIndexes().catch(() => [])).map(({ dir }) => basename(dir));
+  const others = own.length === 0 ? 'that folder has none' : `there is ${own.join(', ')}`;
+  throw new NearvoteError(
+    error.code,
+    `Expected an index called ${named} in ./index but there is none; ${others}`,
+    { cause: error },
+  );
 }
 
 /**

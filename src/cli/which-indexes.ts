@@ -47,8 +47,8 @@ interface Told {
   readonly folder: string;
 }
 
-const namePattern = /^[A-Za-z0-9._-]{1,64}$/;
-const nameRule = '1 to 64 letters, digits, dots, underscores and hyphens';
+export const namePattern = /^[A-Za-z0-9._-]{1,64}$/;
+export const nameRule = '1 to 64 letters, digits, dots, underscores and hyphens';
 
 /** What is before an equals sign is a name unless it holds a slash: `./a=b` is a folder. */
 function parse(text: string): Told {

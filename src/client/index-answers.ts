@@ -7,6 +7,8 @@ const outcomeSchema = z.object({
   outcome: z.enum(['added', 'relabelled', 'deleted', 'restored', 'unchanged']),
   id: z.string(),
   label: z.string(),
+  newLabel: z.literal(true).optional(),
+  similarLabels: z.array(z.string()).optional(),
 });
 const operation = z.int().nullable();
 

@@ -9,6 +9,23 @@ export function closestName(typed: string, names: Iterable<string>): string | un
   return closest;
 }
 
+/** Of a slip of the pen: so many letters, and at most a third of them. */
+const mostSlips = 2;
+const mostSimilar = 3;
+
+/** The names that one may be a slip of the pen for, whatever the case of their letters, the nearest first. */
+export function similarNames(typed: string, names: Iterable<string>): string[] {
+  const most = Math.min(mostSlips, Math.floor(typed.length / 3));
+  const similar: { readonly name: string; readonly edits: number }[] = [];
+  for (const name of names) {
+    if (Math.abs(name.length - typed.length) > most) continue;
+    const edits = editsBetween(typed.toLowerCase(), name.toLowerCase());
+    if (edits <= most) similar.push({ name, edits });
+  }
+  similar.sort((a, b) => a.edits - b.edits);
+  return similar.slice(0, mostSimilar).map(({ name }) => name);
+}
+
 /** Letters that are to be inserted, removed, replaced or swapped with the next: optimal string alignment. */
 function editsBetween(from: string, to: string): number {
   let before: number[] = [];

@@ -73,6 +73,10 @@ export type ChangeOutcome =
       readonly id: string;
       /** As it is now; of a deleted one, as it was. */
       readonly label: string;
+      /** Set where no example had the label before: it may be a slip of the pen. */
+      readonly newLabel?: true | undefined;
+      /** For which of these, where there are any. */
+      readonly similarLabels?: readonly string[] | undefined;
     }
   | { readonly outcome: 'refused'; readonly code: ErrorCode; readonly message: string };
 

@@ -103,7 +103,13 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
   function positionOf(id: string): number {
     const position = live.positionOf(id);
     if (position !== undefined) return position;
-    throw new NearvoteError('example_missing', `Expected the id of an example but there is no ${quoted(id)}`);
+    const [last] = journal?.log({ id, limit: 1 }) ?? [];
+    throw new NearvoteError(
+      'example_missing',
+      last?.kind === 'delete'
+        ? `Expected the id of an example but ${quoted(id)} was deleted by change ${last.sequence}, which can be taken back`
+        : `Expected the id of an example but there is no ${quoted(id)}`,
+    );
   }
 
   return {

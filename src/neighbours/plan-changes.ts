@@ -1,5 +1,6 @@
 import { createExampleIds } from '../examples/examples-file.js';
 import { storable, type Change, type ChangeDraft, type ExampleContent } from '../examples/journal-record.js';
+import { similarNames } from '../domain/closest-name.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { ChangeOutcome, ChangeRequest, ExampleAct, NewExample } from './changes.js';
 import { checkId, checkLabel } from './example-names.js';
@@ -37,9 +38,9 @@ export interface History {
 export function planChanges(live: LiveIndex, history: History, request: ChangeRequest): Plan {
   switch (request.kind) {
     case 'add':
-      return planAdding(live, history, request.examples);
+      return tellNewLabels(live, planAdding(live, history, request.examples));
     case 'edit':
-      return planActs(live, history, request.acts);
+      return tellNewLabels(live, planActs(live, history, request.acts));
     case 'rename':
       return planRenaming(live, request.from, request.to);
     case 'revert':
@@ -47,6 +48,26 @@ export function planChanges(live: LiveIndex, history: History, request: ChangeRe
     case 'rollback':
       return planRollingBack(live, history, request.sequence);
   }
+}
+
+/** Whoever gives so many new labels at once means them. */
+const mostNewLabels = 20;
+
+/** A label with a slip of the pen in it is a new one: whoever gave it is told. */
+function tellNewLabels(live: LiveIndex, plan: Plan): Plan {
+  const isNew = (one: ChangeOutcome): one is Exclude<ChangeOutcome, { outcome: 'refused' }> =>
+    (one.outcome === 'added' || one.outcome === 'relabelled') && !live.labels.has(one.label);
+  const labels = new Set(plan.outcomes.filter(isNew).map(({ label }) => label));
+  const similar = new Map<string, readonly string[]>();
+  if (labels.size <= mostNewLabels) {
+    for (const label of labels) similar.set(label, similarNames(label, live.labels.keys()));
+  }
+  const told = (one: ChangeOutcome): ChangeOutcome => {
+    if (!isNew(one)) return one;
+    const similarLabels = similar.get(one.label) ?? [];
+    return { ...one, newLabel: true, ...(similarLabels.length > 0 ? { similarLabels } : {}) };
+  };
+  return { ...plan, outcomes: plan.outcomes.map(told) };
 }
 
 function planAdding(live: LiveIndex, history: History, examples: readonly NewExample[]): Plan {

@@ -159,19 +159,24 @@ function decodeBase64(base64: string, { maxImageBytes }: UploadLimits): SentImag
 const mostJsonBytes = 64 * 1024;
 
 /**
- * Reads a JSON body, a small one unless told how many bytes it may have; where there is none, an empty object.
+ * Reads a JSON body, a small one unless told how many bytes it may have; where there is none, an empty object. An error shows
+ * the example.
  * @throws NearvoteError `request_malformed` naming the field, `media_type_unsupported`, `body_too_large`
  */
 export async function readJson<T>(
   { req, res }: Exchange,
-  reading: Reading & { readonly limit?: number },
+  { example, ...reading }: Reading & { readonly limit?: number; readonly example?: string },
   schema: ZodType<T>,
 ): Promise<T> {
   const mediaType = mediaTypeOf(req);
   const bytes = await readBody({ req, res, limit: mostJsonBytes, ...reading });
-  if (bytes.length === 0) return parseJson(Buffer.from('{}'), schema);
-  if (mediaType !== 'application/json') throw wrongMediaType(mediaType, 'application/json');
-  return parseJson(bytes, schema);
+  const shape = example === undefined ? undefined : `such as ${example}`;
+  if (bytes.length === 0) return parseJson(Buffer.from('{}'), schema, shape);
+  if (mediaType !== 'application/json') {
+    const such = shape === undefined ? '' : `, ${shape},`;
+    throw wrongMediaType(mediaType, `application/json${such}`);
+  }
+  return parseJson(bytes, schema, shape);
 }
 
 export function reasonOf({

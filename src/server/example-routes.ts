@@ -110,9 +110,9 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
 
   router.post(routes.change.path, ...writers, async (req, res) => {
     const served = serving.find(parseIndexQuery(req.query));
-    const limit = mostActsBytes;
+    const body = { limit: mostActsBytes, example: '{"acts": [{"kind": "delete", "id": "ID"}]}' };
     const { acts, ...why } = await reading(parts, { req, res }, (how) =>
-      readJson({ req, res }, { ...how, limit }, actsJson),
+      readJson({ req, res }, { ...how, ...body }, actsJson),
     );
     const { sequence, operation, outcomes } = await served.changes.change({
       ...{ kind: 'edit', acts },
@@ -132,7 +132,7 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
   router.patch(routes.relabel.path, ...writers, async (req, res) => {
     const served = serving.find(parseIndexQuery(req.query));
     const { label, ...why } = await reading(parts, { req, res }, (how) =>
-      readJson({ req, res }, how, relabelJson),
+      readJson({ req, res }, { ...how, example: '{"label": "hare"}' }, relabelJson),
     );
     const acts = [{ kind: 'relabel', id: parameter(req, 'id'), label }] as const;
     res.json(onlyOutcome(await served.changes.change({ kind: 'edit', acts, ...reasonOf(why) })));
@@ -148,7 +148,7 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
   router.post(routes.renameLabel.path, ...writers, async (req, res) => {
     const served = serving.find(parseIndexQuery(req.query));
     const { to, ...why } = await reading(parts, { req, res }, (how) =>
-      readJson({ req, res }, how, renameJson),
+      readJson({ req, res }, { ...how, example: '{"to": "hare"}' }, renameJson),
     );
     const from = parameter(req, 'label');
     res.json(operationBody(await served.changes.change({ kind: 'rename', from, to, ...reasonOf(why) })));

@@ -67,6 +67,15 @@ const outcomeSchema = z.strictObject({
   id: z.string(),
   label: z.string(),
   outcome: z.enum(['added', 'relabelled', 'deleted', 'restored', 'unchanged']),
+  newLabel: z
+    .literal(true)
+    .optional()
+    .meta({ description: 'Where no example had the label before: it may be a slip of the pen' }),
+  similarLabels: z
+    .array(z.string())
+    .readonly()
+    .optional()
+    .meta({ description: 'Labels that a new one may be a slip of the pen for, where there are any' }),
 });
 
 export const changedSchema = outcomeSchema.extend({ sequence: sequenceSchema }).meta({ id: 'Changed' });
@@ -130,12 +139,9 @@ export const labelsSchema = z
         z.strictObject({
           label: z.string(),
           accuracy: z.number().nullable().meta({ description: 'Leave-one-out, with all its examples' }),
-          gain: z
-            .number()
-            .nullable()
-            .meta({
-              description: 'What twice as many examples would add to it; null where it cannot be told',
-            }),
+          gain: z.number().nullable().meta({
+            description: 'What twice as many examples would add to it; null where it cannot be told',
+          }),
         }),
       )
       .nullable()

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -104,6 +104,26 @@ describe('nearvote index', () => {
       code: 1,
       stderr: expect.stringContaining('[index_empty]') as string,
     });
+  });
+
+  it('says which names there may be, and which there are', async () => {
+    const made = await index('create', 'my clothes', '--encoder', 'models/cifar10-compact');
+    expect(made).toMatchObject({ code: 2 });
+    expect(made.stderr).toContain('letters, digits, dots, underscores and hyphens but received "my clothes"');
+    for (const command of ['verify', 'show', 'log', 'compact']) {
+      const { stderr, code } = await index(command, 'nope');
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        /an index called nope in \.\/index but there is none; there is pets.*\[index_missing\]/,
+      );
+    }
+  });
+
+  it('has nothing to classify by while it is empty, and no file says otherwise', async () => {
+    const args = ['red.png', '--csv', 'out.csv', '--index', 'index/shop'];
+    await writeFile(join(base, 'red.png'), 'x');
+    expect((await nearvoteIn(base, 'classify', ...args)).stderr).toContain('[index_empty]');
+    expect((await readdir(base)).filter((name) => name.startsWith('out.csv'))).toEqual([]);
   });
 
   it('says what is left out by commands that look at a version alone, and nothing where nothing is', async () => {

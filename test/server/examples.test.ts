@@ -254,6 +254,41 @@ describe('teaching by POST /examples', () => {
   });
 });
 
+describe('a slip of the pen', () => {
+  it('in a label is told with what may have been meant, and a label that is there is not', async () => {
+    await start();
+    expect((await teach('bleu')).body).toMatchObject({ newLabel: true, similarLabels: ['blue'] });
+    expect((await teach('RED', lime)).body).toMatchObject({ newLabel: true, similarLabels: ['red'] });
+    const { body } = await ask('/examples/built-0', json('PATCH', { label: 'bleu' }));
+    expect(changedSchema.parse(body)).not.toHaveProperty('newLabel');
+    const aside = changedSchema.parse((await ask('/examples/built-1', json('PATCH', { label: 'owl' }))).body);
+    expect([aside.newLabel, aside.similarLabels]).toEqual([true, undefined]);
+  });
+
+  it('in the type of a body, or the body itself, is answered with what would be right', async () => {
+    await start();
+    const untyped = (method: string, body: string): RequestInit => ({
+      ...{ method, body },
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+    const cases = [
+      ['/examples/built-0', untyped('PATCH', '{"label": "x"}'), 415, '{"label": "hare"}'],
+      ['/examples/built-0', json('PATCH', { to: 'x' }), 400, '{"label": "hare"}'],
+      ['/examples/built-0', { method: 'PATCH' }, 400, '{"label": "hare"}'],
+      ['/labels/red', untyped('POST', '{"to": "x"}'), 415, '{"to": "hare"}'],
+      ['/labels/red', json('POST', { label: 'x' }), 400, '{"to": "hare"}'],
+      ['/changes', json('POST', {}), 400, '{"acts": [{"kind": "delete", "id": "ID"}]}'],
+    ] as const;
+    for (const [path, init, status, example] of cases) {
+      const answer = await ask(path, init);
+      expect([answer.status, answer.body]).toMatchObject([
+        status,
+        { detail: expect.stringContaining(`such as ${example}`) as string },
+      ]);
+    }
+  });
+});
+
 describe('correcting', () => {
   it('relabels, deletes, renames and takes back, each by its own request', async () => {
     await start();
@@ -272,6 +307,8 @@ describe('correcting', () => {
     expect(await labelOf(green)).not.toBe('green');
     const again = await ask(`/examples/${id}`, { method: 'DELETE' });
     expect([again.status, again.body]).toMatchObject([404, { code: 'example_missing' }]);
+    const gone = (await ask(`/examples/${id}`)).body;
+    expect(gone).toMatchObject({ detail: expect.stringContaining('was deleted by change 3') as string });
     const revert = (sequence: number): Promise<Answer> =>
       ask(`/changes/${sequence}/revert`, { method: 'POST' });
     expect(operationSchema.parse((await revert(3)).body)).toEqual({ sequence: 4, operation: 4, changed: 1 });
@@ -301,7 +338,7 @@ describe('correcting', () => {
     expect(editedSchema.parse(body)).toEqual({
       ...{ sequence: 2, operation: 1 },
       outcomes: [
-        { outcome: 'relabelled', id: 'built-0', label: 'rouge' },
+        { outcome: 'relabelled', id: 'built-0', label: 'rouge', newLabel: true },
         { outcome: 'deleted', id: 'built-1', label: 'red' },
       ],
     });
