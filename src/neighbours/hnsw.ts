@@ -94,7 +94,7 @@ export interface HnswBuilder {
   /**
    * Writes the graph, lets go of it and reads the file back: hnswlib does not notice a full disk, and searching what
    * was read proves what was written.
-   * @throws NearvoteError `index_invalid` when it does not read back whole
+   * @throws NearvoteError `output_unwritable` when it cannot be written, or does not read back whole
    */
   write(file: string): Promise<RowGraph>;
 }
@@ -125,15 +125,29 @@ export function createHnswBuilder(options: HnswBuilderOptions): HnswBuilder {
     },
     finish: () => ({ graph, repeats }),
     write: async (file) => {
-      await graph.writeIndex(file);
+      await graph.writeIndex(file).catch((cause: unknown) => {
+        throw unwritten(file, cause);
+      });
       // Frees it now and not when the collector, which does not see native memory, comes by. Reading into it would do
       // so too, but leaves a dangling pointer when the read fails.
       graph.initIndex({ maxElements: 1, m, efConstruction, randomSeed: seed });
-      const read = await readGraph({ module, file, dimension });
-      checkVectors(read, vectors);
-      return { graph: read, repeats };
+      try {
+        const read = await readGraph({ module, file, dimension });
+        checkVectors(read, vectors);
+        return { graph: read, repeats };
+      } catch (cause) {
+        throw unwritten(file, cause);
+      }
     },
   };
+}
+
+function unwritten(file: string, cause: unknown): NearvoteError {
+  return new NearvoteError(
+    'output_unwritable',
+    `Expected to write ${file} but what was written is not whole: is the disk full?`,
+    { cause },
+  );
 }
 
 export interface OpenGraphOptions {

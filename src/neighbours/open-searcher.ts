@@ -11,6 +11,7 @@ import {
   holdsRows,
   loadHnswModule,
   openGraph,
+  type HnswBuilder,
   type HnswModule,
   type RowGraph,
 } from './hnsw.js';
@@ -109,10 +110,14 @@ async function openDerived(file: string, options: VersionGraphOptions): Promise<
 async function deriveGraph({ module, dir, manifest, embeddings }: VersionGraphOptions): Promise<RowGraph> {
   const { dimension, examples: size } = manifest;
   const { values } = await embeddings();
-  const builder = createHnswBuilder({ ...manifest, module, maxElements: size });
-  for (let row = 0; row < size; row++) {
-    builder.add(values.subarray(row * dimension, (row + 1) * dimension));
-  }
+  const build = (): HnswBuilder => {
+    const builder = createHnswBuilder({ ...manifest, module, maxElements: size });
+    for (let row = 0; row < size; row++) {
+      builder.add(values.subarray(row * dimension, (row + 1) * dimension));
+    }
+    return builder;
+  };
+  const builder = build();
   // A folder that cannot be written costs this work at every start, and nothing else.
   if (!(await isWritable(dir))) return builder.finish();
   const staged = join(dir, `.derived-${randomUUID()}`);
@@ -121,6 +126,10 @@ async function deriveGraph({ module, dir, manifest, embeddings }: VersionGraphOp
     const { sha256 } = await digestFile(staged);
     await rename(staged, join(dir, `derived-${sha256}.hnsw`));
     return graph;
+  } catch (error) {
+    if (!(error instanceof NearvoteError) || error.code !== 'output_unwritable') throw error;
+    // A full disk; what was built was let go of before it was read back.
+    return build().finish();
   } finally {
     await rm(staged, { force: true });
   }
