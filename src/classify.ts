@@ -90,6 +90,8 @@ export interface ClassifierOptions {
   readonly calibration?: Calibration | undefined;
   /** Where that comes from; unless told, from the examples as they are. */
   readonly calibrationOrigin?: CalibrationOrigin | undefined;
+  /** Share of the examples past which it is stale; a fifth unless told. */
+  readonly staleAfter?: number | undefined;
   readonly createId: () => string;
 }
 
@@ -97,7 +99,8 @@ const defaultShown = 5;
 
 /** Joins the four stages: bytes -> pixels -> embedding -> neighbours -> decision. */
 export function createClassifier(options: ClassifierOptions): Classifier {
-  const { decoder, pool, neighbours, encoder, calibration, calibrationOrigin: origin, createId } = options;
+  const { decoder, pool, neighbours, encoder, calibration, createId } = options;
+  const { calibrationOrigin: origin, staleAfter } = options;
   const { name, version } = neighbours.version;
   const defaults = calibration?.vote ?? options.defaults;
   const priorsOf = createPriors();
@@ -127,7 +130,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
     },
     calibration,
     get calibrationAge() {
-      return origin === undefined ? undefined : calibrationAge(origin, neighbours.state);
+      return origin === undefined ? undefined : calibrationAge(origin, neighbours.state, staleAfter);
     },
 
     classify: async (bytes, ask = {}) => {
@@ -164,7 +167,7 @@ export function createClassifier(options: ClassifierOptions): Classifier {
               ...judge(calibration, foundOf(scores, similarities), embedding),
               // Where nothing fitted did better, the confidence is still the share of the vote.
               calibrated: calibration.confidence.kind !== 'share',
-              ...(origin === undefined ? {} : { calibration: calibrationAge(origin, state) }),
+              ...(origin === undefined ? {} : { calibration: calibrationAge(origin, state, staleAfter) }),
             }
           : { confidence: top.score, outcome: 'known' as const, calibrated: false };
       return {

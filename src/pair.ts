@@ -249,6 +249,8 @@ export interface ClassifierChoice {
   readonly defaults: VoteSettings;
   readonly calibration: Calibration | undefined;
   readonly calibrationOrigin?: CalibrationOrigin | undefined;
+  /** Share of the examples past which a calibration is stale; a fifth unless told. */
+  readonly staleAfter?: number | undefined;
 }
 
 /** The classifier of a pair. */

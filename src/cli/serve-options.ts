@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { levels } from 'pino';
 import { parseDuration } from '../domain/duration.js';
+import { defaultStaleAfter } from '../vote/calibration.js';
 import {
   imageLimitOptions,
   inferenceOptions,
@@ -40,6 +41,7 @@ export interface ServeFlags
   readonly keepImagesFor: number;
   readonly review: boolean;
   readonly reviewBelow: number;
+  readonly staleAfter: number;
   readonly logFile?: string;
   readonly logLevel: string;
   /** In milliseconds, as are `drain` and `grace`. */
@@ -153,6 +155,13 @@ export function serveOptions(): Option[] {
       .argParser(parseShare)
       .default(0.8)
       .env('NEARVOTE_REVIEW_BELOW'),
+    new Option(
+      '--stale-after <share>',
+      'a calibration is stale once more than this share of the examples was changed, 0 to 1',
+    )
+      .argParser(parseShare)
+      .default(defaultStaleAfter)
+      .env('NEARVOTE_STALE_AFTER'),
     new Option(
       '--log-file <file>',
       'write the log to this file instead of stderr; SIGHUP opens it again',

@@ -128,7 +128,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     followings.push(following);
     metrics.watchIndex(name, { served, following });
     return createLivePair({
-      ...{ serving, served, metrics, logger: ofIndex, vote },
+      ...{ serving, served, metrics, logger: ofIndex, vote, staleAfter: flags.staleAfter },
       providers: flags.providers,
       requestTimeoutMs: flags.requestTimeout,
       open: ({ besideOthers }) =>

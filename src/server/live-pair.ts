@@ -14,6 +14,8 @@ export interface LivePairOptions {
   /** Of this index. */
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   readonly vote: VoteChoice;
+  /** Share of the examples past which a calibration is stale; a fifth unless told. */
+  readonly staleAfter?: number | undefined;
   /** Execution providers that encoders are opened with. */
   readonly providers: readonly string[];
   /** Past it every request has its answer, be it that it took too long. */
@@ -67,7 +69,7 @@ export function createLivePair(options: LivePairOptions): LivePair {
     const { calibration, origin, warning } = applyCalibration(pair.calibration, vote);
     const classifier = classifierOf(pair, {
       ...{ defaults: vote.settings, calibration },
-      calibrationOrigin: origin,
+      ...{ calibrationOrigin: origin, staleAfter: options.staleAfter },
     });
     if (warning !== undefined) logger.warn(warning);
     const swap = async (): Promise<void> => {

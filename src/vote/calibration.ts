@@ -42,10 +42,13 @@ export interface CalibrationAge {
   readonly stale: boolean;
 }
 
-/** With more than this share of the examples changed, a calibration is stale. */
-const staleShare = 0.2;
+/** With more than this share of the examples changed, a calibration is stale, unless told. */
+export const defaultStaleAfter = 0.2;
 
-/** How old a calibration is in the state that an index is in. */
+/**
+ * How old a calibration is in the state that an index is in.
+ * @param staleAfter the share of the examples, 0 to 1, past which it is stale
+ */
 export function calibrationAge(
   { fittedFor, changed, labels }: CalibrationOrigin,
   index: {
@@ -54,11 +57,12 @@ export function calibrationAge(
     readonly changed: number;
     readonly labels: readonly { readonly label: string }[];
   },
+  staleAfter = defaultStaleAfter,
 ): CalibrationAge {
   const all = changed + index.changed;
   const changedSince = all === 0 ? 0 : Math.min(1, all / Math.max(1, index.examples));
   const isNew = all > 0 && index.labels.some(({ label }) => !labels.has(label));
-  return { fittedFor, changedSince, stale: isNew || changedSince > staleShare };
+  return { fittedFor, changedSince, stale: isNew || changedSince > staleAfter };
 }
 
 export interface Judgement {

@@ -15,6 +15,13 @@ describe('the age of a calibration', () => {
     expect(age).toEqual({ fittedFor: 'v1', changedSince: 0.2, stale: false });
   });
 
+  it('is stale past another share where that is told', () => {
+    const index = { examples: 20, changed: 4, labels: labels('a') };
+    expect(calibrationAge(fitted, index, 0.5).stale).toBe(false);
+    expect(calibrationAge(fitted, index, 0).stale).toBe(true);
+    expect(calibrationAge(fitted, { ...index, changed: 0 }, 0).stale).toBe(false);
+  });
+
   it('is stale past a fifth, and with a label that was never seen', () => {
     expect(calibrationAge(fitted, { examples: 19, changed: 4, labels: labels('a') }).stale).toBe(true);
     expect(calibrationAge(fitted, { examples: 999, changed: 1, labels: labels('a', 'c') }).stale).toBe(true);
