@@ -32,6 +32,8 @@ export interface FitCalibrationOptions {
   readonly settings: VoteSettings;
   /** Of the index's labels. */
   readonly directions: readonly ClassDirection[];
+  /** Those without an image, by its number, where the images are examples of the index. */
+  readonly directionsWithout?: ((image: number) => readonly ClassDirection[]) | undefined;
   readonly unknownRule: UnknownRule;
   readonly epsilon: number;
   readonly seed: number;
@@ -52,7 +54,11 @@ const driftBins = 10;
 /** What the neighbours of each image vote, and what is true of it. */
 export function votesOf(
   { truths, embeddings, found, examples }: Neighbourhoods,
-  { settings, directions }: Pick<FitCalibrationOptions, 'settings' | 'directions'>,
+  {
+    settings,
+    directions,
+    directionsWithout = () => directions,
+  }: Pick<FitCalibrationOptions, 'settings' | 'directions' | 'directionsWithout'>,
 ): (Answer & Answered)[] {
   const { rule, temperature, k, priorCorrection } = settings;
   const priors = priorCorrection ? labelSharesOf(examples.map(({ label }) => label)) : undefined;
@@ -60,7 +66,11 @@ export function votesOf(
   return answersOf({ found, examples }, k, { rule, temperature, priors }).map((answer, image) => ({
     ...answer,
     share: answer.confidence,
-    margin: marginOf(directions, answer.label, values.subarray(image * dimension, (image + 1) * dimension)),
+    margin: marginOf(
+      directionsWithout(image),
+      answer.label,
+      values.subarray(image * dimension, (image + 1) * dimension),
+    ),
     correct: answer.label === truths[image],
   }));
 }
@@ -92,20 +102,47 @@ export function fitCalibration(hoods: Neighbourhoods, options: FitCalibrationOpt
 
 /** The mean direction of each label's examples, rounded as calibration.json holds it; labels by code unit. */
 export function directionsOf(examples: readonly Example[], embeddings: Embeddings): ClassDirection[] {
+  return [...sumsOf(examples, embeddings)]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([label, sum]) => ({ label, direction: directionOf(sum) }));
+}
+
+/**
+ * The same without one example at a time: its label's direction would point a little at it. A label that has no other example
+ * has no direction then.
+ * @param rows of the examples that are left out; @returns the directions without the i-th of them
+ */
+export function directionsWithout(
+  examples: readonly Example[],
+  embeddings: Embeddings,
+  rows: readonly number[],
+): (i: number) => ClassDirection[] {
+  const sums = sumsOf(examples, embeddings);
+  const all = directionsOf(examples, embeddings);
   const { dimension, values } = embeddings;
+  return (i) => {
+    const row = rows[i] ?? NaN;
+    const label = examples[row]?.label;
+    const without = sums.get(label ?? '')?.map((value, at) => value - (values[row * dimension + at] ?? NaN));
+    if (without === undefined) return all;
+    return all.map((one) => (one.label === label ? { label, direction: directionOf(without) } : one));
+  };
+}
+
+function sumsOf(examples: readonly Example[], { dimension, values }: Embeddings): Map<string, Float64Array> {
   const sums = new Map<string, Float64Array>();
   for (const [row, { label }] of examples.entries()) {
     const sum = sums.get(label) ?? new Float64Array(dimension);
     sums.set(label, sum);
     for (let i = 0; i < dimension; i++) sum[i] = (sum[i] ?? NaN) + (values[row * dimension + i] ?? NaN);
   }
-  return [...sums]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([label, sum]) => {
-      // Examples that point every way have no direction.
-      const length = Math.max(Math.sqrt(sum.reduce((square, value) => square + value * value, 0)), 1e-9);
-      return { label, direction: Array.from(sum, (value) => Math.round((value / length) * 1e5) / 1e5) };
-    });
+  return sums;
+}
+
+function directionOf(sum: Float64Array): number[] {
+  // Examples that point every way have no direction.
+  const length = Math.max(Math.sqrt(sum.reduce((square, value) => square + value * value, 0)), 1e-9);
+  return Array.from(sum, (value) => Math.round((value / length) * 1e5) / 1e5);
 }
 
 /** A subset drawn by chance keeps the guarantee; more would only make the file larger. */

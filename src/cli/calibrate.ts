@@ -1,6 +1,13 @@
 import Table from 'cli-table3';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { calibrate, type CalibrateReport } from '../calibrate/calibrate.js';
+import { calibrateTaught, type CalibrateTaughtOptions } from '../calibrate/calibrate-taught.js';
+import { compactIndex } from '../build/compact.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { Progress } from '../domain/progress.js';
+import { encoderIdentity } from '../encoder/manifest.js';
+import { readPublished } from '../examples/index-store.js';
+import { findEncoder } from '../pair.js';
 import type { CalibrationFile } from '../examples/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
 import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
@@ -23,10 +30,12 @@ import {
 } from './options.js';
 import { checkWritable, createProgress, writeOutput } from './output.js';
 import { print } from './printable.js';
-import { sayWhichVersion } from './which-index.js';
+import { rootOf, sayWhichVersion } from './which-index.js';
 
 interface CalibrateFlags extends PairOptions, InferenceOptions, VoteOptions, ImageLimitOptions {
-  readonly data: string;
+  readonly data?: string;
+  /** Share of what the index was taught. */
+  readonly taught?: number;
   readonly split: 'train' | 'test';
   readonly epsilon: number;
   readonly unknownRule: UnknownRule;
@@ -42,7 +51,7 @@ export function calibrateCommand(): Command {
     .description('fit confidence and unknown rejection on labelled images that the index does not hold')
     .addHelpText(
       'after',
-      '\nThe vote stays as it is: no label changes.\n\nExample:\n  $ nearvote calibrate --data calibration --index index/photos\n',
+      '\nThe vote stays as it is: no label changes.\n\nExample:\n  $ nearvote calibrate --data calibration --index index/photos\n\nWithout other images, on what the index was taught and corrected:\n  $ nearvote calibrate --taught --index index/photos\n',
     )
     .action(calibrateIndex);
   for (const option of calibrateOptions()) command.addOption(option);
@@ -56,7 +65,14 @@ function calibrateOptions(): Option[] {
       'labelled images: a folder for each class, a .csv or .jsonl list, or the CIFAR binary files',
     )
       .env('NEARVOTE_CALIBRATE_DATA')
-      .makeOptionMandatory(),
+      .conflicts('taught'),
+    new Option(
+      '--taught [share]',
+      'instead of other images, ask what the index was taught, each example with itself left out: all, or a share chosen by the digests of the images; changes are folded into a version first',
+    )
+      .argParser(parseTaught)
+      .preset('1')
+      .env('NEARVOTE_CALIBRATE_TAUGHT'),
     splitOption('--split <split>', 'which CIFAR files are read', 'test').env('NEARVOTE_CALIBRATE_SPLIT'),
     new Option('--epsilon <share>', 'share of known images that may be called unknown')
       .argParser(parseShare)
@@ -98,18 +114,51 @@ function parseShare(value: string): number {
 
 async function calibrateIndex(flags: CalibrateFlags, command: Command): Promise<void> {
   if (flags.report !== undefined) await checkWritable(flags.report);
+  const { data, taught } = flags;
+  if (data === undefined && taught === undefined) {
+    throw new NearvoteError(
+      'usage',
+      'Expected --data, or --taught to calibrate on what the index was taught',
+    );
+  }
   const choice = {
     vote: settingsOf(flags),
     clampK: !isSet(command, 'k'),
     force: flags.force === true,
     now: () => new Date(),
   };
-  const report = await calibrate(
-    { ...flags, ...choice, index: await sayWhichVersion(flags.index) },
-    createProgress(),
-  );
+  const progress = createProgress();
+  const report =
+    data === undefined
+      ? await calibrateOnTaught(flags, { ...choice, share: taught ?? 1 }, progress)
+      : await calibrate({ ...flags, ...choice, data, index: await sayWhichVersion(flags.index) }, progress);
   if (flags.report !== undefined) await writeOutput(flags.report, renderPage(calibrationPage(report)));
   print(flags.json ? JSON.stringify(report, briefly, 2) : renderCalibration(report));
+}
+
+type TaughtChoice = Pick<CalibrateTaughtOptions, 'vote' | 'clampK' | 'share' | 'now'>;
+
+/** Folds the changes in first, so that the calibration is of all of them. */
+async function calibrateOnTaught(
+  flags: CalibrateFlags,
+  choice: TaughtChoice,
+  progress: Progress,
+): Promise<CalibrateReport> {
+  const root = await rootOf(flags.index);
+  const threads = flags.workers * flags.threads;
+  await compactIndex({ root, keep: versionsKept, threads, progress, now: choice.now });
+  const { encoder } = await findEncoder(await readPublished(root), flags.models);
+  const { name, sha256, digest } = encoderIdentity(encoder);
+  return calibrateTaught({ ...flags, ...choice, root, threads, encoder: { name, sha256, digest } });
+}
+
+/** As nearvote index compact does. */
+const versionsKept = 3;
+
+function parseTaught(value: string): number {
+  const share = value.trim() === '' ? NaN : Number(value);
+  if (!(share > 0 && share <= 1)) throw new InvalidArgumentError('Expected a number above 0, to 1.');
+  return share;
 }
 
 const maps = {

@@ -4,6 +4,10 @@ import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createSharedPools } from '../encoder/pool/shared-pools.js';
+import { calibrateTaughtAside, type TaughtCalibration } from '../calibrate/taught-aside.js';
+import { encoderIdentity } from '../encoder/manifest.js';
+import type { VoteChoice } from '../examples/calibration-file.js';
+import { defaultUnknown } from '../vote/unknown.js';
 import { adviseAside } from '../evaluate/advise-aside.js';
 import { compactAside } from '../build/compact-aside.js';
 import { lockWriter } from '../examples/writer.js';
@@ -14,6 +18,7 @@ import { createApp, messageClasses } from '../server/app.js';
 import { createDecisionKeeper } from '../server/decision-keeper.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
 import { followIndex, type Following } from '../server/following.js';
+import { createRecalibration } from '../server/recalibration.js';
 import { createLabelAdvice } from '../server/label-advice.js';
 import { createLiveChanges, type LiveChangesOptions } from '../server/live-changes.js';
 import { createLivePair, type LivePair } from '../server/live-pair.js';
@@ -22,7 +27,7 @@ import { defaultAllowedHosts } from '../server/request-head.js';
 import { readServerKeys, type ServerKeys } from '../server/server-keys.js';
 import { openServerLog } from '../server/server-log.js';
 import { startServer, type RunningServer } from '../server/server.js';
-import { createServing, type Serving } from '../server/serving.js';
+import { createServing, type ServedIndex, type Serving } from '../server/serving.js';
 import { stopInOrder } from '../server/stop-in-order.js';
 import { voteChoice } from './options.js';
 import { print } from './printable.js';
@@ -108,6 +113,12 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
       () => adviseAside({ root, seed: 1 }),
       (err) => ofIndex.warn({ err }, 'no advice on labels could be drawn'),
     );
+    served.recalibrate = createRecalibration({
+      compact: () => served.changes.compact(),
+      calibrate: (share) => calibrateServed(served, { root, share, flags, vote }),
+      reload: () => served.reload(),
+      logger: ofIndex,
+    });
     if (flags.keepImages !== undefined) {
       served.kept = {
         reviewBelow: flags.review ? flags.reviewBelow : undefined,
@@ -228,6 +239,30 @@ async function start(flags: ServeFlags, core: Core): Promise<void> {
     );
   }
   print(readyLine(started.server.url, pairs));
+}
+
+interface ServedCalibrationParts {
+  readonly root: string;
+  readonly share: number;
+  readonly flags: ServeFlags;
+  readonly vote: VoteChoice;
+}
+
+/** By the rule and the epsilon of the calibration from before, where there is one. */
+async function calibrateServed(
+  served: ServedIndex,
+  parts: ServedCalibrationParts,
+): Promise<TaughtCalibration> {
+  const { root, share, flags, vote } = parts;
+  const { pair } = served;
+  if (pair === undefined)
+    throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
+  const { name, sha256, digest } = encoderIdentity(pair.encoder);
+  const { rule: unknownRule, epsilon } = served.classifier?.calibration?.unknown ?? defaultUnknown;
+  return calibrateTaughtAside({
+    ...{ root, share, encoder: { name, sha256, digest }, vote: vote.settings, clampK: true },
+    ...{ search: flags.search, threads: 1, unknownRule, epsilon, seed: 0 },
+  });
 }
 
 /** Beside the one that is served: what may be gone back to. */

@@ -25,6 +25,7 @@ export const errorCodes = [
   'change_missing',
   'change_conflict',
   'index_readonly',
+  'calibration_unfit',
   'index_empty',
   'not_found',
   'index_unknown',

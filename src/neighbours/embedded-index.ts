@@ -9,7 +9,13 @@ import { journalFile } from '../examples/journal-file.js';
 import { openJournal, type Journal } from '../examples/journal.js';
 import { newExamplesOf, type Changed, type ChangeRequest } from './changes.js';
 import { createLiveIndex, type LiveIndex } from './live-index.js';
-import { matchImages, type LabelledDigest, type Matching } from './match-images.js';
+import {
+  matchImages,
+  taughtExamples,
+  type LabelledDigest,
+  type Matching,
+  type TaughtExample,
+} from './match-images.js';
 import type { ExampleHistory, IndexState, ListedExamples, ListOptions, LogOptions } from './neighbours.js';
 import { openSearcher } from './open-searcher.js';
 import { planChanges } from './plan-changes.js';
@@ -49,6 +55,8 @@ export interface EmbeddedIndex {
   positions(): Iterable<number>;
   /** Which images it holds already, and what it holds beside them. */
   match(images: readonly LabelledDigest[]): Matching;
+  /** What it was taught by changes, and not by a build or a sync. */
+  taught(): readonly TaughtExample[];
   /** As the port has it. */
   change(request: ChangeRequest): Promise<Changed>;
   example(id: string): ExampleHistory;
@@ -126,6 +134,8 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
     exampleAt: (position) => live.exampleAt(position),
     embeddingAt: (position) => live.embeddingAt(position),
     positions: () => live.positionsAfter(-1),
+
+    taught: () => taughtExamples(live, journal),
 
     match: (images) => matchImages(live, journal, images),
 

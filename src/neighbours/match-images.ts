@@ -137,6 +137,22 @@ function checkGiven(label: string): void {
   }
 }
 
+/** An example that was taught. */
+export interface TaughtExample {
+  readonly position: number;
+  /** Of its image's content, in hex. */
+  readonly digest: string;
+}
+
+/** The live examples that changes have added with their images, in the order of the index. */
+export function taughtExamples(live: LiveIndex, history: Known | undefined): TaughtExample[] {
+  const past = pastOf(live, history);
+  return [...live.positionsAfter(-1)].flatMap((position) => {
+    const digest = past.digestOf(live.exampleAt(position).id);
+    return digest === undefined ? [] : [{ position, digest }];
+  });
+}
+
 interface Past {
   /** Of an example that was taught. */
   digestOf(id: string): string | undefined;

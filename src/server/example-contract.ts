@@ -6,6 +6,8 @@ import {
   changedSchema,
   changesSchema,
   editedSchema,
+  calibratedSchema,
+  calibrationQuery,
   compactedSchema,
   exampleHistorySchema,
   examplesSchema,
@@ -109,6 +111,10 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
   add('versions', 'The version that is served, and what changed since', {
     content: json(versionsSchema),
     ...{ request: { query }, security },
+  });
+  add('calibrate', 'Calibrate an index on what it was taught, and serve that', {
+    content: json(calibratedSchema),
+    ...{ request: { query: calibrationQuery }, security },
   });
   add('compact', 'Fold the changes into a new version, and serve it', {
     content: json(compactedSchema),

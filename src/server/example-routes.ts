@@ -33,6 +33,7 @@ import {
   type AddedBody,
   type ChangedBody,
   type VersionsBody,
+  calibrationQuery,
 } from './example-schemas.js';
 import { toProblem } from './problems.js';
 import { routes } from './routes.js';
@@ -177,6 +178,14 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
     const served = serving.find(parseIndexQuery(req.query));
     const { version, sequence, examples, changed, refused = null } = await served.changes.compact();
     res.json({ name: served.name, version, sequence, examples, changed, refused });
+  });
+
+  router.post(routes.calibrate.path, ...writers, async (req, res) => {
+    const { index, share = 1 } = parseQuery(calibrationQuery, req.query);
+    const served = serving.find(index);
+    served.changes.requireWritable();
+    const calibrated = await served.recalibrate(share);
+    res.json({ name: served.name, ...calibrated, used: served.classifier?.calibration !== undefined });
   });
   return router;
 }

@@ -188,6 +188,42 @@ export const versionsSchema = z
   .meta({ id: 'Versions' });
 export type VersionsBody = z.infer<typeof versionsSchema>;
 
+export const calibrationQuery = indexQuerySchema.extend({
+  share: z
+    .string()
+    .regex(/^(?:0\.\d{1,9}|1(?:\.0{1,9})?)$/, 'Expected a number above 0, to 1')
+    .transform(Number)
+    .refine((share) => share > 0, 'Expected a number above 0, to 1')
+    .optional()
+    .meta({
+      ...{ type: 'number', exclusiveMinimum: 0, maximum: 1, default: 1 },
+      description: 'Share of what was taught that is asked, chosen by the digests of the images',
+    }),
+});
+
+const figuresSchema = z.strictObject({
+  accuracy: z.number(),
+  ece: z.number(),
+  brier: z.number(),
+  nll: z.number(),
+  auroc: z.number().nullable(),
+});
+
+export const calibratedSchema = z
+  .strictObject({
+    name: z.string(),
+    fittedFor: z
+      .string()
+      .meta({ description: 'The version of the index, which all changes were folded into' }),
+    images: z.int().min(1).meta({ description: 'How many examples were asked' }),
+    confidence: z.enum(['share', 'temperature', 'isotonic', 'logistic']),
+    figures: z.strictObject({ before: figuresSchema, after: figuresSchema }),
+    used: z.boolean().meta({
+      description: 'False where the server was started with vote settings of its own, to which none applies',
+    }),
+  })
+  .meta({ id: 'Calibrated' });
+
 export const compactedSchema = z
   .strictObject({
     name: z.string(),

@@ -143,6 +143,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The index cannot be changed here',
     'This server may not change the index: it was started without an admin key, its folder cannot be written, or another process writes it.',
   ),
+  calibration_unfit: shown(
+    409,
+    'There is too little to calibrate on',
+    'The detail says what is missing. Teach more examples of more labels, or calibrate on other images by command.',
+  ),
   index_empty: shown(
     409,
     'The index has no examples',

@@ -127,6 +127,7 @@ export const routes = {
   rollback: make('POST', '/changes/:sequence/rollback', ['change_missing']),
   versions: look('/versions'),
   compact: make('POST', '/versions', ['reload_failed']),
+  calibrate: make('POST', '/calibration', ['reload_failed', 'calibration_unfit', 'index_empty']),
   home: { ...page('/'), success: 302 },
 } as const satisfies Record<string, Route>;
 
@@ -150,6 +151,7 @@ export const adminRoutes: ReadonlySet<Route> = new Set([
   routes.answerReview,
   routes.versions,
   routes.compact,
+  routes.calibrate,
 ]);
 
 const paths = new Set(allRoutes.map((route) => route.path));

@@ -1,3 +1,4 @@
+import type { TaughtCalibration } from '../calibrate/taught-aside.js';
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { OpenPair } from '../pair.js';
@@ -23,6 +24,8 @@ export interface ServedIndex {
   kept: KeptOfIndex | undefined;
   /** Which labels would gain from more examples. */
   advice: LabelAdvice | undefined;
+  /** Calibrates it anew on a share, in (0, 1], of what it was taught, and serves that. */
+  recalibrate: (share: number) => Promise<TaughtCalibration>;
   /** How its examples are changed. */
   changes: LiveChanges;
   /**
@@ -103,6 +106,7 @@ function createServedIndex(name: string, now: () => number): ServedIndex {
     holds: createHolds(),
     kept: undefined,
     advice: undefined,
+    recalibrate: () => Promise.reject(loadingError()),
     changes: unchanging,
     reload: () => Promise.reject(loadingError()),
   };

@@ -9,6 +9,9 @@ import { countUpTo } from './bins.js';
 export const unknownRules = ['similarity', 'vote'] as const;
 export type UnknownRule = (typeof unknownRules)[number];
 
+/** Where nothing else is told. */
+export const defaultUnknown = { rule: 'similarity', epsilon: 0.05 } as const;
+
 /** Split conformal: what is less familiar than nearly all of the known images it was calibrated on is unknown. */
 export interface UnknownTest {
   readonly rule: UnknownRule;

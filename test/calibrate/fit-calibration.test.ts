@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   directionsOf,
+  directionsWithout,
   fitCalibration,
   roundDown,
   type FitCalibrationOptions,
@@ -111,6 +112,24 @@ describe('the direction of a label', () => {
       { label: 'a', direction: [0, -1] },
       { label: 'b', direction: [0.70711, 0.70711] },
     ]);
+  });
+
+  it('is without an example that of all the others', () => {
+    const rows = onCircle([0, 20, 50, 90, 200]);
+    const named = ['b', 'b', 'a', 'b', 'a'].map((label) => ({ id: '', label, source: '' }));
+    const without = directionsWithout(named, rows, [3, 2]);
+    for (const [i, left] of [3, 2].entries()) {
+      const others = [0, 1, 2, 3, 4].filter((row) => row !== left);
+      const expected = directionsOf(
+        others.flatMap((row) => named[row] ?? []),
+        onCircle(others.map((row) => [0, 20, 50, 90, 200][row] ?? NaN)),
+      );
+      for (const [at, { label, direction }] of without(i).entries()) {
+        expect(label).toBe(expected[at]?.label);
+        for (const [d, value] of direction.entries())
+          expect(value).toBeCloseTo(expected[at]?.direction[d] ?? NaN, 4);
+      }
+    }
   });
 });
 
