@@ -21,23 +21,17 @@ import type { RunningEncoder } from '../embed/embed-dataset.js';
 import { embedImages } from '../embed/embed-images.js';
 import { openEmbeddingCache } from './embedding-cache.js';
 import { finishVersion } from './finish-version.js';
-import { insertImages, type Inserted } from './insert-images.js';
+import { insertImages, type InsertableImage, type Inserted } from './insert-images.js';
 import type { Progress } from '../domain/progress.js';
 import { leaveOutTaught } from './taught-changes.js';
 import { createVersionFiles } from './version-files.js';
 
-export interface BuildIndexOptions {
+/** How an index is made of images and published. */
+export interface PublishIndexOptions {
   readonly dataset: Dataset;
-  readonly decoder: Decoder;
   readonly encoder: EncoderManifest;
   /** Where it lies, which the index remembers as a hint. */
   readonly encoderDir?: string | undefined;
-  /** Of that encoder; it needs room for `inFlight` images in its queue. */
-  readonly pool: Pick<EncoderPool, 'embed'>;
-  /** Images on their way at once. */
-  readonly inFlight: number;
-  /** Of a dataset, whether the encoder was trained on an image; on none unless told. */
-  readonly wasTrainedOn?: RunningEncoder['wasTrainedOn'] | undefined;
   /** `index/<name>`. */
   readonly out: string;
   /** Its seed also chooses the rows that are measured. */
@@ -57,6 +51,16 @@ export interface BuildIndexOptions {
   readonly loadHnsw?: (() => Promise<HnswModule | undefined>) | undefined;
 }
 
+export interface BuildIndexOptions extends PublishIndexOptions {
+  readonly decoder: Decoder;
+  /** Of the encoder; it needs room for `inFlight` images in its queue. */
+  readonly pool: Pick<EncoderPool, 'embed'>;
+  /** Images on their way at once. */
+  readonly inFlight: number;
+  /** Of a dataset, whether the encoder was trained on an image; on none unless told. */
+  readonly wasTrainedOn?: RunningEncoder['wasTrainedOn'] | undefined;
+}
+
 /**
  * Builds an index of a dataset and publishes it in one atomic step; until then the old version is served, whatever
  * happens. Embeddings are cached in `<out>/.cache`, so a build that was killed goes on where it was.
@@ -64,19 +68,35 @@ export interface BuildIndexOptions {
  * the encoder throws
  */
 export function buildIndex(options: BuildIndexOptions): Promise<BuildReport> {
+  return publishIndex(options, (take) => embedCached(options, take));
+}
+
+/** Gives `take` what became of each image, in their order. */
+type Embed = (take: (images: AsyncIterable<InsertableImage>) => Promise<Inserted>) => Promise<Inserted>;
+
+/**
+ * Publishes an index of images that `embed` has embedded.
+ * @throws NearvoteError as `buildIndex`
+ */
+export function publishIndex(options: PublishIndexOptions, embed: Embed): Promise<BuildReport> {
   const { out } = options;
   return writing(out, async () => {
     const staged = await stageVersion(out);
     try {
-      return await buildStaged(options, staged);
+      return await publishStaged(options, { staged, embed });
     } finally {
       await staged.close();
     }
   });
 }
 
-async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): Promise<BuildReport> {
-  const { dataset, encoder, out, hnsw, progress } = options;
+interface Parts {
+  readonly staged: StagedVersion;
+  readonly embed: Embed;
+}
+
+async function publishStaged(options: PublishIndexOptions, { staged, embed }: Parts): Promise<BuildReport> {
+  const { dataset, encoder, out, hnsw, strict, progress } = options;
   const started = performance.now();
   const sequence = await leaveOutTaught({ root: out, drop: options.dropChanges === true });
   const { dimension } = encoder.output;
@@ -86,7 +106,7 @@ async function buildStaged(options: BuildIndexOptions, staged: StagedVersion): P
   let inserted: Inserted;
   progress.start({ name: 'embedding', total: dataset.size, unit: 'images' });
   try {
-    inserted = await embedAndInsert(options, { files, graph });
+    inserted = await embed((images) => insertImages({ images, files, graph, strict, progress }));
   } finally {
     files.close();
   }
@@ -152,22 +172,17 @@ async function pathFrom(out: string, encoderDir: string | undefined): Promise<{ 
   return { path: path.split(sep).join('/') };
 }
 
-type Sinks = Pick<Parameters<typeof insertImages>[0], 'files' | 'graph'>;
-
-async function embedAndInsert(options: BuildIndexOptions, sinks: Sinks): Promise<Inserted> {
-  const { dataset, decoder, encoder, pool, inFlight, wasTrainedOn, out, strict, progress } = options;
+async function embedCached(options: BuildIndexOptions, take: Parameters<Embed>[0]): Promise<Inserted> {
+  const { dataset, decoder, encoder, pool, inFlight, wasTrainedOn, out } = options;
   const cache = openEmbeddingCache({
     dir: join(out, '.cache'),
     encoderSha256: encoder.sha256,
     dimension: encoder.output.dimension,
   });
   try {
-    const images = embedImages(dataset.images(), {
-      decoder,
-      geometry: encoder.input.geometry,
-      ...{ pool, known: cache, trainedOn: wasTrainedOn?.(dataset), inFlight },
-    });
-    return await insertImages({ ...sinks, images, strict, progress });
+    const { geometry } = encoder.input;
+    const how = { decoder, geometry, pool, known: cache, trainedOn: wasTrainedOn?.(dataset), inFlight };
+    return await take(embedImages(dataset.images(), how));
   } finally {
     cache.close();
   }

@@ -5,8 +5,18 @@ import type { EmbeddedImage } from '../embed/embed-images.js';
 import type { Progress } from '../domain/progress.js';
 import type { VersionFiles } from './version-files.js';
 
+type Embedded = Exclude<EmbeddedImage, { readonly kind: 'rejected' }>;
+type Rejected = Extract<EmbeddedImage, { readonly kind: 'rejected' }>;
+
+/** An image that was embedded, here or elsewhere, or why it was not. */
+export type InsertableImage =
+  | (Pick<Embedded, 'kind' | 'digest' | 'trainedOn' | 'embedding'> & {
+      readonly image: Pick<Embedded['image'], 'id' | 'label' | 'source'>;
+    })
+  | (Omit<Rejected, 'image'> & { readonly image: Pick<Rejected['image'], 'id'> });
+
 export interface InsertImagesOptions {
-  readonly images: AsyncIterable<EmbeddedImage>;
+  readonly images: AsyncIterable<InsertableImage>;
   readonly files: VersionFiles;
   /** Absent where hnswlib-node could not be built. */
   readonly graph: HnswBuilder | undefined;
@@ -46,7 +56,7 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
   const firstRejects: string[] = [];
   let trainedOn = 0;
   for await (const one of images) {
-    const { id, label, source } = one.image;
+    const { id } = one.image;
     if (names.has(id)) {
       throw new NearvoteError('dataset_invalid', `Expected every image once but ${id} came twice`);
     }
@@ -60,6 +70,7 @@ export async function insertImages(options: InsertImagesOptions): Promise<Insert
       files.addReject({ id, code: one.code, message: one.message });
       continue;
     }
+    const { label, source } = one.image;
     const example = { id: nameExample({ digest: one.digest, label }), label, source };
     files.addExample(example, one.embedding);
     graph?.add(one.embedding);

@@ -15,9 +15,10 @@ import {
 } from './options.js';
 import { createProgress, noRules } from './output.js';
 import { print, printable } from './printable.js';
+import { buildInPartsAndPrint, isInParts, partOptions, type PartFlags } from './build-parts.js';
 import { planLines, syncSummary } from './sync-summary.js';
 
-interface BuildFlags extends InferenceOptions, ImageLimitOptions {
+interface BuildFlags extends InferenceOptions, ImageLimitOptions, PartFlags {
   readonly data: string;
   readonly encoder: string;
   readonly out: string;
@@ -46,12 +47,19 @@ export function buildCommand(): Command {
     .description('build an index of labelled images and publish it')
     .addHelpText(
       'after',
-      '\nExample:\n  $ nearvote build --data photos --encoder models/cifar10-compact --out index/photos\n\nphotos holds a folder for each class; a .csv or .jsonl list of path,label and the CIFAR binary files work too.\n\nAfter the photos have changed, --sync changes the index as much as they have, and --dry-run says so before:\n  $ nearvote build --sync --dry-run --data photos --encoder models/cifar10-compact --out index/photos\n',
+      '\nExample:\n  $ nearvote build --data photos --encoder models/cifar10-compact --out index/photos\n\nphotos holds a folder for each class; a .csv or .jsonl list of path,label and the CIFAR binary files work too.\n\nAfter the photos have changed, --sync changes the index as much as they have, and --dry-run says so before:\n  $ nearvote build --sync --dry-run --data photos --encoder models/cifar10-compact --out index/photos\n\nMany images are embedded by many processes, each a part of them, and then published by one:\n  $ nearvote build --shards 64 --shard 7 --data photos --encoder models/cifar10-compact --out index/photos\n  $ nearvote build --shards 64 --merge --data photos --encoder models/cifar10-compact --out index/photos\n',
     )
-    .action((flags: BuildFlags) => (flags.sync === true ? syncAndPrint(flags) : buildAndPrint(flags)));
+    .action((flags: BuildFlags) => {
+      if (isInParts(flags)) {
+        const json = flags.json === true;
+        return buildInPartsAndPrint({ flags, options: optionsOf(flags), json, summaryOf: buildSummary });
+      }
+      return flags.sync === true ? syncAndPrint(flags) : buildAndPrint(flags);
+    });
   const options = [
     ...buildOptions(),
     ...syncOptions(),
+    ...partOptions(),
     ...graphOptions(),
     ...inferenceOptions(),
     ...imageLimitOptions(),
