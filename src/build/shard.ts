@@ -30,7 +30,7 @@ export interface EmbedShardOptions extends ShardOptions {
   readonly withPool: <T>(work: (running: RunningPool) => Promise<T>) => Promise<T>;
 }
 
-export type RunningPool = Pick<EmbedImagesOptions, 'pool' | 'inFlight' | 'trainedOn'>;
+type RunningPool = Pick<EmbedImagesOptions, 'pool' | 'inFlight' | 'trainedOn'>;
 
 export interface ShardReport {
   readonly folder: string;
