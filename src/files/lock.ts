@@ -82,8 +82,15 @@ export async function lockFolder(root: string, options: LockFolderOptions = {}):
       .catch(async (error: unknown) => {
         throw systemCodeOf(error) === 'ELOCKED' ? await refusal(paths, staleMs) : error;
       });
-    await writeFile(paths.holder, JSON.stringify(own));
-    return unlock;
+    try {
+      await writeFile(paths.holder, JSON.stringify(own));
+      return unlock;
+    } catch (error) {
+      // On a full disk: a lock without a name would be nobody's until its heartbeat stops.
+      await rm(paths.holder, { force: true });
+      await unlock().catch(() => undefined);
+      throw error;
+    }
   };
   const unlock = (await isLeftBehind(paths, staleMs)) ? await takeOver(paths, staleMs, take) : await take();
 

@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,6 +75,13 @@ describe('the lock of a folder', () => {
     await expect(lockFolder(root, { staleMs: 2000 })).rejects.toMatchObject({ code: 'output_unwritable' });
     await utimes(join(root, '.lock'), secondsAgo(3), secondsAgo(3));
     await (await lockFolder(root, { staleMs: 2000 })).release();
+  });
+
+  it.skipIf(process.platform !== 'linux')('is not held where the disk had no room for its name', async () => {
+    await symlink('/dev/full', join(root, '.lock-holder'));
+    await expect(lockFolder(root)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(await readdir(root)).toEqual([]);
+    await (await lockFolder(root)).release();
   });
 
   it('is free at once when its process was killed', async () => {
