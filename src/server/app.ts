@@ -152,9 +152,9 @@ export function createApp(options: AppOptions): Express {
   for (const [path, methods] of known) app.options(path, allowMethods(methods));
   if (options.adminKey !== undefined) app.use(createAdminRouter(options.adminKey, serving));
   app.use((req, res, next) => {
-    // Folding changes into a version may take longer; its answer is a line, as a reload's is.
-    const isLong = req.method === 'POST' && req.path === routes.compact.path;
-    if (!isLong) limitDelivery({ req, res }, load.writeTimeout);
+    // Folding changes into a version and calibrating may take longer; the answer is a line, as a reload's is.
+    const isLong = [routes.compact.path, routes.calibrate.path].includes(req.path);
+    if (req.method !== 'POST' || !isLong) limitDelivery({ req, res }, load.writeTimeout);
     next();
   });
   const writers =

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compactIndex } from '../../src/build/compact.js';
+import { NearvoteError } from '../../src/domain/errors.js';
 import { readPublished } from '../../src/examples/index-store.js';
 import { lockWriter } from '../../src/examples/writer.js';
 import { openIndexOwner } from '../../src/neighbours/index-owner.js';
@@ -549,6 +550,17 @@ describe('looking', () => {
     });
     await teach('green');
     expect((await ask('/versions', { method: 'POST' })).body).toMatchObject({ changed: true });
+  });
+
+  it('is answered when a calibration takes longer than a client may take to read', async () => {
+    const writeTimeout = 1_000;
+    const { served } = await start({ load: { ...testLoad, writeTimeout } });
+    served.recalibrate = async () => {
+      // On the clock of the write timeout.
+      await new Promise((resolve) => setTimeout(resolve, 1.5 * writeTimeout));
+      throw new NearvoteError('calibration_unfit', 'too few');
+    };
+    expect((await ask('/calibration', { method: 'POST' })).status).toBe(409);
   });
 });
 
