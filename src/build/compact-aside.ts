@@ -5,7 +5,7 @@ import type { CompactReport } from './compact.js';
 
 /**
  * Compacts an index in a process of its own, on what others leave of the cores.
- * @throws NearvoteError `worker_failed`, its cause saying why
+ * @throws NearvoteError as `compactIndex`, `worker_failed`
  */
 export async function compactAside(job: CompactJob): Promise<CompactReport> {
   return (await runAside(compiledModule('./compact-process.js', import.meta.url), job)) as CompactReport;

@@ -1,4 +1,4 @@
-import { NearvoteError, type ErrorCode } from '../domain/errors.js';
+import { NearvoteError } from '../domain/errors.js';
 import type { CalibrationFile } from '../examples/calibration-file.js';
 import { runAside } from '../processes/run-aside.js';
 import { compiledModule } from '../processes/supervised-child.js';
@@ -15,18 +15,16 @@ export interface TaughtCalibration {
   readonly figures: CalibrationFile['figures'];
 }
 
-export type TaughtReply =
-  | { readonly calibrated: TaughtCalibration }
-  | { readonly error: { readonly code: ErrorCode; readonly message: string } };
-
 /**
  * Calibrates an index on what it was taught in a process of its own, on what others leave of the cores.
  * @throws NearvoteError `calibration_unfit` where that is too little, what else `calibrateTaught` throws, `worker_failed`
  */
 export async function calibrateTaughtAside(job: TaughtJob): Promise<TaughtCalibration> {
   const file = compiledModule('./taught-process.js', import.meta.url);
-  const reply = (await runAside(file, job)) as TaughtReply;
-  if ('calibrated' in reply) return reply.calibrated;
-  const { code, message } = reply.error;
-  throw new NearvoteError(code === 'dataset_invalid' ? 'calibration_unfit' : code, message);
+  try {
+    return (await runAside(file, job)) as TaughtCalibration;
+  } catch (error) {
+    if (!(error instanceof NearvoteError) || error.code !== 'dataset_invalid') throw error;
+    throw new NearvoteError('calibration_unfit', error.message, { cause: error });
+  }
 }

@@ -4,7 +4,7 @@ import type { Advice, AdviseOptions } from './advise.js';
 
 /**
  * Draws the learning curves of an index in a process of its own, on what others leave of the cores.
- * @throws NearvoteError `worker_failed`, its cause saying why
+ * @throws NearvoteError as `adviseIndex`, `worker_failed`
  */
 export async function adviseAside(options: AdviseOptions): Promise<Advice> {
   return (await runAside(compiledModule('./advise-process.js', import.meta.url), options)) as Advice;

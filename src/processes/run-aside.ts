@@ -1,4 +1,6 @@
 import { longestTimerMs } from '../domain/duration.js';
+import { NearvoteError } from '../domain/errors.js';
+import type { AsideReply } from './answer-run-aside.js';
 import { superviseChild } from './supervised-child.js';
 
 /** Rows of a few million examples in JavaScript; graphs and embeddings lie outside its heap. */
@@ -8,9 +10,9 @@ const nicest = 19;
 
 /**
  * Has one long job done by a process of its own, on what others leave of the cores, and ends that process.
- * @param file its compiled module; it calls `answerParent`
- * @returns the words of its reply
- * @throws NearvoteError `worker_failed`, its cause saying why
+ * @param file its compiled module; it calls `answerRunAside`
+ * @returns what came of it
+ * @throws NearvoteError that of the job; `worker_failed`, its cause saying why, for a fault of the process
  */
 export async function runAside(file: URL, job: unknown): Promise<unknown> {
   const child = superviseChild<undefined>({
@@ -20,7 +22,9 @@ export async function runAside(file: URL, job: unknown): Promise<unknown> {
   });
   try {
     await child.started;
-    return (await child.run({ words: job, parts: [] })).words;
+    const reply = (await child.run({ words: job, parts: [] })).words as AsideReply;
+    if ('done' in reply) return reply.done;
+    throw new NearvoteError(reply.error.code, reply.error.message);
   } finally {
     child.stop();
   }

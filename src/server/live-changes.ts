@@ -35,7 +35,7 @@ export interface LiveChanges {
   change(request: Asked, check?: () => void): Promise<Changed>;
   /**
    * Folds the changes into a new version and serves it; who asks meanwhile shares it.
-   * @throws NearvoteError `index_readonly`, `worker_failed`, and what a reload throws
+   * @throws NearvoteError `index_readonly`, `output_unwritable`, `worker_failed`, and what a reload throws
    */
   compact(): Promise<CompactReport>;
   /** Runs something while no change is made. */

@@ -22,6 +22,12 @@ describe('a job that is run aside', () => {
     expect(new Set(policies)).toEqual(new Set([schedIdle]));
   });
 
+  it('throws what the job has thrown', async () => {
+    await expect(runAside(file, { refuses: true })).rejects.toMatchObject({
+      ...{ code: 'output_unwritable', message: 'no room' },
+    });
+  });
+
   it.skipIf(process.platform !== 'linux')('says why it failed, and leaves no process', async () => {
     await expect(runAside(file, { fails: true })).rejects.toMatchObject({
       code: 'worker_failed',
