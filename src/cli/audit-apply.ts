@@ -14,6 +14,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { counted } from '../evaluate/page/words.js';
 import { checkLabel } from '../neighbours/example-names.js';
 import { withWritableIndex } from '../neighbours/writable-index.js';
+import { option } from './managed-index.js';
 import { numberFrom } from './options.js';
 import { print, printable } from './printable.js';
 import { rootOf } from './which-index.js';
@@ -153,7 +154,11 @@ const because: Readonly<Record<string, string>> = {
 const toldEach: ReadonlySet<string> = new Set(['changed', 'settled', 'label']);
 const mostShown = 20;
 
-function appliedLines(applied: Applied, found: readonly ReadFinding[], { dryRun }: ApplyFlags): string {
+function appliedLines(
+  applied: Applied,
+  found: readonly ReadFinding[],
+  { dryRun, index }: ApplyFlags,
+): string {
   const { relabelled, deleted, labelsGone, left, sequence, operation } = summaryOf(applied, found);
   const would = dryRun === true ? 'Would apply' : 'Applied';
   const counts = new Map<string, number>();
@@ -177,7 +182,7 @@ function appliedLines(applied: Applied, found: readonly ReadFinding[], { dryRun 
       : [
           operation === null
             ? `Nothing changed: sequence ${sequence}`
-            : `Changed: sequence ${sequence}; nearvote index revert ${operation} takes all of it back`,
+            : `Changed: sequence ${sequence}; nearvote index revert ${operation}${option('--index', index)} takes all of it back`,
         ]),
   ]
     .map(printable)

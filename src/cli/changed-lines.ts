@@ -4,17 +4,17 @@ import { printable } from './printable.js';
 
 const mostShown = 20;
 
-/** What a change came to, for people. */
-export function changedLines({ sequence, operation, outcomes }: Changed): string {
+/** What a change came to, for people; `where` are the options that name the index. */
+export function changedLines({ sequence, operation, outcomes }: Changed, where: string): string {
   return [
     ...someOf(outcomes),
     ...newLabelLines(outcomes),
-    ending(sequence, operation === null ? [] : [operation]),
+    ending(sequence, operation === null ? [] : [operation], where),
   ].join('\n');
 }
 
 /** What teaching came to, for people: what was left out comes first, for the rest is as it was to be. */
-export function taughtLines({ sequence, operations, outcomes }: Taught): string {
+export function taughtLines({ sequence, operations, outcomes }: Taught, where: string): string {
   const refused = outcomes.filter(({ outcome }) => outcome === 'refused');
   const others = outcomes.filter(({ outcome }) => outcome !== 'refused');
   const count = (outcome: ChangeOutcome['outcome']): number =>
@@ -30,7 +30,7 @@ export function taughtLines({ sequence, operations, outcomes }: Taught): string 
     ...someOf(others),
     ...(outcomes.length > 1 ? [sum] : []),
     ...newLabelLines(outcomes),
-    ending(sequence, operations),
+    ending(sequence, operations, where),
   ].join('\n');
 }
 
@@ -57,8 +57,8 @@ function lineOf(one: ChangeOutcome | TaughtFile): string {
   return printable(`${one.outcome} ${one.id} (${one.label})${file === '' ? '' : ` ${file}`}`);
 }
 
-function ending(sequence: number, operations: readonly number[]): string {
+function ending(sequence: number, operations: readonly number[], where: string): string {
   if (operations.length === 0) return `Nothing changed: sequence ${sequence}`;
-  const reverts = operations.map((one) => `nearvote index revert ${one}`).join(', ');
-  return `Changed: sequence ${sequence}; ${reverts} takes it back`;
+  const reverts = operations.map((one) => `nearvote index revert ${one}${where}`).join(', ');
+  return printable(`Changed: sequence ${sequence}; ${reverts} takes it back`);
 }

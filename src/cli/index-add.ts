@@ -5,7 +5,7 @@ import { openLabelledFiles, type LabelledFiles } from '../image/dataset/labelled
 import { checkId, checkLabel } from '../neighbours/example-names.js';
 import { taughtLines } from './changed-lines.js';
 import { changing, type ChangeFlags } from './index-change.js';
-import { hinted, openServed } from './managed-index.js';
+import { hinted, openServed, sameIndex } from './managed-index.js';
 import {
   imageLimitOptions,
   inferenceOptions,
@@ -75,7 +75,7 @@ async function add(paths: readonly string[], flags: AddFlags, command: Command):
             progress,
           ).catch(hinted)
         : await served.teach(asked, progress);
-    print(json === true ? JSON.stringify(taught) : taughtLines(taught));
+    print(json === true ? JSON.stringify(taught) : taughtLines(taught, sameIndex({ flags, command })));
   } finally {
     stop.unwatch();
     progress.finish();

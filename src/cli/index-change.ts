@@ -6,7 +6,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { createProgress } from './output.js';
 import { changedLines } from './changed-lines.js';
-import { openManaged, openServed, serverOption, type ManagedFlags } from './managed-index.js';
+import { openManaged, openServed, sameIndex, serverOption, type ManagedFlags } from './managed-index.js';
 import { print, printable } from './printable.js';
 import { rootOf } from './which-index.js';
 
@@ -77,7 +77,8 @@ export function rollbackCommand(): Command {
     .argument('<state>', 'a sequence number, 0 for before the first change, or a version that is kept')
     .action(async (state: string, flags: ChangeFlags, command: Command) => {
       const index = await openManaged({ flags, command });
-      await ask(index, { kind: 'rollback', sequence: await index.sequenceCalled(state) }, flags);
+      const sequence = await index.sequenceCalled(state);
+      await ask(index, { kind: 'rollback', sequence }, { flags, command });
     });
 }
 
@@ -154,11 +155,16 @@ export function changing(command: Command, example: string): Command {
 }
 
 async function change(asked: Asked, flags: ChangeFlags, command: Command): Promise<void> {
-  await ask(await openManaged({ flags, command }), asked, flags);
+  await ask(await openManaged({ flags, command }), asked, { flags, command });
 }
 
-async function ask(index: ManagedIndex, asked: Asked, { json, ...said }: ChangeFlags): Promise<void> {
-  const request = { ...asked, reason: said.reason ?? null, who: said.who ?? null };
-  const changed = await index.change(request);
-  print(json === true ? JSON.stringify(changed) : changedLines(changed));
+interface Told {
+  readonly flags: ChangeFlags;
+  readonly command: Command;
+}
+
+async function ask(index: ManagedIndex, asked: Asked, told: Told): Promise<void> {
+  const { json, reason, who } = told.flags;
+  const changed = await index.change({ ...asked, reason: reason ?? null, who: who ?? null });
+  print(json === true ? JSON.stringify(changed) : changedLines(changed, sameIndex(told)));
 }

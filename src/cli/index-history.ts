@@ -3,7 +3,7 @@ import type { StateDifference } from '../curate/compare-states.js';
 import { diffIndex } from '../curate/diff-index.js';
 import { counted } from '../evaluate/page/words.js';
 import type { Change } from '../examples/journal-record.js';
-import { openManaged, serverOption, type ManagedFlags } from './managed-index.js';
+import { openManaged, option, sameIndex, serverOption, type ManagedFlags } from './managed-index.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { tableOf } from './output.js';
 import { print, printable } from './printable.js';
@@ -39,9 +39,19 @@ export function logCommand(): Command {
     .action(async (named: string | undefined, flags: LogFlags, command: Command) => {
       const { limit, before, id, json } = flags;
       const index = await openManaged({ flags, command, named });
-      const changes = await index.log({ limit, before, id });
+      // One more than is shown tells whether there are older ones.
+      const found = await index.log({ limit: limit + 1, before, id });
+      const changes = found.slice(0, limit);
       if (json === true) for (const change of changes) print(JSON.stringify(change));
       else print(changes.length === 0 ? 'No changes' : logTable(changes));
+      const last = changes.at(-1);
+      if (json === true || last === undefined || found.length === changes.length) return;
+      const same = [
+        option('--id', id),
+        option('--limit', command.getOptionValueSource('limit') === 'default' ? undefined : String(limit)),
+        sameIndex({ flags, command, named }),
+      ].join('');
+      print(printable(`Older changes: nearvote index log --before ${last.sequence}${same}`));
     });
 }
 

@@ -40,9 +40,29 @@ export async function openManaged(which: WhichManaged): Promise<ManagedIndex> {
 export function openServed({ flags, command, named }: WhichManaged): ServerIndex | undefined {
   const { server, index } = flags;
   if (server === undefined) return undefined;
-  // A variable may name a folder of this machine.
-  const told = command.getOptionValueSource('index') === 'cli' ? index : undefined;
-  return createServerIndex({ url: server, index: named ?? told, ...adminKey() });
+  return createServerIndex({ url: server, index: named ?? indexOfServer(command, index), ...adminKey() });
+}
+
+/** The options that name the same index to another command, with a space before each. */
+export function sameIndex({ flags, command, named }: WhichManaged): string {
+  const { server, index } = flags;
+  const told = named ?? (server === undefined ? index : indexOfServer(command, index));
+  return `${option('--server', server)}${option('--index', told)}`;
+}
+
+/** An option as it is typed, with a space before it; nothing where it has no value. */
+export function option(name: string, value: string | undefined): string {
+  return value === undefined ? '' : ` ${name} ${asWord(value)}`;
+}
+
+/** As a shell takes it for one word. */
+function asWord(value: string): string {
+  return /^[\w./:@%+,=~-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A variable may name a folder of this machine. */
+function indexOfServer(command: Command, index: string | undefined): string | undefined {
+  return command.getOptionValueSource('index') === 'cli' ? index : undefined;
 }
 
 /** Whoever has one key for all has it in the variable of the other. */

@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import type { SyncedLabel, SyncPlan, SyncReport } from '../build/sync-report.js';
 import { counted } from '../evaluate/page/words.js';
+import { option } from './managed-index.js';
 import { noRules } from './output.js';
 import { printable } from './printable.js';
 
@@ -52,7 +53,7 @@ function lastLines(report: SyncReport, out: string): string[] {
   if (operation === null) return [`Nothing changed: sequence ${sequence}`];
   return [
     printable(
-      `Changed: sequence ${sequence}; nearvote index revert ${operation} --index ${out} takes it back`,
+      `Changed: sequence ${sequence}; nearvote index revert ${operation}${option('--index', out)} takes it back`,
     ),
     ...(compacted === undefined ? [] : [`Folded into version ${compacted.version}`]),
     ...(unfolded === undefined

@@ -115,7 +115,7 @@ async function outcomesOf(
     if (!(error instanceof NearvoteError)) throw error;
     throw new NearvoteError(
       error.code,
-      `The change was made, nearvote index revert ${operation} takes it back, but what it came to cannot be told: ${error.message}`,
+      `The change was made and nearvote index revert ${operation}, with the same --server and --index, takes it back, but what it came to cannot be told: ${error.message}`,
       { cause: error },
     );
   });

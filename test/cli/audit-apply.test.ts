@@ -66,7 +66,7 @@ describe('nearvote audit --apply', () => {
         'Left 1 for a person to decide',
         'Left 1 about examples that have changed since',
         '  line 6, droppable: there is no example nobody',
-        'Changed: sequence 2; nearvote index revert 1 takes all of it back\n',
+        `Changed: sequence 2; nearvote index revert 1 --index ${root} takes all of it back\n`,
       ].join('\n'),
     );
     const log = await index('log', '--json');

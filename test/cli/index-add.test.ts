@@ -105,7 +105,7 @@ describe('nearvote index add', () => {
     const mixed = await index('add', 'damaged.jpg', 'photos/red', '--label', 'rouge', '--index', 'many');
     expect(mixed).toMatchObject({ code: 0 });
     expect(mixed.stdout).toMatch(
-      /^refused: damaged\.jpg: .* \[image_damaged\]\nadded [0-9a-f]{20} \(rouge\) photos\/red\/0\.jpg\n1 added, 1 left out\nnew label: rouge\nChanged: sequence 1; nearvote index revert 1 takes it back\n$/,
+      /^refused: damaged\.jpg: .* \[image_damaged\]\nadded [0-9a-f]{20} \(rouge\) photos\/red\/0\.jpg\n1 added, 1 left out\nnew label: rouge\nChanged: sequence 1; nearvote index revert 1 --index many takes it back\n$/,
     );
     const damaged = await index('add', 'damaged.jpg', '--label', 'blue', '--index', 'many');
     expect(damaged).toMatchObject({ code: 1, stdout: '' });

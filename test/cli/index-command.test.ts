@@ -77,7 +77,7 @@ describe('nearvote index', () => {
     await teachSmallIndex(copy);
     const ask = (...args: string[]): Promise<Ran> => index(...args, '--index', copy);
     expect((await ask('relabel', 'c2', 'lynx', '--who', 'Ada')).stdout).toBe(
-      'relabelled c2 (lynx)\nChanged: sequence 5; nearvote index revert 5 takes it back\n',
+      `relabelled c2 (lynx)\nChanged: sequence 5; nearvote index revert 5 --index ${copy} takes it back\n`,
     );
     expect((await ask('revert', '5')).stdout).toContain('relabelled c2 (cat)\nChanged: sequence 6');
     const lock = await lockWriter(copy);
@@ -88,6 +88,19 @@ describe('nearvote index', () => {
       new RegExp(`process ${process.pid} .*--server URL asks it instead.*\\[index_readonly\\]`),
     );
     expect((await ask('rename', 'lynx', 'bobcat', '--json')).stdout).toMatch(/^{"sequence":8,"operation":7,/);
+  });
+
+  it('says of a log that goes on how to see what is older', async () => {
+    const copy = join(base, 'paged');
+    await teachSmallIndex(copy);
+    const page = await index('log', '--limit', '3', '--index', copy);
+    expect(page.stdout).toContain(`Older changes: nearvote index log --before 2 --limit 3 --index ${copy}\n`);
+    const last = await index('log', '--before', '2', '--limit', '3', '--index', copy);
+    expect(last.stdout).not.toContain('Older');
+    expect((await index('log', '--limit', '4', '--index', copy)).stdout).not.toContain('Older');
+    const one = await index('log', '--id', 'c0', '--limit', '1', '--index', copy);
+    expect(one.stdout).not.toContain('Older');
+    expect((await index('log', '--limit', '3', '--json', '--index', copy)).stdout).not.toContain('Older');
   });
 
   it('makes an empty index, once, of which offline commands say that it is empty', async () => {
