@@ -20,6 +20,7 @@ import { createFindingRouter } from './finding-routes.js';
 import { createReviewRouter } from './review-routes.js';
 import { createRequestRecorder } from './request-recorder.js';
 import { createExampleRouter } from './example-routes.js';
+import { createStateRouter } from './state-routes.js';
 import { adminRoutes, allRoutes, methodsByPath, routeOf, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
 import { readyClassifiers, type Serving } from './serving.js';
@@ -65,6 +66,12 @@ export interface AppOptions {
   readonly version: string;
 }
 
+/** Work of a process aside: it takes as long as the index is large. */
+const longPaths: ReadonlySet<string> = new Set([
+  routes.compact.path,
+  routes.calibrate.path,
+  routes.verification.path,
+]);
 /** Requests that one connection may have unanswered: a packet of 64 KiB could ask for a thousand answers. */
 const maxPipelined = 16;
 
@@ -152,9 +159,9 @@ export function createApp(options: AppOptions): Express {
   for (const [path, methods] of known) app.options(path, allowMethods(methods));
   if (options.adminKey !== undefined) app.use(createAdminRouter(options.adminKey, serving));
   app.use((req, res, next) => {
-    // Folding changes into a version and calibrating may take longer; the answer is a line, as a reload's is.
-    const isLong = [routes.compact.path, routes.calibrate.path].includes(req.path);
-    if (req.method !== 'POST' || !isLong) limitDelivery({ req, res }, load.writeTimeout);
+    // What is done aside may take longer; its answer is a line, as a reload's is.
+    const isLong = req.method === 'POST' && longPaths.has(req.path);
+    if (!isLong) limitDelivery({ req, res }, load.writeTimeout);
     next();
   });
   const writers =
@@ -171,9 +178,12 @@ export function createApp(options: AppOptions): Express {
     }),
   );
   if (writers !== undefined) {
-    const parts = { serving, admission, limits, requestTimeoutMs: load.requestTimeout, writers };
+    const { exposeSources } = options;
+    const timed = { requestTimeoutMs: load.requestTimeout };
+    const parts = { serving, admission, limits, exposeSources, writers, ...timed };
     app.use(createReviewRouter(parts));
     app.use(createFindingRouter(parts));
+    app.use(createStateRouter(parts));
   }
   app.get(routes.health.path, (_req, res) => {
     res.json({ status: 'ok' });

@@ -25,6 +25,7 @@ import { json, withKey, type AddRoute } from './contract-operation.js';
 import { appliedSchema, findingsJson, findingsQuery } from './finding-schemas.js';
 import { answeredSchema, answerJson, feedbackJson, reviewQuery, reviewSchema } from './review-schemas.js';
 import { indexQuerySchema } from './schemas.js';
+import { differencesQuery, differencesSchema, verificationSchema } from './state-schemas.js';
 
 /** The routes of examples and changes, in the OpenAPI document. */
 export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
@@ -110,6 +111,14 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
   });
   add('versions', 'The version that is served, and what changed since', {
     content: json(versionsSchema),
+    ...{ request: { query }, security },
+  });
+  add('differences', 'What differs between two states of an index', {
+    content: json(differencesSchema),
+    ...{ request: { query: differencesQuery }, security },
+  });
+  add('verification', 'Check all that is kept of an index, and make anew what can be', {
+    content: json(verificationSchema),
     ...{ request: { query }, security },
   });
   add('calibrate', 'Calibrate an index on what it was taught, and serve that', {

@@ -340,7 +340,7 @@ export function neighboursOf(served: ServedIndex): Neighbours {
 }
 
 /** @throws NearvoteError `not_ready` */
-function loadedPair(served: ServedIndex): OpenPair {
+export function loadedPair(served: ServedIndex): OpenPair {
   servingClassifier(served);
   if (served.pair !== undefined) return served.pair;
   throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');

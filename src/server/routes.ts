@@ -71,6 +71,8 @@ const make = (method: 'POST' | 'PATCH' | 'DELETE', path: string, codes: readonly
   codes: [...changeCodes, ...codes],
 });
 
+/** Of what is read again from its files. */
+const indexCodes = ['index_missing', 'index_invalid'] as const satisfies readonly ErrorCode[];
 const keptCodes = ['decision_missing', 'output_unwritable'] as const satisfies readonly ErrorCode[];
 const teachKeptCodes = [
   ...keptCodes,
@@ -126,8 +128,15 @@ export const routes = {
   answerReview: make('POST', '/review/:id', teachKeptCodes),
   rollback: make('POST', '/changes/:sequence/rollback', ['change_missing']),
   versions: look('/versions'),
-  compact: make('POST', '/versions', ['reload_failed']),
-  calibrate: make('POST', '/calibration', ['reload_failed', 'calibration_unfit', 'index_empty']),
+  compact: make('POST', '/versions', ['reload_failed', ...indexCodes]),
+  calibrate: make('POST', '/calibration', [
+    'reload_failed',
+    'calibration_unfit',
+    'index_empty',
+    ...indexCodes,
+  ]),
+  differences: look('/differences', ['change_missing', ...indexCodes]),
+  verification: make('POST', '/verification', [...indexCodes]),
   home: { ...page('/'), success: 302 },
 } as const satisfies Record<string, Route>;
 
@@ -152,6 +161,8 @@ export const adminRoutes: ReadonlySet<Route> = new Set([
   routes.versions,
   routes.compact,
   routes.calibrate,
+  routes.differences,
+  routes.verification,
 ]);
 
 const paths = new Set(allRoutes.map((route) => route.path));
