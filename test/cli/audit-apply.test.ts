@@ -5,7 +5,8 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { lockWriter } from '../../src/examples/writer.js';
 import { publishSmallIndex } from '../neighbours/small-index.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
-import { nearvoteIn, type Ran } from './nearvote.js';
+import { nearvoteHere } from './in-process.js';
+import type { Ran } from './nearvote.js';
 
 const base = await mkdtemp(join(tmpdir(), 'nearvote-apply-'));
 afterAll(() => rm(base, { recursive: true }));
@@ -36,8 +37,8 @@ const file = join(base, 'findings.jsonl');
 const write = (some: readonly object[]): Promise<void> =>
   writeFile(file, some.map((one) => `${JSON.stringify(one)}\n`).join(''));
 const apply = (...args: string[]): Promise<Ran> =>
-  nearvoteIn(base, 'audit', '--index', root, '--apply', file, ...args);
-const index = (...args: string[]): Promise<Ran> => nearvoteIn(base, 'index', ...args, '--index', root);
+  nearvoteHere(base, ['audit', '--index', root, '--apply', file, ...args]);
+const index = (...args: string[]): Promise<Ran> => nearvoteHere(base, ['index', ...args, '--index', root]);
 
 describe('nearvote audit --apply', () => {
   it('says what it would do, does it as one change with reasons, and all of it is taken back to the byte', async () => {
@@ -82,7 +83,7 @@ describe('nearvote audit --apply', () => {
     expect((await index('diff', '0', '2')).stdout).toContain('0 examples added, 1 deleted, 1 relabelled');
     expect((await index('revert', '1')).code).toBe(0);
     expect(await content()).toEqual(before);
-    expect((await nearvoteIn(base, 'index', 'verify', root)).stdout).toContain('All is well');
+    expect((await nearvoteHere(base, ['index', 'verify', root])).stdout).toContain('All is well');
   });
 
   it('applies the kinds, the probability and the guesses that it is asked for', async () => {
@@ -127,8 +128,8 @@ describe('nearvote audit --apply', () => {
     ['a probability of 2', ['--apply', file, '--min-probability', '2'], 'Expected a number from 0 to 1', 2],
   ])('refuses %s, and changes nothing', async (_, args, message, code) => {
     await writeFile(file, `${JSON.stringify(findings.wrong)}\nnonsense\n`);
-    const ran = await nearvoteIn(base, 'audit', '--index', root, ...args);
+    const ran = await nearvoteHere(base, ['audit', '--index', root, ...args]);
     expect(ran).toMatchObject({ code, stderr: expect.stringContaining(message) as string });
-    expect((await nearvoteIn(base, 'index', 'log', basename(root))).stdout).toContain('No changes');
+    expect((await nearvoteHere(base, ['index', 'log', basename(root)])).stdout).toContain('No changes');
   });
 });

@@ -5,12 +5,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Taught } from '../../src/curate/taught.js';
 import { openJournal } from '../../src/examples/journal.js';
 import type { Change, ExampleContent } from '../../src/examples/journal-record.js';
-import { drawSpeckled, colours, nearvoteIn, type Ran } from './nearvote.js';
+import { nearvoteHere } from './in-process.js';
+import { drawSpeckled, colours, type Ran } from './nearvote.js';
 import { spawnServed } from './served.js';
 
 const adminKey = 'a-key-of-the-admin-alone';
 let base = '';
-const index = (...args: string[]): Promise<Ran> => nearvoteIn(base, 'index', ...args);
+const index = (...args: string[]): Promise<Ran> => nearvoteHere(base, ['index', ...args]);
 const taught = async (...args: string[]): Promise<Taught> => {
   const ran = await index('add', ...args, '--json');
   expect(ran).toMatchObject({ code: 0 });

@@ -8,7 +8,8 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { asEmbeddings } from '../../src/domain/embeddings.js';
 import { teachSmallIndex } from '../curate/taught-index.js';
 import { publishSmallIndex } from '../neighbours/small-index.js';
-import { nearvoteIn, type Ran } from './nearvote.js';
+import { nearvoteHere } from './in-process.js';
+import type { Ran } from './nearvote.js';
 
 const base = await mkdtemp(join(tmpdir(), 'nearvote-bundles-'));
 afterAll(() => rm(base, { recursive: true }));
@@ -19,7 +20,7 @@ beforeEach(async () => {
   here = join(base, String(made++));
   await teachSmallIndex(join(here, 'index', 'pets'));
 });
-const index = (...args: string[]): Promise<Ran> => nearvoteIn(here, 'index', ...args);
+const index = (...args: string[]): Promise<Ran> => nearvoteHere(here, ['index', ...args]);
 const bundles = async (): Promise<string[]> => (await readdir(here)).filter((name) => name.endsWith('.tar'));
 
 /** Whether a small disk of one's own can be had. */
@@ -80,7 +81,7 @@ describe('nearvote index export and import', () => {
     const [file = ''] = await bundles();
     const there = join(here, 'another machine');
     await mkdir(there);
-    const imported = await nearvoteIn(there, 'index', 'import', join('..', file), '--models', 'encoders');
+    const imported = await nearvoteHere(there, ['index', 'import', join('..', file), '--models', 'encoders']);
     expect(imported.stdout).toContain('its encoder is in encoders/cifar10-compact');
     const shown = join(there, 'index', 'shop');
     const version = (await readFile(join(shown, 'current'), 'utf8')).trim();
@@ -92,26 +93,24 @@ describe('nearvote index export and import', () => {
     expect(carried.equals(await readFile(join(here, 'mine', model)))).toBe(true);
     expect((await readdir(join(there, 'encoders'))).filter((name) => name.startsWith('.'))).toEqual([]);
 
-    const other = await nearvoteIn(
-      there,
+    const other = await nearvoteHere(there, [
       'index',
       'import',
       join('..', file),
       'second',
       '--models',
       'encoders',
-    );
+    ]);
     expect(other.code).toBe(0);
     await writeFile(join(there, 'encoders', model), 'another');
-    const clash = await nearvoteIn(
-      there,
+    const clash = await nearvoteHere(there, [
       'index',
       'import',
       join('..', file),
       'third',
       '--models',
       'encoders',
-    );
+    ]);
     expect(clash.stderr).toContain('Expected no other encoder at encoders/cifar10-compact');
     expect(await readdir(join(there, 'index'))).toEqual(['second', 'shop']);
   });

@@ -1,9 +1,9 @@
-import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cli, colours, drawSpeckled, nearvoteIn, type Ran } from './nearvote.js';
+import { nearvoteHere } from './in-process.js';
+import { colours, drawSpeckled, type Ran } from './nearvote.js';
 import { spawnServed, type Served } from './served.js';
 
 const adminKey = 'a-key-of-the-admin-alone';
@@ -12,7 +12,7 @@ let base = '';
 beforeAll(async () => {
   base = await mkdtemp(join(tmpdir(), 'nearvote-index-server-'));
   for (const name of ['first', 'served', 'here']) {
-    await nearvoteIn(base, 'index', 'create', name, '--encoder', 'models/cifar10-compact');
+    await index({}, 'create', name, '--encoder', 'models/cifar10-compact');
   }
   for (const [label, colour] of Object.entries(colours)) {
     await mkdir(join(base, 'photos', label), { recursive: true });
@@ -40,14 +40,8 @@ const serve = (): Promise<Served> =>
     },
   );
 
-function index(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran> {
-  return new Promise((resolve) => {
-    const options = { cwd: base, env: { NEARVOTE_WORKERS: '1', ...process.env, ...env } };
-    execFile(process.execPath, [cli, 'index', ...args], options, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
-    });
-  });
-}
+const index = (env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Ran> =>
+  nearvoteHere(base, ['index', ...args], env);
 
 /** What differs from run to run. */
 const settled = (text: string): string =>

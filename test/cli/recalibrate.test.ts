@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readCalibration } from '../../src/examples/calibration-file.js';
 import { readPublished } from '../../src/examples/index-store.js';
-import { colours, drawSpeckled, nearvote, root } from './nearvote.js';
+import { nearvoteHere } from './in-process.js';
+import { colours, drawSpeckled, root, type Ran } from './nearvote.js';
 import { soon, spawnServed, type Served } from './served.js';
 import { writeSmallIndex } from './small-index.js';
 
@@ -24,6 +25,8 @@ beforeAll(async () => {
   await writeSmallIndex({ root: index, encoderDir: join(root, 'models/cifar10-compact'), images });
 });
 afterAll(() => rm(base, { recursive: true }));
+
+const nearvote = (...args: string[]): Promise<Ran> => nearvoteHere(root, args);
 
 async function teach(served: Served, firstSeed: number, count: number): Promise<void> {
   const examples = [];
