@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Example } from '../domain/decision.js';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import { beginVersion, type IndexManifest } from '../examples/index-store.js';
 import type { Change, Picture } from '../examples/journal-record.js';
 import { journalFile } from '../examples/journal-file.js';
@@ -247,8 +248,4 @@ async function openVersion({
   }
   if (base.status === 'fulfilled') await base.value.close();
   throw examples.status === 'rejected' ? examples.reason : (base as PromiseRejectedResult).reason;
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -1,4 +1,5 @@
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 
 const mostLabelLetters = 200;
 /**
@@ -36,10 +37,9 @@ const idPattern = /^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127}$/;
  */
 export function checkId(id: string): string {
   if (idPattern.test(id)) return id;
-  const shown = JSON.stringify(id.length > 60 ? `${id.slice(0, 60)}…` : id);
   throw new NearvoteError(
     'id_invalid',
-    `Expected an id of 1 to 128 letters, digits and . _ ~ -, not beginning with a dot, but received ${shown}`,
+    `Expected an id of 1 to 128 letters, digits and . _ ~ -, not beginning with a dot, but received ${quoted(id)}`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import { createExampleIds } from '../examples/examples-file.js';
 import { checkLabel } from './example-names.js';
 import type { LiveIndex } from './live-index.js';
@@ -132,8 +133,7 @@ function checkGiven(label: string): void {
     checkLabel(label);
   } catch (error) {
     if (!(error instanceof NearvoteError)) throw error;
-    const shown = JSON.stringify(label.slice(0, 60));
-    throw new NearvoteError(error.code, `${error.message}: ${shown}`, { cause: error });
+    throw new NearvoteError(error.code, `${error.message}: ${quoted(label)}`, { cause: error });
   }
 }
 

@@ -2,6 +2,7 @@ import { createExampleIds } from '../examples/examples-file.js';
 import { storable, type Change, type ChangeDraft, type ExampleContent } from '../examples/journal-record.js';
 import { similarNames } from '../domain/closest-name.js';
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import type { ChangeOutcome, ChangeRequest, ExampleAct, NewExample } from './changes.js';
 import { checkId, checkLabel } from './example-names.js';
 import type { LiveIndex } from './live-index.js';
@@ -333,8 +334,4 @@ function contentAt(live: LiveIndex, history: History, position: number): Example
 
 function conflict(message: string): NearvoteError {
   return new NearvoteError('example_conflict', message);
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

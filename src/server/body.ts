@@ -2,11 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
-
-/** What a client sent, cut short and quoted for a message. */
-export function quoted(value: string): string {
-  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-}
+import { quoted } from '../domain/quoted.js';
 
 export function bodyTooLarge(limit: number): NearvoteError {
   return new NearvoteError(

@@ -1,5 +1,6 @@
 import type { Classification } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import type { KeptBounds, KeptDecision, ReviewPage, ReviewQuery } from '../examples/kept-decisions.js';
 import { bytesOf, floatsOf, type Frame } from '../processes/frames.js';
 import { compiledModule, superviseChild } from '../processes/supervised-child.js';
@@ -210,8 +211,4 @@ export function createDecisionKeeper(options: DecisionKeeperOptions): DecisionKe
       child.stop();
     },
   };
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

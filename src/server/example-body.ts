@@ -1,10 +1,10 @@
 import type { Request, Response } from 'express';
 import { z, type ZodType } from 'zod';
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import {
   imageTooLarge,
   malformed,
-  quoted,
   readBody,
   tooManyImages,
   type Incoming,

@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import {
   imageTooLarge,
   malformed,
   type NamedImage,
-  quoted,
   type SentImage,
   type SentImages,
   tooManyImages,

@@ -1,12 +1,12 @@
 import busboy, { type Busboy } from 'busboy';
 
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import {
   Gathering,
   imageTooLarge,
   type Incoming,
   malformed,
-  quoted,
   receive,
   type SentImages,
   tooManyImages,

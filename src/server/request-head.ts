@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 
 import { NearvoteError } from '../domain/errors.js';
-import { malformed, quoted } from './body.js';
+import { malformed } from './body.js';
+import { quoted } from '../domain/quoted.js';
 
 /** Names a server on a loopback address is asked by; a page elsewhere may only make its own name point there. */
 const loopbackNames = ['localhost', '127.0.0.1', '[::1]'];

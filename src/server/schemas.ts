@@ -3,7 +3,7 @@ import { z, type ZodType } from 'zod';
 import { errorCodes, NearvoteError } from '../domain/errors.js';
 import { runtimeNames } from '../encoder/encoder.js';
 import { voteRules } from '../vote/rules.js';
-import { quoted } from './body.js';
+import { quoted } from '../domain/quoted.js';
 
 /** A query value arrives as text; `0x10`, ` 5` and the empty string are not numbers here. */
 export const wholeNumber = (

@@ -3,7 +3,7 @@ import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { OpenPair } from '../pair.js';
 import type { DecisionKeeper } from './decision-keeper.js';
-import { quoted } from './body.js';
+import { quoted } from '../domain/quoted.js';
 import type { LabelAdvice } from './label-advice.js';
 import { createLiveChanges, type LiveChanges } from './live-changes.js';
 

@@ -1,13 +1,13 @@
 import type { Request, Response } from 'express';
 
 import { NearvoteError } from '../domain/errors.js';
+import { quoted } from '../domain/quoted.js';
 import {
   bodyTooLarge,
   hasBody,
   imageTooLarge,
   type Incoming,
   type NamedImage,
-  quoted,
   readBody,
   type Reading,
   type SentImage,

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { messageOf, NearvoteError } from '../../domain/errors.js';
+import { shellWord } from '../../domain/quoted.js';
 import type { Progress } from '../../domain/progress.js';
 import { describeGeometry, type Geometry, outputSize } from '../../image/geometry.js';
 import { decodeModel, type GraphModel } from '../../onnx/model.js';
@@ -253,23 +254,18 @@ function unknownOutputs(options: UnknownOptions): NearvoteError {
   const { width, height } = outputSize(steps.geometry);
   const outputs = decoded.graph.output;
   const [only, ...others] = outputs;
-  const output = only === undefined || others.length > 0 ? 'OUTPUT' : quoted(only.name);
+  const output = only === undefined || others.length > 0 ? 'OUTPUT' : shellWord(only.name);
   const words = [
-    `npx nearvote encoder add ${quoted(path)} --size ${width}x${height} ${geometryOptions(steps.geometry)}`,
+    `npx nearvote encoder add ${shellWord(path)} --size ${width}x${height} ${geometryOptions(steps.geometry)}`,
     `--mean ${mean.join(',')} --std ${std.join(',')} --scale ${scale} --channels ${channels} --layout nchw`,
-    `--output ${output} --name ${name} --licence ${quoted(licence)}`,
-    ...(datasets.length > 0 ? [`--trained-on ${quoted(datasets.join(','))}`] : []),
+    `--output ${output} --name ${name} --licence ${shellWord(licence)}`,
+    ...(datasets.length > 0 ? [`--trained-on ${shellWord(datasets.join(','))}`] : []),
   ];
   return new NearvoteError(
     'encoder_unsupported',
     `Expected an output that is known to be the embedding but this model (its kind: ${described.kind}) has: ${listed(outputs)}. ` +
       `It is downloaded; add it by the output that is the embedding, with --token cls or --token mean where that is [n,tokens,d]: ${words.join(' ')}`,
   );
-}
-
-/** As one word of a shell: a repository's files are somebody else's text. */
-function quoted(text: string): string {
-  return /^[\w.,@%+=:/-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function geometryOptions(geometry: Geometry): string {
