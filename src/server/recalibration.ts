@@ -11,14 +11,16 @@ export interface RecalibrationOptions {
 }
 
 /**
- * Calibrates a served index on what it was taught and serves that; who asks meanwhile shares it.
+ * Calibrates a served index on what it was taught and serves that. Who asks meanwhile for the same share has the same answer;
+ * for another share, its turn comes after that.
  * @returns `share` of what was taught, in (0, 1], to what came of it
  */
 export function createRecalibration(
   options: RecalibrationOptions,
 ): (share: number) => Promise<TaughtCalibration> {
   const { compact, calibrate, reload, logger } = options;
-  let running: Promise<TaughtCalibration> | undefined;
+  const running = new Map<number, Promise<TaughtCalibration>>();
+  let last: Promise<unknown> = Promise.resolve();
 
   async function run(share: number): Promise<TaughtCalibration> {
     try {
@@ -34,5 +36,12 @@ export function createRecalibration(
     }
   }
 
-  return (share) => (running ??= run(share).finally(() => (running = undefined)));
+  return (share) => {
+    const shared = running.get(share);
+    if (shared !== undefined) return shared;
+    const next = last.then(() => run(share)).finally(() => running.delete(share));
+    last = next.catch(() => undefined);
+    running.set(share, next);
+    return next;
+  };
 }
