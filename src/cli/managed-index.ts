@@ -6,6 +6,7 @@ import { sequenceCalled } from '../curate/diff-index.js';
 import { openKept } from '../curate/kept-versions.js';
 import type { ManagedIndex } from '../curate/managed-index.js';
 import { NearvoteError } from '../domain/errors.js';
+import { shellWord } from '../domain/quoted.js';
 import { rootOf } from './which-index.js';
 
 /** Where the index is that a command looks after. */
@@ -52,12 +53,7 @@ export function sameIndex({ flags, command, named }: WhichManaged): string {
 
 /** An option as it is typed, with a space before it; nothing where it has no value. */
 export function option(name: string, value: string | undefined): string {
-  return value === undefined ? '' : ` ${name} ${asWord(value)}`;
-}
-
-/** As a shell takes it for one word. */
-function asWord(value: string): string {
-  return /^[\w./:@%+,=~-]+$/.test(value) ? value : `'${value.replaceAll("'", `'\\''`)}'`;
+  return value === undefined ? '' : ` ${name} ${shellWord(value)}`;
 }
 
 /** A variable may name a folder of this machine. */

@@ -56,7 +56,7 @@ export function createTeaching(before: number): Teaching {
       const taken = operations.map((one) => `nearvote index revert ${one}`).join(', ');
       return new NearvoteError(
         error.code,
-        `${error.message}. Before that ${added === 1 ? '1 image was' : `${added} images were`} added and stay: the same command goes on, ${taken} takes them back`,
+        `${error.message}. Before that ${added === 1 ? '1 image was' : `${added} images were`} added and stay: the same command goes on, ${taken}, of the same index, takes them back`,
         { cause: error },
       );
     },

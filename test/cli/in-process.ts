@@ -23,14 +23,20 @@ export async function nearvoteHere(
     vi.spyOn(process.stdout, 'write').mockImplementation(written('stdout')),
     vi.spyOn(process.stderr, 'write').mockImplementation(written('stderr')),
   ];
-  const before = { cwd: process.cwd(), env: process.env };
+  const before = { cwd: process.cwd(), env: process.env, exitCode: process.exitCode };
   process.chdir(cwd);
+  process.exitCode = undefined;
   process.env = { NEARVOTE_WORKERS: '1', ...before.env, ...env };
   try {
-    return { code: await runProgram(['node', 'nearvote', ...args]), ...said };
+    const code = await runProgram(['node', 'nearvote', ...args]);
+    return { code: exitCodeOf(process) || code, ...said };
   } finally {
+    process.exitCode = before.exitCode;
     process.env = before.env;
     process.chdir(before.cwd);
     for (const spy of spies) spy.mockRestore();
   }
 }
+
+/** What a command has set beside the status that it returns. */
+const exitCodeOf = ({ exitCode }: Pick<NodeJS.Process, 'exitCode'>): number => Number(exitCode ?? 0);

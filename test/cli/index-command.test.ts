@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lockWriter } from '../../src/examples/writer.js';
 import { teachSmallIndex } from '../curate/taught-index.js';
+import { nearvoteHere } from './in-process.js';
 import { nearvoteIn, type Ran } from './nearvote.js';
 
 let base = '';
@@ -14,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(base, { recursive: true }));
 
-const index = (...args: string[]): Promise<Ran> => nearvoteIn(base, 'index', ...args);
+const index = (...args: string[]): Promise<Ran> => nearvoteHere(base, ['index', ...args]);
 
 describe('nearvote index', () => {
   it('lists the indexes of a folder', async () => {
