@@ -11,6 +11,8 @@ export interface ServerConnectionOptions {
   readonly keyName?: string | undefined;
   /** How long an answer may take unless a request says otherwise; 2 minutes unless told. */
   readonly timeoutMs?: number | undefined;
+  /** Of one answer; 128 MiB unless told. */
+  readonly mostAnswerBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -74,6 +76,8 @@ const problemSchema = z.looseObject({
 const usualTimeoutMs = 120_000;
 /** Whatever a server says, it is asked again after this long. */
 const longestWaitMs = 60_000;
+/** A nearvote's longest answer names every label of its index. */
+const mostAnswerBytes = 128 * 1024 * 1024;
 
 /** @throws NearvoteError `usage` for an address that is none or holds a password, and for what can be no key */
 export function createServerConnection(options: ServerConnectionOptions): ServerConnection {
@@ -94,7 +98,7 @@ export function createServerConnection(options: ServerConnectionOptions): Server
   async function ask(path: string, { method, body, timeoutMs = usual }: Sending = {}): Promise<Reply> {
     const timeout = AbortSignal.timeout(timeoutMs);
     let response: Response;
-    let text: string;
+    let text: string | undefined;
     try {
       response = await fetch(new URL(path, base), {
         method: method ?? (body === undefined ? 'GET' : 'POST'),
@@ -104,14 +108,28 @@ export function createServerConnection(options: ServerConnectionOptions): Server
         redirect: 'manual',
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
       });
-      text = await response.text();
+      text = await readText(response, options.mostAnswerBytes ?? mostAnswerBytes);
     } catch (error) {
       signal?.throwIfAborted();
       return { kind: 'lost', reason: reasonOf(error, timeoutMs) };
     }
+    if (text === undefined)
+      return { kind: 'foreign', status: response.status, what: 'an answer without end' };
     return replyOf(response, parseJson(text));
   }
   return { url: base.href, hasKey: key !== undefined, keyName, ask };
+}
+
+/** Undefined where it is longer; the rest is not waited for. */
+async function readText({ body }: Response, mostBytes: number): Promise<string | undefined> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of (body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += piece.byteLength;
+    if (bytes > mostBytes) return undefined;
+    pieces.push(piece);
+  }
+  return new TextDecoder().decode(Buffer.concat(pieces));
 }
 
 function replyOf(response: Response, body: unknown): Reply {
