@@ -1,6 +1,7 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import type { Example } from '../domain/decision.js';
+import { NearvoteError } from '../domain/errors.js';
 import { measureConfidence } from '../evaluate/measure-confidence.js';
 import { fingerprintsOf, writeCalibration, type CalibrationFile } from '../examples/calibration-file.js';
 import { checkHasExamples, contentDigest, readPublished } from '../examples/index-store.js';
@@ -88,6 +89,7 @@ async function fit(index: EmbeddedIndex, options: CalibrateTaughtOptions): Promi
     // Without itself there would be no example of its label: nothing could be right about it.
     .filter((row) => (counts.get(examples[row]?.label ?? '') ?? 0) > 1);
   const truths = chosen.map((row) => examples[row]?.label ?? '');
+  if (chosen.length === 0) throw nothingTaught(options);
   checkLabels(truths, counts.keys());
   if (!clampK) checkK(vote.k, examples.length);
   const k = Math.min(vote.k, examples.length - 1);
@@ -112,6 +114,14 @@ async function fit(index: EmbeddedIndex, options: CalibrateTaughtOptions): Promi
   checkHelps(fitted.calibration);
   const seen = new Set(truths);
   return { ...fitted, unseen: [...counts.keys()].filter((label) => !seen.has(label)) };
+}
+
+function nothingTaught({ root, share }: CalibrateTaughtOptions): NearvoteError {
+  const among = share < 1 ? ` in a share of ${share}` : '';
+  return new NearvoteError(
+    'dataset_invalid',
+    `Expected examples that ${basename(root)} was taught, of labels with two or more, but it has none${among}; teach it first, or calibrate it on other images by nearvote calibrate --data`,
+  );
 }
 
 /** The same images whenever it is asked, also once there are more. */

@@ -58,7 +58,11 @@ describe('an index that was taught', () => {
     // Nothing was taught yet.
     const refused = await recalibrate(served);
     expect(refused.status).toBe(409);
-    expect(await refused.json()).toMatchObject({ code: 'calibration_unfit' });
+    expect(await refused.json()).toMatchObject({
+      code: 'calibration_unfit',
+      detail:
+        'Expected examples that colours was taught, of labels with two or more, but it has none; teach it first, or calibrate it on other images by nearvote calibrate --data',
+    });
     await teach(served, 100, 10);
     expect((await recalibrate(served, '?share=0')).status).toBe(400);
 
