@@ -29,7 +29,10 @@ export async function mergeShards(options: MergeShardsOptions): Promise<BuildRep
     const done = await readDone(folder);
     if (done === undefined) missing.push(shard);
     else if (done.listing !== listing || done.shard !== shard || done.shards !== shards) {
-      throw mismatch(folder, 'is of other images: the dataset was changed, or is another one');
+      throw mismatch(
+        folder,
+        'is of other images: the dataset was changed, or is another one; --shard I in place of --merge makes each part anew',
+      );
     } else if (done.encoder !== digest) {
       throw mismatch(folder, `was embedded by another encoder than ${encoder.name} ${encoder.version}`);
     } else parts.push({ folder, done });
@@ -38,7 +41,7 @@ export async function mergeShards(options: MergeShardsOptions): Promise<BuildRep
     const named = missing.slice(0, 10).join(', ') + (missing.length > 10 ? ', ...' : '');
     throw new NearvoteError(
       'dataset_invalid',
-      `Expected all ${shards} parts in ${shardDir} to be done but ${missing.length} are not: ${named}`,
+      `Expected all ${shards} parts in ${shardDir} but ${counted(missing.length)} missing: ${named}; --shard I in place of --merge makes each`,
     );
   }
   return publishIndex(options, (take) => take(imagesOf(parts)));
@@ -49,6 +52,8 @@ async function* imagesOf(
 ): AsyncGenerator<InsertableImage> {
   for (const { folder, done } of parts) yield* readShard(folder, done);
 }
+
+const counted = (parts: number): string => (parts === 1 ? '1 part is' : `${parts} parts are`);
 
 function mismatch(folder: string, why: string): NearvoteError {
   return new NearvoteError('dataset_invalid', `Expected ${folder} to be a part of this build but it ${why}`);

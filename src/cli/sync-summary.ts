@@ -16,7 +16,7 @@ export function planLines(plan: SyncPlan): string {
     ? 'they are kept'
     : 'they are among those to delete; --keep-taught leaves them';
   return [
-    `${name} has ${counted(examples, 'example')}, ${dataset} ${counted(images, 'image')}: ${unchanged} as they are, ${adding} to add, ${relabelling} to relabel, ${deleting} to delete`,
+    `The index ${name} has ${counted(examples, 'example')}, and ${dataset} has ${counted(images, 'image')}: ${unchanged} as they are, ${adding} to add, ${relabelling} to relabel, ${deleting} to delete`,
     ...(taught.length === 0
       ? []
       : [`Taught, not in the dataset, ${taught.length}: ${fate}. ${named.join(', ')}${more}`]),

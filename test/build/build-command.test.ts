@@ -71,7 +71,7 @@ describe('nearvote build', () => {
     await unlink(join(photos, 'ant', '1.png'));
     await draw(join(photos, 'cat'), 3, 3);
     const plan =
-      'synced has 12 examples, photos 14 images: 10 as they are, 3 to add, 1 to relabel, 1 to delete';
+      'The index synced has 12 examples, and photos has 14 images: 10 as they are, 3 to add, 1 to relabel, 1 to delete';
     const dry = await nearvote(...args, '--dry-run');
     expect(dry).toMatchObject({ code: 0, stdout: expect.stringContaining(plan) as string });
     expect(dry.stdout).toContain('Would be 3 added, 1 relabelled, 1 deleted');

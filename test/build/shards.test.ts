@@ -145,7 +145,9 @@ describe('a merge', () => {
 
   it('names the parts that are not done', async () => {
     for (const shard of [0, 1, 2, 4, 5]) await embed(shard);
-    await expect(merge(out())).rejects.toMatchObject(refused('3 are not: 3, 6, 7'));
+    await expect(merge(out())).rejects.toMatchObject(
+      refused('3 parts are missing: 3, 6, 7; --shard I in place of --merge makes each'),
+    );
   });
 
   it('refuses parts of other images, of another encoder, and of another part', async () => {
