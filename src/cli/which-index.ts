@@ -41,6 +41,12 @@ export function indexNamed(named: string): string {
   return isBare && !isFolder ? join('index', named) : named;
 }
 
+/** What was named, unless it is the name of an index in ./index alone. */
+function byName(named: string): string {
+  const inIndex = indexNamed(named);
+  return existsSync(join(inIndex, currentFile)) ? inIndex : named;
+}
+
 /**
  * The folder of the index that was called by its name or its folder, else of the one that is found, which is said on stderr.
  * @throws NearvoteError as `whichIndex`
@@ -78,7 +84,7 @@ export async function sayWhichIndex(named: string | undefined): Promise<string> 
       `Expected --index to name one folder but received ${named}: names and several indexes are for serve alone`,
     );
   }
-  const { index, published } = await whichIndex(named);
+  const { index, published } = await whichIndex(named === undefined ? undefined : byName(named));
   const hint = named === undefined ? '; --index names another' : '';
   printError(printable(`index ${index}, version ${published.version}${hint}`));
   return index;

@@ -71,6 +71,15 @@ describe('an index of your own', () => {
     expect(code).toBe(2);
   });
 
+  it('is found by its name alone, as by the commands of an index, unless a folder here holds an index', async () => {
+    const folder = await folderWith('photos');
+    await mkdir(join(folder, 'photos'));
+    const { stderr } = await classify(folder, '--index', 'photos');
+    expect(stderr).toContain(join(folder, 'index', 'photos', 'v1'));
+    await writeFile(join(folder, 'photos/current'), 'v2\n');
+    expect((await classify(folder, '--index', 'photos')).stderr).toContain(join(folder, 'photos', 'v2'));
+  });
+
   it('that is broken is not offered in place of itself', async () => {
     const folder = await folderWith('photos');
     const unnamed = await classify(folder);
