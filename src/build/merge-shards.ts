@@ -56,5 +56,8 @@ async function* imagesOf(
 const counted = (parts: number): string => (parts === 1 ? '1 part is' : `${parts} parts are`);
 
 function mismatch(folder: string, why: string): NearvoteError {
-  return new NearvoteError('dataset_invalid', `Expected ${folder} to be a part of this build but it ${why}`);
+  return new NearvoteError(
+    'dataset_invalid',
+    `Expected ${folder} to be a part of this build but it ${why}; remove that folder and build the part again`,
+  );
 }

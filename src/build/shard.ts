@@ -106,7 +106,7 @@ function says(done: ShardDone, about: About): boolean {
 
 /** Whether the images of a part are still those of which it was made, by their contents. */
 async function isOf(folder: string, done: ShardDone, part: readonly LabelledImage[]): Promise<boolean> {
-  const images = digestImages(listed(part));
+  const images = digestImages(part);
   try {
     for await (const line of readLines(folder, done)) {
       const next = await images.next();
@@ -141,7 +141,7 @@ async function embedPart(options: PartOptions): Promise<void> {
   try {
     const { geometry } = encoder.input;
     const how = { decoder, geometry, pool, known: cache, trainedOn, inFlight };
-    for await (const one of embedImages(listed(part), how)) {
+    for await (const one of embedImages(part, how)) {
       progress.advance(1);
       const { id, label, source } = one.image;
       if (one.kind === 'rejected') {
@@ -170,8 +170,4 @@ async function digestOf(image: LabelledImage): Promise<string | null> {
   } catch {
     return null;
   }
-}
-
-async function* listed(images: readonly LabelledImage[]): AsyncGenerator<LabelledImage> {
-  for (const image of images) yield await Promise.resolve(image);
 }

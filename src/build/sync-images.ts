@@ -102,7 +102,10 @@ export async function embedMissing(
     known: ReturnType<typeof openEmbeddingCache> | undefined,
     running: RunningPool,
   ): Promise<void> => {
-    for await (const one of embedImages(listed(wanted), { decoder, geometry, known, ...running })) {
+    for await (const one of embedImages(
+      wanted.map(({ image }) => image),
+      { decoder, geometry, known, ...running },
+    )) {
       const { id } = one.image;
       progress.advance(1);
       if (one.kind === 'rejected') {
@@ -136,8 +139,4 @@ export async function embedMissing(
   }
   progress.finish();
   return { embeddings, rejects, embedded: counts.embedded, fromCache: counts.cached };
-}
-
-async function* listed(images: readonly ReadImage[]): AsyncGenerator<LabelledImage> {
-  for (const { image } of images) yield await Promise.resolve(image);
 }

@@ -28,6 +28,8 @@ export type EmbeddedImage =
       readonly message: string;
     };
 
+type Images = AsyncIterable<LabelledImage> | Iterable<LabelledImage>;
+
 /** Embeddings that are known already, by image. */
 interface KnownEmbeddings {
   get(key: Buffer): Float32Array | undefined;
@@ -80,7 +82,7 @@ interface Failed {
  * rejected; any other failure is thrown, when the images before it have been taken.
  */
 export async function* embedImages(
-  images: AsyncIterable<LabelledImage>,
+  images: Images,
   options: EmbedImagesOptions,
 ): AsyncGenerator<EmbeddedImage> {
   const { decoder, geometry, pool, known, trainedOn = () => false, inFlight } = options;
@@ -124,7 +126,7 @@ export type DigestedImage =
   | Extract<EmbeddedImage, { readonly kind: 'rejected' }>;
 
 /** Reads images, several at once and in their order, without decoding them. */
-export async function* digestImages(images: AsyncIterable<LabelledImage>): AsyncGenerator<DigestedImage> {
+export async function* digestImages(images: Images): AsyncGenerator<DigestedImage> {
   const read = async (image: LabelledImage): Promise<DigestedImage | Failed> => {
     try {
       return { kind: 'read', image, digest: contentDigest(await image.read()) };
@@ -140,7 +142,7 @@ export async function* digestImages(images: AsyncIterable<LabelledImage>): Async
 
 /** What comes of each image, in their order; `work`, which never rejects, has so many of them at once. */
 async function* inOrder<Outcome>(
-  images: AsyncIterable<LabelledImage>,
+  images: Images,
   work: (image: LabelledImage) => Promise<Outcome>,
   atOnce: number,
 ): AsyncGenerator<Outcome> {
