@@ -40,6 +40,8 @@ export interface OperationDraft {
   readonly who: string | null;
   /** The operation that it takes back. */
   readonly reverts?: number | null | undefined;
+  /** The last change that whoever planned it knew; whatever that is unless told. */
+  readonly after?: number | undefined;
   /** The operation that it goes on with; one of its own unless told. */
   readonly continues?: number | undefined;
 }
@@ -65,7 +67,7 @@ export interface Journal extends Disposable {
   /**
    * Appends changes as one operation; they are on the disk when it returns.
    * @throws NearvoteError `output_unwritable` for what the file system refuses, and where the file was removed or
-   * replaced: then nothing was appended
+   * replaced, `index_readonly` where another process has appended since: then nothing was appended
    */
   append(operation: OperationDraft): readonly Change[];
   /**
@@ -129,7 +131,8 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     }
   }
 
-  function append({ changes, reason, who, reverts = null, continues }: OperationDraft): readonly Change[] {
+  function append(draft: OperationDraft): readonly Change[] {
+    const { changes, reason, who, reverts = null, continues, after } = draft;
     const sqlite = file.current();
     if (sqlite === undefined || access === 'read') {
       throw new NearvoteError('internal', 'Expected a journal that was opened to be written');
@@ -142,6 +145,13 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     const at = now().toISOString();
     return sqlite.transaction(() => {
       const head = readHead(sqlite);
+      if (after !== undefined && after !== head.sequence) {
+        // A process that was stopped for long has lost the writer's lock and does not know it yet.
+        throw new NearvoteError(
+          'index_readonly',
+          `Expected to make change ${after + 1} but another process has made it; nothing was changed here`,
+        );
+      }
       const first = head.sequence + 1;
       const operation = continues ?? first;
       let previous = head.checksum;

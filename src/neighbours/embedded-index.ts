@@ -149,7 +149,8 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
       if (drafts.length === 0) return { sequence: live.sequence, operation: null, outcomes };
       const { reason, who } = request;
       const continues = continuedBy(request, written);
-      const changes = written.append({ changes: drafts, reason, who, reverts, continues });
+      const after = live.sequence;
+      const changes = written.append({ changes: drafts, reason, who, reverts, continues, after });
       for (const [i, change] of changes.entries()) live.apply(change, drafts[i]?.content);
       return { sequence: live.sequence, operation: changes[0]?.operation ?? null, outcomes };
     },

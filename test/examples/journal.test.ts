@@ -127,6 +127,18 @@ describe('a journal', () => {
     expect(journal.verify({ dimension: 2 })).toEqual({ changes: 6, defects: [] });
   });
 
+  it('takes nothing that was planned before another process went on', async () => {
+    using journal = await open();
+    teach(journal);
+    using late = await open();
+    journal.append({ ...one(relabel('a', 'Ärmel "kurz"', 'cat')), after: 5 });
+    expect(await rejection(() => late.append({ ...one(add('c', 30)), after: 5 }))).toMatchObject({
+      code: 'index_readonly',
+    });
+    expect(late.append({ ...one(add('c', 30)), after: 6 })[0]?.sequence).toBe(7);
+    expect(journal.verify({ dimension: 2 })).toEqual({ changes: 7, defects: [] });
+  });
+
   it('lists changes newest first, by page and by example, and those that were made as one', async () => {
     using journal = await open();
     teach(journal);
