@@ -115,6 +115,13 @@ module.exports = {
       to: { path: '^src/', pathNot: '^src/(examples|files|domain|vote)/' },
     },
     {
+      name: 'postgres-is-an-adapter',
+      severity: 'error',
+      comment: 'postgres/ fits the neighbours port to a database: it knows that port and what an index is',
+      from: { path: '^src/postgres/' },
+      to: { path: '^src/', pathNot: '^src/(postgres|neighbours|examples|domain)/' },
+    },
+    {
       name: 'onnx-stands-alone',
       severity: 'error',
       from: { path: '^src/onnx/' },
@@ -157,6 +164,14 @@ module.exports = {
       comment: 'a server whose index takes no change does without: import() it',
       from: { path: '^src/' },
       to: { path: 'node_modules/libsql/', dependencyTypesNot: ['type-only', 'dynamic-import'] },
+    },
+    only('pg', 'pg', '^src/postgres/database\\.ts$'),
+    {
+      name: 'pg-is-loaded-when-needed',
+      severity: 'error',
+      comment: 'most servers have their indexes in folders: import() it',
+      from: { path: '^src/' },
+      to: { path: 'node_modules/pg/', dependencyTypesNot: ['type-only', 'dynamic-import'] },
     },
     only('tfjs', '@tensorflow/[^/]+', '^src/encoder/tensorflow\\.ts$'),
     only('hnswlib', 'hnswlib-node', '^src/neighbours/'),

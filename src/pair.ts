@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { servedCalibration, type ServedCalibration } from './examples/calibration-file.js';
+import { judgeCalibration, servedCalibration, type ServedCalibration } from './examples/calibration-file.js';
 import { createClassifier, type Classifier } from './classify.js';
 import { NearvoteError } from './domain/errors.js';
 import { readEncoderManifest } from './encoder/load.js';
@@ -15,6 +15,7 @@ import { openLeasedIndex, type LeasedIndex } from './examples/lease.js';
 import { openIndexOwner } from './neighbours/index-owner.js';
 import { checkEncoder, contentDigest, readPublished, type PublishedVersion } from './examples/index-store.js';
 import type { Neighbours } from './neighbours/neighbours.js';
+import { isIndexUrl, parseIndexUrl, type IndexUrl } from './postgres/index-url.js';
 import type { Calibration, CalibrationOrigin, VoteSettings } from './vote/calibration.js';
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url));
@@ -37,6 +38,8 @@ export interface Pair {
   readonly encoder: EncoderManifest;
   /** What lies beside the index, for this version and this encoder. */
   readonly calibration: ServedCalibration;
+  /** Where it lies in PostgreSQL; of one in a folder there is none. */
+  readonly url?: IndexUrl | undefined;
 }
 
 /**
@@ -44,8 +47,25 @@ export interface Pair {
  * @throws NearvoteError `index_missing`, `index_invalid`, `encoder_*`
  */
 async function findPair(options: { readonly index: string; readonly models: string }): Promise<Pair> {
+  if (isIndexUrl(options.index)) return findStored(parseIndexUrl(options.index), options.models);
   const root = resolveShipped(options.index);
   return pairOf(root, await readPublished(root), options.models);
+}
+
+/** Loaded when needed: most servers have their indexes in folders. */
+async function findStored(url: IndexUrl, models: string): Promise<Pair> {
+  const { readStoredIndex } = await import('./postgres/stored-index.js');
+  const { published, calibration } = await readStoredIndex(url);
+  const { encoder, encoderDir } = await findEncoder(published, models);
+  const { version, manifest } = published;
+  const judged =
+    calibration === undefined
+      ? ({ kind: 'absent' } as const)
+      : judgeCalibration(calibration, {
+          ...{ version, manifest, digest: contentDigest(manifest) },
+          encoder: encoderIdentity(encoder),
+        });
+  return { published, encoder, encoderDir, calibration: judged, url };
 }
 
 async function pairOf(root: string, published: PublishedVersion, models: string): Promise<Pair> {
@@ -215,24 +235,17 @@ export async function openPair(options: OpenPairOptions): Promise<OpenPair> {
 }
 
 async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
-  const { search, access, threads, workers, workerDeadline, besideOthers, onProcessEnd, onUnprotected } =
-    options;
   const { pools = createSharedPools() } = options;
   const found = await findPair(options);
   const published = { ...found.published, name: options.name ?? found.published.name };
   const pair = { ...found, published };
   const startPool = async (): Promise<EncoderPool> => {
-    const onRestart = (reason: string): void => onProcessEnd?.('encoder', reason);
+    const onRestart = (reason: string): void => options.onProcessEnd?.('encoder', reason);
     const pool = await openPool(pair, { ...options, onRestart, wide: true });
     if (pool.slower !== undefined) options.onSlower?.(pool.slower);
     return pool;
   };
-  const owning = openIndexOwner({
-    ...published,
-    ...{ search, access, threads: threads * workers, besideOthers, onUnprotected },
-    searchDeadlineMs: workerDeadline,
-    onRestart: (reason) => onProcessEnd?.('index', reason),
-  });
+  const owning = openNeighbours(pair, options);
   const [pool, neighbours] = await Promise.allSettled([pools.share(pair.encoder, startPool), owning]);
   if (pool.status === 'fulfilled' && neighbours.status === 'fulfilled') {
     const decoder = createDecoder({ ...options, geometry: pair.encoder.input.geometry });
@@ -242,6 +255,30 @@ async function openPublished(options: OpenPairOptions): Promise<OpenPair> {
   if (pool.status === 'fulfilled') await pool.value.close();
   if (neighbours.status === 'fulfilled') await neighbours.value.close();
   throw pool.status === 'rejected' ? pool.reason : (neighbours as PromiseRejectedResult).reason;
+}
+
+async function openNeighbours(
+  { published, encoder, url }: Pair,
+  options: OpenPairOptions,
+): Promise<Neighbours> {
+  const { search, access, threads, workers, workerDeadline, besideOthers, onProcessEnd, onUnprotected } =
+    options;
+  if (url !== undefined) {
+    const { openPostgresIndex } = await import('./postgres/postgres-index.js');
+    const { digest, sha256 } = encoderIdentity(encoder);
+    // An older nearvote's manifest knows the model file alone.
+    const known = published.manifest.encoder.digest === undefined ? sha256 : digest;
+    return openPostgresIndex({
+      ...{ url, name: published.name, search, access: access ?? 'read', now: () => new Date() },
+      encoder: { digest: known, dimension: encoder.output.dimension },
+    });
+  }
+  return openIndexOwner({
+    ...published,
+    ...{ search, access, threads: threads * workers, besideOthers, onUnprotected },
+    searchDeadlineMs: workerDeadline,
+    onRestart: (reason) => onProcessEnd?.('index', reason),
+  });
 }
 
 export interface ClassifierChoice {

@@ -12,6 +12,7 @@ import {
 } from './index-change.js';
 import { createCommand, verifyCommand } from './index-create.js';
 import { diffCommand, logCommand } from './index-history.js';
+import { loadCommand } from './index-load.js';
 import { listCommand, showCommand } from './index-show.js';
 
 export function indexCommand(): Command {
@@ -33,5 +34,6 @@ export function indexCommand(): Command {
     .addCommand(compactCommand())
     .addCommand(exportCommand())
     .addCommand(importCommand())
+    .addCommand(loadCommand())
     .addCommand(verifyCommand());
 }

@@ -86,6 +86,12 @@ function descriptionLines(description: Omit<IndexDescription, 'root'>): string {
     `${counted(examples, 'example')} of ${counted(labels.length, 'label')}, dimension ${dimension}, ${search === 'hnsw' ? 'searched by a graph' : 'searched exactly'}`,
     printable(`Encoder ${encoder.name} ${encoder.version}, sha256 ${encoder.sha256}`),
     ...(labels.length === 0 ? [] : [labelTable(labels)]),
+    ...(versions.length === 0 ? [] : [keptTable(versions, bytes)]),
+  ].join('\n');
+}
+
+function keptTable(versions: IndexDescription['versions'], bytes: number): string {
+  return [
     `Versions kept, ${megabytes(bytes)} with all that lies beside them`,
     tableOf({
       kind: 'table',

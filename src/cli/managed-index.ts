@@ -7,6 +7,8 @@ import { openKept } from '../curate/kept-versions.js';
 import type { ManagedIndex } from '../curate/managed-index.js';
 import { NearvoteError } from '../domain/errors.js';
 import { shellWord } from '../domain/quoted.js';
+import { isIndexUrl, parseIndexUrl } from '../postgres/index-url.js';
+import { storedIndex } from './stored-index.js';
 import { rootOf } from './which-index.js';
 
 /** Where the index is that a command looks after. */
@@ -30,11 +32,15 @@ export interface WhichManaged {
 }
 
 /**
- * The index in a server where one was named, else the one in a folder.
+ * The index in a server where one was named, the one in PostgreSQL where its URL was, else the one in a folder.
  * @throws NearvoteError `usage`, and as `whichIndex`
  */
 export async function openManaged(which: WhichManaged): Promise<ManagedIndex> {
-  return openServed(which) ?? folderIndex(await rootOf(which.named ?? which.flags.index));
+  const named = which.named ?? which.flags.index;
+  const served = openServed(which);
+  if (served !== undefined) return served;
+  if (named !== undefined && isIndexUrl(named)) return storedIndex(parseIndexUrl(named));
+  return folderIndex(await rootOf(named));
 }
 
 /** The index in a server; undefined where none was named. @throws NearvoteError `usage` */

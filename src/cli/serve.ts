@@ -79,6 +79,13 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     index: flags.index,
     fromVariable: command.getOptionValueSource('index') === 'env',
   });
+  const stored = chosen.find(({ url }) => url !== undefined);
+  if (stored !== undefined && flags.keepImages !== undefined) {
+    throw new NearvoteError(
+      'usage',
+      `Expected indexes in folders beside --keep-images, which keeps decisions there, but ${stored.name} lies in PostgreSQL`,
+    );
+  }
   print(startingLine(chosen));
   const keys = await readServerKeys({ ...flags, env: process.env });
   const [{ name: first }, ...others] = chosen;
@@ -97,29 +104,33 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   metrics.watchQueue(() => pools.queueDepth);
   const vote = voteChoice(flags, command);
   const followings: Following[] = [];
-  const openLive = async ({ name, index }: NamedIndex): Promise<LivePair> => {
+  const openLive = async ({ name, index: told, url }: NamedIndex): Promise<LivePair> => {
+    const index = url?.indexUrl ?? told;
     const ofIndex = logger.child({ index: name });
     const served = serving.find(name);
-    const root = resolveShipped(index);
+    const root = url === undefined ? resolveShipped(index) : undefined;
     served.changes = createLiveChanges({
       writer: await writerOf(root, { mayChange: keys.admin !== undefined, logger: ofIndex }),
       logger: ofIndex,
       neighbours: () => served.pair?.neighbours,
-      compact: () => compactAside({ root, keep: versionsKept, threads: 1 }),
+      compact: root === undefined ? undefined : () => compactAside({ root, keep: versionsKept, threads: 1 }),
       reload: () => served.reload(),
       onCompacted: (result) => metrics.compacted(name, result),
     });
-    served.advice = createLabelAdvice(
-      () => adviseAside({ root, seed: 1 }),
-      (err) => ofIndex.warn({ err }, 'no advice on labels could be drawn'),
-    );
+    if (root !== undefined) {
+      served.advice = createLabelAdvice(
+        () => adviseAside({ root, seed: 1 }),
+        (err) => ofIndex.warn({ err }, 'no advice on labels could be drawn'),
+      );
+    }
     served.recalibrate = createRecalibration({
       compact: () => served.changes.compact(),
-      calibrate: (share) => calibrateServed(served, { root, share, flags, vote }),
+      // Of an index in PostgreSQL nothing can be folded, so it does not come to this.
+      calibrate: (share) => calibrateServed(served, { root: root ?? '', share, flags, vote }),
       reload: () => served.reload(),
       logger: ofIndex,
     });
-    if (flags.keepImages !== undefined) {
+    if (root !== undefined && flags.keepImages !== undefined) {
       served.kept = {
         reviewBelow: flags.review ? flags.reviewBelow : undefined,
         keeper: createDecisionKeeper({
@@ -270,10 +281,11 @@ const versionsKept = 3;
 
 /** The writer's lock of an index, or why this server does not have it: then it serves it as others change it. */
 async function writerOf(
-  root: string,
+  root: string | undefined,
   { mayChange, logger }: { readonly mayChange: boolean; readonly logger: Logger },
 ): Promise<LiveChangesOptions['writer']> {
   if (!mayChange) return { absent: 'it was started without an admin key' };
+  if (root === undefined) return anybody;
   try {
     return await lockWriter(root);
   } catch (error) {
@@ -282,6 +294,9 @@ async function writerOf(
     return { absent: error.message };
   }
 }
+
+/** In PostgreSQL any number of servers change an index: each change holds its head. */
+const anybody = { assertHeld: () => Promise.resolve(), release: () => Promise.resolve() };
 
 function startingLine(chosen: readonly NamedIndex[]): string {
   const each = chosen.map(({ index, name, published }) => {

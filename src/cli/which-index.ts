@@ -20,7 +20,7 @@ export interface ChosenIndex {
  * @throws NearvoteError `usage` where there are several of the user's own, `index_*`
  */
 export async function whichIndex(named: string | undefined): Promise<ChosenIndex> {
-  const index = named ?? (await usualIndex());
+  const index = inFolder(named) ?? (await usualIndex());
   try {
     return { index, published: await readPublished(resolveShipped(index)) };
   } catch (error) {
@@ -34,8 +34,19 @@ export async function whichIndex(named: string | undefined): Promise<ChosenIndex
   }
 }
 
+/** @throws NearvoteError `usage` for an index in PostgreSQL, without its URL: that may hold a password */
+function inFolder(named: string | undefined): string | undefined {
+  // With a name before it, as serve takes it, it is one too.
+  if (named === undefined || !/(^|[=,])\s*postgres(ql)?:/i.test(named)) return named;
+  throw new NearvoteError(
+    'usage',
+    'Expected the folder of an index but received the URL of one in PostgreSQL, which serve, index show, index log and the commands that change examples take',
+  );
+}
+
 /** The folder of an index that was called by its name or its folder: a bare name is that of one in ./index. */
 export function indexNamed(named: string): string {
+  inFolder(named);
   const isBare = basename(named) === named && named !== '.' && named !== '..';
   const isFolder = existsSync(join(named, currentFile));
   return isBare && !isFolder ? join('index', named) : named;
@@ -77,6 +88,7 @@ async function notThere(named: string, error: unknown): Promise<never> {
  * @throws NearvoteError as `whichIndex`
  */
 export async function sayWhichIndex(named: string | undefined): Promise<string> {
+  inFolder(named);
   // The variable may be there for a server of several.
   if (named !== undefined && /[=,]/.test(named) && !existsSync(resolveShipped(named))) {
     throw new NearvoteError(

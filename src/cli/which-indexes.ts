@@ -3,12 +3,16 @@ import { realpath } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { resolveShipped } from '../pair.js';
+import { isIndexUrl, parseIndexUrl, type IndexUrl } from '../postgres/index-url.js';
+import { readStoredIndex } from '../postgres/stored-index.js';
 import { whichIndex, type ChosenIndex } from './which-index.js';
 
 /** An index of a server. */
 export interface NamedIndex extends ChosenIndex {
   /** What requests call it. */
   readonly name: string;
+  /** Where it lies in PostgreSQL; `index` is what may be shown of that. */
+  readonly url?: IndexUrl | undefined;
 }
 
 export interface ToldIndexes {
@@ -45,6 +49,7 @@ interface Told {
   readonly text: string;
   readonly name: string;
   readonly folder: string;
+  readonly url?: IndexUrl | undefined;
 }
 
 export const namePattern = /^[A-Za-z0-9._-]{1,64}$/;
@@ -53,6 +58,10 @@ export const nameRule = '1 to 64 letters, digits, dots, underscores and hyphens'
 /** What is before an equals sign is a name unless it holds a slash: `./a=b` is a folder. */
 function parse(text: string): Told {
   const at = text.indexOf('=');
+  if (isIndexUrl(text)) {
+    const url = parseIndexUrl(text);
+    return { text: url.shown, name: url.name, folder: url.shown, url };
+  }
   const name = text.slice(0, Math.max(at, 0));
   if (at === -1 || /[/\\]/.test(name)) {
     if (text === '')
@@ -66,6 +75,10 @@ function parse(text: string): Told {
     );
   }
   const folder = text.slice(at + 1);
+  if (isIndexUrl(folder)) {
+    const url = parseIndexUrl(folder);
+    return { text: `${name}=${url.shown}`, name, folder: url.shown, url };
+  }
   if (folder !== '') return { text, name, folder };
   throw new NearvoteError('usage', `Expected a folder after --index ${text} but received nothing`);
 }
@@ -92,7 +105,9 @@ function checkNames(told: readonly Told[]): void {
   }
 }
 
-async function choose({ text, name, folder }: Told): Promise<NamedIndex> {
+async function choose({ text, name, folder, url }: Told): Promise<NamedIndex> {
+  if (url !== undefined)
+    return { index: url.shown, name, url, published: (await readStoredIndex(url)).published };
   try {
     return { ...(await whichIndex(folder)), name };
   } catch (error) {
@@ -108,7 +123,7 @@ async function choose({ text, name, folder }: Told): Promise<NamedIndex> {
 async function checkFolders(chosen: readonly NamedIndex[]): Promise<void> {
   const folders = new Map<string, NamedIndex>();
   for (const one of chosen) {
-    const folder = await realpath(dirname(one.published.dir));
+    const folder = one.url?.shown ?? (await realpath(dirname(one.published.dir)));
     const same = folders.get(folder);
     if (same !== undefined) {
       throw new NearvoteError(

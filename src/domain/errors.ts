@@ -40,6 +40,8 @@ export const errorCodes = [
   'shutting_down',
   'client_gone',
   'worker_failed',
+  'database_unreachable',
+  'search_incomplete',
   'reload_failed',
   'internal',
   // files and options, seen by whoever runs a command
@@ -54,6 +56,7 @@ export const errorCodes = [
   'index_missing',
   'index_invalid',
   'index_changed',
+  'database_unsuitable',
   'calibration_invalid',
   'findings_invalid',
   'bundle_invalid',

@@ -246,7 +246,11 @@ export async function servedCalibration(root: string, pair: ServedPair): Promise
     if (!(error instanceof NearvoteError)) throw error;
     return { kind: 'ignored', reason: error.message };
   }
-  if (calibration === undefined) return { kind: 'absent' };
+  return calibration === undefined ? { kind: 'absent' } : judgeCalibration(calibration, pair);
+}
+
+/** Whether a calibration was fitted for this very pair. */
+export function judgeCalibration(calibration: CalibrationFile, pair: ServedPair): ServedCalibration {
   const { index, encoder } = calibration;
   const origin = originOf(index, pair);
   if (origin === undefined) {

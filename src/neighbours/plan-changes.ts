@@ -15,6 +15,12 @@ export interface Plan {
   readonly reverts: number | null;
 }
 
+/** What of an index a plan looks up, whoever holds it: all of the index, or what a request can touch of it. */
+export type PlannedState = Pick<
+  LiveIndex,
+  'sequence' | 'encoder' | 'labels' | 'exampleAt' | 'embeddingAt' | 'isAt' | 'positionOf' | 'positionsAfter'
+>;
+
 /** What of the journal a plan may look up. */
 export interface History {
   /** The changes that were made as one with that one; none where there is no such change. */
@@ -36,7 +42,7 @@ export interface History {
  * @throws NearvoteError `example_missing`, `example_conflict`, `label_missing`, `label_invalid`, `id_invalid`, `change_missing`,
  * `change_conflict`
  */
-export function planChanges(live: LiveIndex, history: History, request: ChangeRequest): Plan {
+export function planChanges(live: PlannedState, history: History, request: ChangeRequest): Plan {
   switch (request.kind) {
     case 'add':
       return tellNewLabels(live, planAdding(live, history, request.examples));
@@ -55,7 +61,7 @@ export function planChanges(live: LiveIndex, history: History, request: ChangeRe
 const mostNewLabels = 20;
 
 /** A label with a slip of the pen in it is a new one: whoever gave it is told. */
-function tellNewLabels(live: LiveIndex, plan: Plan): Plan {
+function tellNewLabels(live: PlannedState, plan: Plan): Plan {
   const isNew = (one: ChangeOutcome): one is Exclude<ChangeOutcome, { outcome: 'refused' }> =>
     (one.outcome === 'added' || one.outcome === 'relabelled') && !live.labels.has(one.label);
   const labels = new Set(plan.outcomes.filter(isNew).map(({ label }) => label));
@@ -71,7 +77,7 @@ function tellNewLabels(live: LiveIndex, plan: Plan): Plan {
   return { ...plan, outcomes: plan.outcomes.map(told) };
 }
 
-function planAdding(live: LiveIndex, history: History, examples: readonly NewExample[]): Plan {
+function planAdding(live: PlannedState, history: History, examples: readonly NewExample[]): Plan {
   const changes: ChangeDraft[] = [];
   /** Of this very request, by id. */
   const begun = new Map<string, NewExample>();
@@ -102,14 +108,14 @@ function planAdding(live: LiveIndex, history: History, examples: readonly NewExa
   return { changes, outcomes, reverts: null };
 }
 
-/** The id of an example whose image and label came once: as a build gives it. */
-function idOf(digest: string, label: string): string {
+/** The id of an example whose image and label came once: as a build gives it. @param digest of the image, in hex */
+export function idOf(digest: string, label: string): string {
   return createExampleIds()({ digest: Buffer.from(digest, 'hex'), label });
 }
 
 /** Tells whether an image is an example already: as what it is to be, or as something else. */
 function createKnownImages(
-  live: LiveIndex,
+  live: PlannedState,
   history: History,
 ): { find(example: NewExample, id: string): ChangeOutcome | undefined } {
   // An example keeps its id when it gets another label: any label that ever was may be in it.
@@ -162,7 +168,7 @@ function sameOf(
   );
 }
 
-function planActs(live: LiveIndex, history: History, acts: readonly ExampleAct[]): Plan {
+function planActs(live: PlannedState, history: History, acts: readonly ExampleAct[]): Plan {
   const seen = new Set<string>();
   const changes: ChangeDraft[] = [];
   const outcomes = acts.map((act): ChangeOutcome => {
@@ -192,7 +198,7 @@ function planActs(live: LiveIndex, history: History, acts: readonly ExampleAct[]
 
 /** Whoever says the id as well knows what it is to be: the same image may be another example too. */
 function planExact(
-  live: LiveIndex,
+  live: PlannedState,
   { example, reason }: ActOf<'add'>,
 ): ChangeDraft & { readonly label: string } {
   const { digest, embedding, picture } = example;
@@ -205,7 +211,7 @@ function planExact(
 
 type ActOf<Kind extends ExampleAct['kind']> = Extract<ExampleAct, { readonly kind: Kind }>;
 
-function planRenaming(live: LiveIndex, from: string, to: string): Plan {
+function planRenaming(live: PlannedState, from: string, to: string): Plan {
   checkLabel(to);
   if (!live.labels.has(from)) {
     throw new NearvoteError('label_missing', `Expected a label of the index but received ${quoted(from)}`);
@@ -223,7 +229,7 @@ function planRenaming(live: LiveIndex, from: string, to: string): Plan {
   };
 }
 
-function planReverting(live: LiveIndex, history: History, sequence: number): Plan {
+function planReverting(live: PlannedState, history: History, sequence: number): Plan {
   const made = history.operation(sequence);
   const [first] = made;
   if (first === undefined) {
@@ -256,7 +262,7 @@ function planReverting(live: LiveIndex, history: History, sequence: number): Pla
 }
 
 /** Each example that was changed since becomes what the first of those changes found. */
-function planRollingBack(live: LiveIndex, history: History, sequence: number): Plan {
+function planRollingBack(live: PlannedState, history: History, sequence: number): Plan {
   if (sequence > live.sequence) {
     throw new NearvoteError(
       'change_missing',
@@ -299,7 +305,7 @@ interface Restored {
 }
 
 /** @throws NearvoteError `change_conflict` where another encoder embedded it */
-function restoring(live: LiveIndex, { id, label, content }: Restored): ChangeDraft {
+function restoring(live: PlannedState, { id, label, content }: Restored): ChangeDraft {
   if (content !== undefined && content.encoder !== live.encoder) {
     throw new NearvoteError(
       'change_conflict',
@@ -319,14 +325,14 @@ function changedSince({ id, sequence, label }: Change, current: string | null): 
 }
 
 /** @throws NearvoteError `example_missing` */
-function positionOf(live: LiveIndex, id: string): number {
+function positionOf(live: PlannedState, id: string): number {
   const position = live.positionOf(id);
   if (position !== undefined) return position;
   throw new NearvoteError('example_missing', `Expected the id of an example but there is no ${quoted(id)}`);
 }
 
 /** All that is needed to bring it back, once no version has it any more; its picture stays where it was added. */
-function contentAt(live: LiveIndex, history: History, position: number): ExampleContent {
+function contentAt(live: PlannedState, history: History, position: number): ExampleContent {
   const { id, source } = live.exampleAt(position);
   const digest = history.digestOf(id) ?? null;
   return { digest, source, encoder: live.encoder, embedding: Float32Array.from(live.embeddingAt(position)) };

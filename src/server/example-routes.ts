@@ -195,7 +195,7 @@ const mostActsBytes = 1_000_000;
 
 async function versionsBody(served: ServedIndex): Promise<VersionsBody> {
   const { state } = neighboursOf(served);
-  const { published } = loadedPair(served);
+  const { published, url } = loadedPair(served);
   const { version, manifest, dir } = published;
   const { compacting, readonlyBecause } = served.changes;
   const { sequence, changed, examples, labels } = state;
@@ -209,7 +209,7 @@ async function versionsBody(served: ServedIndex): Promise<VersionsBody> {
     dimension: manifest.dimension,
     search: manifest.files['vectors.hnsw'] === undefined ? 'exact' : 'hnsw',
     dataset: manifest.dataset,
-    ...(await describeKept(dirname(dir))),
+    ...(url === undefined ? await describeKept(dirname(dir)) : { versions: [], bytes: 0 }),
   };
 }
 

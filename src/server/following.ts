@@ -5,8 +5,8 @@ import type { ServedIndex } from './serving.js';
 
 export interface FollowingOptions {
   readonly served: ServedIndex;
-  /** The folder of its index. */
-  readonly root: string;
+  /** The folder of its index; where it lies in PostgreSQL there is none, and others may always change it. */
+  readonly root: string | undefined;
   readonly logger: Pick<Logger, 'warn'>;
   /** A second unless told. */
   readonly everyMs?: number | undefined;
@@ -31,12 +31,13 @@ export function followIndex({ served, root, logger, everyMs = 1_000 }: Following
   let notBefore = 0;
   let busy = false;
 
-  const isOwn = (): boolean => served.changes.readonlyBecause === undefined;
+  const isOwn = (): boolean => root !== undefined && served.changes.readonlyBecause === undefined;
 
   async function follow(): Promise<void> {
     const { pair } = served;
     if (pair === undefined || isOwn()) return;
     await pair.neighbours.follow();
+    if (root === undefined) return;
     const version = await readCurrent(root);
     if (version === pair.published.version) return;
     const { lineage = [] } = await readIndexManifest(join(root, version));
@@ -57,7 +58,8 @@ export function followIndex({ served, root, logger, everyMs = 1_000 }: Following
           if (failures === 0) logger.warn({ err }, 'the index cannot be followed; it is served as it was');
           failures++;
           // A version that cannot be opened costs the processes that try it.
-          notBefore = performance.now() + Math.min(everyMs * 2 ** failures, longestPauseMs);
+          if (root !== undefined)
+            notBefore = performance.now() + Math.min(everyMs * 2 ** failures, longestPauseMs);
         },
       )
       .finally(() => (busy = false));

@@ -11,8 +11,8 @@ export interface LiveChangesOptions {
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   /** What is served now. */
   readonly neighbours: () => Neighbours | undefined;
-  /** Folds the changes into a new version, beside what serves. */
-  readonly compact: () => Promise<CompactReport>;
+  /** Folds the changes into a new version, beside what serves; absent where there is nothing to fold. */
+  readonly compact: (() => Promise<CompactReport>) | undefined;
   /** Serves what is published now. */
   readonly reload: () => Promise<unknown>;
   readonly onCompacted?: ((result: 'ok' | 'failed') => void) | undefined;
@@ -93,7 +93,7 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
 
   function considerCompacting(state: IndexState): void {
     if (!isDueForCompaction(state)) return;
-    if (running !== undefined || closed || performance.now() < notBefore) return;
+    if (compact === undefined || running !== undefined || closed || performance.now() < notBefore) return;
     void compactOnce().catch(() => undefined);
   }
 
@@ -104,6 +104,12 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
 
   async function run(): Promise<CompactReport> {
     try {
+      if (compact === undefined) {
+        throw new NearvoteError(
+          'index_readonly',
+          'Expected an index in a folder, whose changes are folded into a version, but this one lies in PostgreSQL, which needs none',
+        );
+      }
       const report = await compact();
       // After a reload that failed there is a version to be served without any change to fold in.
       if (report.version !== options.neighbours()?.version.version) await reload();

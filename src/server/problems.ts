@@ -209,6 +209,16 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     ...hidden(503, 'An inference worker failed'),
     advice: 'A process that encodes or searches ended or hung, and is being replaced. Send the image again.',
   },
+  database_unreachable: {
+    ...hidden(503, 'The database of the index does not answer'),
+    advice:
+      'The index lies in PostgreSQL, which is gone, too slow or full of other work. Send again when /readyz answers 200.',
+  },
+  search_incomplete: {
+    ...hidden(500, 'The search found too few neighbours'),
+    advice:
+      'The graph of the index in PostgreSQL leads to fewer examples than there are. Whoever runs it makes it anew with REINDEX.',
+  },
   reload_failed: shown(
     409,
     'The published index cannot be served',
@@ -230,6 +240,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   index_invalid: hidden(500, 'The index is invalid'),
   index_changed: hidden(500, 'The index has changed meanwhile'),
   bundle_invalid: hidden(500, 'The bundle is invalid'),
+  database_unsuitable: hidden(500, 'The database cannot hold the index'),
   findings_invalid: hidden(500, 'The findings of an audit are invalid'),
   calibration_invalid: hidden(500, 'The calibration is invalid'),
   config_invalid: hidden(500, 'The training config is invalid'),

@@ -22,6 +22,7 @@ const imageCodes = [
   'not_ready',
   'shutting_down',
   'worker_failed',
+  'database_unreachable',
   'internal',
 ] as const satisfies readonly ErrorCode[];
 
@@ -49,6 +50,7 @@ const readCodes = [
   'not_ready',
   'shutting_down',
   'worker_failed',
+  'database_unreachable',
   'internal',
 ] as const satisfies readonly ErrorCode[];
 
@@ -87,7 +89,7 @@ export const routes = {
     path: '/classify',
     methods: ['POST'],
     success: 200,
-    codes: [...imageCodes, 'k_too_large', 'index_empty'],
+    codes: [...imageCodes, 'k_too_large', 'index_empty', 'search_incomplete'],
   },
   embed: { path: '/embed', methods: ['POST'], success: 200, codes: imageCodes },
   health: page('/healthz'),

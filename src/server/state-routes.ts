@@ -49,8 +49,14 @@ export function createStateRouter(
   return router;
 }
 
+/** @throws NearvoteError `query_invalid` where it lies in PostgreSQL */
 function rootOf(served: ServedIndex): string {
-  return dirname(loadedPair(served).published.dir);
+  const { published, url } = loadedPair(served);
+  if (url === undefined) return dirname(published.dir);
+  throw new NearvoteError(
+    'query_invalid',
+    `Expected an index in a folder, whose versions are kept, but ${served.name} lies in PostgreSQL`,
+  );
 }
 
 function withoutSources(difference: BoundedDifference): object {

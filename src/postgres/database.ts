@@ -1,0 +1,207 @@
+/* The one file that knows node-postgres: connections, time limits, and what its errors mean. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool, PoolClient, QueryResult } from 'pg';
+import { messageOf, NearvoteError, systemCodeOf } from '../domain/errors.js';
+
+/** A row by the names of its columns. */
+export type Row = Readonly<Record<string, unknown>>;
+
+export type Query = (sql: string, values?: readonly unknown[]) => Promise<readonly Row[]>;
+
+export interface DatabaseOptions {
+  /** As `IndexUrl.connection`. */
+  readonly connection: string;
+  /** Most connections at once; what needs another waits for one. */
+  readonly connections: number;
+  /** How long a connection, its login included, or a free one is waited for. */
+  readonly connectMs: number;
+  /** How long one statement may take. */
+  readonly statementMs: number;
+}
+
+/** A PostgreSQL server behind a pool of connections. No call takes longer than its limits, whatever the network does. */
+export interface Database {
+  /** False from the first failure on until the server has answered again; meanwhile every call is refused at once. */
+  readonly reachable: boolean;
+  /**
+   * Statements without parameters that read, in one round trip and of one state: SET LOCAL holds for those that follow.
+   * @returns the rows of each
+   */
+  script(sql: string): Promise<readonly (readonly Row[])[]>;
+  /**
+   * Queries in one transaction; all of it or nothing. What did not get through is run again from the start: where a commit
+   * was sent and its answer lost, `work` finds what it has done.
+   */
+  transaction<T>(mode: 'read' | 'write', work: (query: Query) => Promise<T>): Promise<T>;
+  /** Resolves when what was asked is answered and every connection closed. */
+  close(): Promise<void>;
+}
+
+/** Past a few, others change the same index all the time. */
+const mostConflicts = 8;
+/** The other connections of a server that was restarted are lost one by one. */
+const mostLosses = 3;
+const probeMs = 500;
+
+/** @throws NearvoteError `dependency_missing`; a server is asked for when the first query is */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { connection, connections, connectMs, statementMs } = options;
+  const { default: pg } = await import('pg');
+  const pool: Pool = new pg.Pool({
+    connectionString: connection,
+    max: connections,
+    connectionTimeoutMillis: connectMs,
+    // The server ends a statement itself; this is for one that does not answer any more.
+    query_timeout: statementMs + 250,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    application_name: 'nearvote',
+    allowExitOnIdle: true,
+  });
+  // A connection that is lost while nothing runs on it is replaced when it is next asked for.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  let reachable = true;
+  let closed = false;
+  let probe: NodeJS.Timeout | undefined;
+
+  function lost(): void {
+    if (!reachable || closed) return;
+    reachable = false;
+    let busy = false;
+    probe = setInterval(() => {
+      if (busy) return;
+      busy = true;
+      withClient((client) => client.query('select 1'))
+        .then(found, () => undefined)
+        .finally(() => (busy = false));
+    }, probeMs);
+    probe.unref();
+  }
+
+  function found(): void {
+    reachable = true;
+    clearInterval(probe);
+  }
+
+  async function withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    const client = await pool.connect();
+    let broken = false;
+    try {
+      return await work(client);
+    } catch (error) {
+      broken = isBreaking(error);
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  async function attempt<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    if (closed) throw new NearvoteError('shutting_down', 'The server is shutting down');
+    if (!reachable) throw unreachable('it has not answered again yet');
+    for (let conflicts = 0, losses = 0; ;) {
+      try {
+        return await withClient(work);
+      } catch (error) {
+        if (error instanceof NearvoteError) throw error;
+        const fault = faultOf(error);
+        if (fault === 'conflict' && ++conflicts < mostConflicts) {
+          await sleep(Math.random() * 2 ** conflicts);
+          continue;
+        }
+        if (fault === 'lost' && ++losses < mostLosses) continue;
+        if (fault === 'lost' || fault === 'silent') lost();
+        throw nearvoteErrorOf(error, fault);
+      }
+    }
+  }
+
+  const reading = 'isolation level repeatable read, read only';
+  /** Those of `limits`, and the one before. */
+  const settings = 3;
+  const limits = `set local statement_timeout = ${statementMs}; set local lock_timeout = ${statementMs}`;
+
+  return {
+    get reachable() {
+      return reachable;
+    },
+    script: (sql) =>
+      attempt(async (client) => {
+        // Several statements have several results, which the types of node-postgres do not say.
+        const whole = `set transaction ${reading}; ${limits}; ${sql}`;
+        const results = (await client.query(whole)) as unknown as readonly QueryResult<Row>[];
+        return results.slice(settings).map(({ rows }) => rows);
+      }),
+    transaction: (mode, work) =>
+      attempt(async (client) => {
+        await client.query(`begin ${mode === 'read' ? reading : ''}; ${limits}`);
+        try {
+          const done = await work(async (sql, values = []) => {
+            const { rows } = await client.query<Row>(sql, [...values]);
+            return rows;
+          });
+          await client.query('commit');
+          return done;
+        } catch (error) {
+          // Of a connection that is lost nothing was kept, or all of it.
+          if (!isBreaking(error)) await client.query('rollback');
+          throw error;
+        }
+      }),
+    close: async () => {
+      closed = true;
+      clearInterval(probe);
+      await pool.end();
+    },
+  };
+}
+
+type Fault = 'conflict' | 'lost' | 'silent' | 'slow' | 'other';
+
+/** Of SQLSTATE (appendix A of PostgreSQL's manual), of the system, and of what node-postgres says without a code. */
+function faultOf(error: unknown): Fault {
+  const code = systemCodeOf(error);
+  if (code === '40001' || code === '40P01') return 'conflict';
+  if (code === '57014' || code === '55P03') return 'slow';
+  if (/timeout/i.test(messageOf(error)) && !/^[0-9A-Z]{5}$/.test(code)) return 'silent';
+  if (/^(08|57P|53)/.test(code) && code !== '53100') return 'lost';
+  if (/^(ECONN|EPIPE|ETIMEDOUT|EHOST|ENET|ENOTFOUND|EAI_AGAIN|ENOENT)/.test(code)) return 'lost';
+  return /Connection terminated|connection.*closed|not queryable/i.test(messageOf(error)) ? 'lost' : 'other';
+}
+
+/** Whether nobody knows what a connection is in the middle of. */
+function isBreaking(error: unknown): boolean {
+  return !(error instanceof NearvoteError) && ['lost', 'silent'].includes(faultOf(error));
+}
+
+function nearvoteErrorOf(error: unknown, fault: Fault): NearvoteError {
+  const code = systemCodeOf(error);
+  const said = `${messageOf(error)} (${code})`;
+  if (fault === 'conflict') return unreachable('others change the same examples all the time');
+  if (fault === 'slow') return unreachable('the statement took too long');
+  if (fault !== 'other') return unreachable(said);
+  if (code === '25006' || code === '42501') {
+    return new NearvoteError(
+      'index_readonly',
+      `Expected an index that may be changed but PostgreSQL says: ${said}`,
+    );
+  }
+  if (code === '53100' || code === '54000') {
+    return new NearvoteError(
+      'output_unwritable',
+      `Expected PostgreSQL to keep the change but it says: ${said}`,
+    );
+  }
+  if (/^(28|3D|3F|42P01)/.test(code)) {
+    return new NearvoteError(
+      'database_unsuitable',
+      `Expected a database for an index but PostgreSQL says: ${said}`,
+    );
+  }
+  return new NearvoteError('internal', `Expected PostgreSQL to answer but it says: ${said}`);
+}
+
+function unreachable(why: string): NearvoteError {
+  return new NearvoteError('database_unreachable', `Expected PostgreSQL to answer in time but ${why}`);
+}

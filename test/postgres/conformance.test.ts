@@ -1,0 +1,48 @@
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import type { Neighbours } from '../../src/neighbours/neighbours.js';
+import { openPostgresIndex } from '../../src/postgres/postgres-index.js';
+import { testConformance, type Implementation } from '../neighbours/conformance.js';
+import { encoderIdentity } from '../neighbours/small-index.js';
+import { onCircle } from '../neighbours/unit-vectors.js';
+import { loadForTest, openServerForTest, type ServerForTest } from './server-for-test.js';
+
+let server: ServerForTest;
+const opened = new Set<Neighbours>();
+beforeAll(async () => {
+  server = await openServerForTest();
+}, 120_000);
+afterEach(async () => {
+  await Promise.all([...opened].map((neighbours) => neighbours.close()));
+  opened.clear();
+});
+afterAll(() => server.close());
+
+const inPostgres = (search: 'auto' | 'exact'): Implementation => ({
+  name: `the index in PostgreSQL, ${search === 'auto' ? 'by its graph' : 'by exact search'}`,
+  open: async (examples) => {
+    const url = await loadForTest(server, {
+      embeddings: onCircle(examples.map(([degrees]) => degrees)),
+      examples: examples.map(([, example]) => example),
+    });
+    const open = async (): Promise<Neighbours> => {
+      const neighbours = await openPostgresIndex({
+        ...{ url, name: 'small', search, access: 'write', now: () => new Date() },
+        encoder: { digest: encoderIdentity.digest, dimension: 2 },
+      });
+      opened.add(neighbours);
+      return neighbours;
+    };
+    const neighbours = await open();
+    return {
+      neighbours,
+      reopen: async () => {
+        await neighbours.close();
+        opened.delete(neighbours);
+        return open();
+      },
+    };
+  },
+});
+
+testConformance(inPostgres('auto'));
+testConformance(inPostgres('exact'));
