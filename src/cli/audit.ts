@@ -4,6 +4,7 @@ import { areConfirmed, mislabelledTable, overlapTable } from '../audit/audit-pag
 import { countFindings, findingsOf, type FindingCounts } from '../audit/findings.js';
 import type { Overlap } from '../audit/labelling.js';
 import { canDoubt, isLikelyWrong, type Suspicion } from '../audit/mislabelled.js';
+import { counted } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
 import { applyFindings, applyOptions, checkAppliesNothing, type ApplyFlags } from './audit-apply.js';
 import {
@@ -219,7 +220,7 @@ function renderAudit(summary: AuditSummary, audited: AuditedIndex): string {
             ? [`and ${mislabelled.length - suspectsShown} more, which --out writes too`]
             : []),
         ]),
-    `${findings.duplicates} groups within a label ${areOrMayBe(duplicates)} duplicates, ${findings['conflicting-duplicates']} across labels, ${toldBy(duplicates)}`,
+    `${counted(findings.duplicates, 'group')} within a label ${areOrMayBe(duplicates)} duplicates, ${findings['conflicting-duplicates']} across labels, ${toldBy(duplicates)}`,
     ...duplicates
       .slice(0, groupsShown)
       .map(

@@ -5,6 +5,7 @@ import { compactIndex } from '../build/compact.js';
 import { exportIndex } from '../curate/export-index.js';
 import { importIndex } from '../curate/import-index.js';
 import { openKept, sequenceOf } from '../curate/kept-versions.js';
+import { counted } from '../evaluate/page/words.js';
 import { NearvoteError } from '../domain/errors.js';
 import { findEncoder } from '../pair.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
@@ -64,7 +65,11 @@ async function exportAs(named: string | undefined, flags: ExportFlags): Promise<
   const { path, name, version, examples, sequence, bytes } = exported;
   if (flags.json === true) return print(JSON.stringify(exported));
   print(printable(path));
-  print(printable(`${name} ${version}: ${examples} examples, all changes up to ${sequence}, ${bytes} bytes`));
+  print(
+    printable(
+      `${name} ${version}: ${counted(examples, 'example')}, all changes up to ${sequence}, ${bytes} bytes`,
+    ),
+  );
 }
 
 async function changesSince(root: string): Promise<number> {

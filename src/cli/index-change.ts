@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { compactIndex } from '../build/compact.js';
 import type { EditRequest, FoldedVersion, ManagedIndex } from '../curate/managed-index.js';
+import { counted } from '../evaluate/page/words.js';
 import { NearvoteError } from '../domain/errors.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { createProgress } from './output.js';
@@ -115,7 +116,7 @@ async function compact(named: string | undefined, flags: CompactFlags, command: 
     flags.json === true
       ? JSON.stringify(report)
       : printable(
-          `${headline} ${name} ${version}: ${examples} examples, all changes up to ${sequence}${why}`,
+          `${headline} ${name} ${version}: ${counted(examples, 'example')}, all changes up to ${sequence}${why}`,
         ),
   );
 }

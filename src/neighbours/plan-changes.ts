@@ -143,7 +143,7 @@ function createKnownImages(
         // Under an id of its own it was asked for as another example.
         if (current === label && given === undefined) return { outcome: 'unchanged', id: other, label };
         throw conflict(
-          `Expected a new image but it is example ${other} already, of ${quoted(current)}${current === label ? '' : `; give that one the label ${quoted(label)} instead`}`,
+          `Expected a new image but it is example ${other} already, of ${quoted(current)}${current === label ? '' : `; PATCH that one to give it the label ${quoted(label)}, or relabel it`}`,
         );
       }
       return undefined;

@@ -236,8 +236,16 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   encoder_invalid: hidden(500, 'The encoder gave an invalid answer'),
   encoder_mismatch: hidden(500, 'The index belongs to another encoder'),
   encoder_unsupported: hidden(500, 'The encoder is not supported'),
-  index_missing: hidden(500, 'The index is missing'),
-  index_invalid: hidden(500, 'The index is invalid'),
+  index_missing: {
+    ...hidden(500, 'The index is missing'),
+    advice:
+      'What was published of the index was removed from its folder. The server goes on with what it has loaded.',
+  },
+  index_invalid: {
+    ...hidden(500, 'The index is invalid'),
+    advice:
+      'A file of the index is damaged or of another version. The server goes on with what it has loaded; `POST /verification` says what is wrong.',
+  },
   index_changed: hidden(500, 'The index has changed meanwhile'),
   bundle_invalid: hidden(500, 'The bundle is invalid'),
   database_unsuitable: hidden(500, 'The database cannot hold the index'),

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { NearvoteError } from '../domain/errors.js';
 import type { TaughtCalibration } from '../calibrate/taught-aside.js';
 
 export interface RecalibrationOptions {
@@ -31,7 +32,9 @@ export function createRecalibration(
       logger.info({ version: fittedFor, images }, 'calibrated');
       return calibrated;
     } catch (err) {
-      logger.error({ err }, 'the calibration failed; the one from before goes on');
+      // Too few examples are no fault of the server.
+      const level = err instanceof NearvoteError && err.code === 'calibration_unfit' ? 'info' : 'error';
+      logger[level]({ err }, 'the calibration failed; the one from before goes on');
       throw err;
     }
   }

@@ -67,7 +67,7 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     expect(ran).toMatchObject({ code: 0 });
     expect(ran.stdout).toContain('64 examples of 3 labels, k = 10');
     expect(ran.stdout).toContain(
-      '1 groups within a label are duplicates, 1 across labels, confirmed by their pixels',
+      '1 group within a label are duplicates, 1 across labels, confirmed by their pixels',
     );
     expect(ran.stdout).toContain('1 of 13 test images are in the index too, confirmed by their pixels');
 

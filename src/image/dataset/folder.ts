@@ -149,7 +149,7 @@ function noClasses(root: string, strays: readonly string[]): NearvoteError {
   const found =
     strays.length === 0
       ? 'no images'
-      : `${strays.length} files outside any class folder (${named}${strays.length > 3 ? ', ...' : ''})`;
+      : `${strays.length === 1 ? '1 file' : `${strays.length} files`} outside any class folder (${named}${strays.length > 3 ? ', ...' : ''})`;
   return new NearvoteError(
     'dataset_invalid',
     `Expected a folder of images for each class in ${root} but received ${found}`,
