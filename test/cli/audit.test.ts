@@ -137,7 +137,7 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     const { stdout } = await nearvote(
       ...['audit', '--index', index, '--test', join(base, 'test'), '--k', '10', '--report', report],
     );
-    expect(stdout).toMatch(/groups within a label may be duplicates, .* look at the pictures/);
+    expect(stdout).toMatch(/groups? within a label may be duplicates, .* look at the pictures/);
     expect(stdout).toMatch(/of 13 test images may be in the index too, .* look at the pictures/);
     expect(stdout).toMatch(/ may be green\/5\.png/);
     const page = await readFile(report, 'utf8');
@@ -151,7 +151,7 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     await cp(photos, damaged, { recursive: true });
     await writeFile(join(damaged, 'green', 'blue-7.png'), 'no picture');
     const { stdout } = await nearvote('audit', '--index', index, '--k', '10', '--examples', damaged);
-    expect(stdout).toMatch(/groups within a label may be duplicates, .* some told by their embeddings alone/);
+    expect(stdout).toMatch(/groups? within a label may be duplicates, .* some told by their embeddings alone/);
     expect(stdout).not.toContain('--examples compares');
   });
 
