@@ -151,7 +151,9 @@ describe('nearvote audit, on drawn pictures with planted faults', () => {
     await cp(photos, damaged, { recursive: true });
     await writeFile(join(damaged, 'green', 'blue-7.png'), 'no picture');
     const { stdout } = await nearvote('audit', '--index', index, '--k', '10', '--examples', damaged);
-    expect(stdout).toMatch(/groups? within a label may be duplicates, .* some told by their embeddings alone/);
+    expect(stdout).toMatch(
+      /groups? within a label may be duplicates, .* some told by their embeddings alone/,
+    );
     expect(stdout).not.toContain('--examples compares');
   });
 
