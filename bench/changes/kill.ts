@@ -35,6 +35,7 @@ await publishSmallIndex({
 let acknowledged = 0;
 let compacting = 0;
 const failures = { lost: 0, unopened: 0, disordered: 0 };
+let missedByGraph = 0;
 for (let kill = 1; kill <= kills; kill++) {
   const stream = spawn(
     process.execPath,
@@ -57,7 +58,8 @@ await rm(folder, { recursive: true });
 console.log(
   `${kills} kills, ${compacting} of them in a compaction, ${acknowledged} changes: ` +
     `${failures.lost} acknowledged changes lost, ${failures.unopened} indexes that do not open, ` +
-    `${failures.disordered} answers in another order than exact search`,
+    `${failures.disordered} answers in another order than exact search; ` +
+    `the graph missed a neighbour ${missedByGraph} times`,
 );
 process.exitCode = Object.values(failures).some((count) => count > 0) ? 1 : 0;
 
@@ -68,29 +70,29 @@ async function look(): Promise<void> {
     if (journal.head < acknowledged) failures.lost++;
     for (const { change, content } of journal.replay(0)) list.apply(change, content);
     journal.close();
-    const index = await openEmbeddedIndex({
-      ...(await readPublished(root)),
-      ...{ search: 'auto', threads: 1, access: 'read', now },
-    });
-    const k = Math.min(20, index.size);
-    const isSame =
-      index.size === list.live.length &&
-      (
-        await Promise.all(
-          directions.slice(0, 10).map(async (query) => {
-            const { rows } = await index.search(asEmbeddings(query, dimension), k);
-            const found = Array.from(rows, (position) => index.exampleAt(position));
-            return (
-              JSON.stringify(found.map(({ id, label }) => ({ id, label }))) ===
-              JSON.stringify(list.nearest(query, k))
-            );
-          }),
-        )
-      ).every(Boolean);
-    if (!isSame) failures.disordered++;
-    await index.close();
+    if (!(await answersAs(list, 'exact'))) failures.disordered++;
+    // A graph is measured, and may miss a neighbour: that is no damage.
+    else if (!(await answersAs(list, 'auto'))) missedByGraph++;
   } catch (error) {
     failures.unopened++;
     console.error(error);
   }
+}
+
+/** Whether the index holds what the list does, and finds what it finds, in its order. */
+async function answersAs(list: PlainList, search: 'auto' | 'exact'): Promise<boolean> {
+  const index = await openEmbeddedIndex({
+    ...(await readPublished(root)),
+    ...{ search, threads: 1, access: 'read', now },
+  });
+  const k = Math.min(20, index.size);
+  const same: boolean[] = [index.size === list.live.length];
+  for (const query of directions.slice(0, 10)) {
+    const { rows } = await index.search(asEmbeddings(query, dimension), k);
+    const found = Array.from(rows, (position) => index.exampleAt(position));
+    const named = found.map(({ id, label }) => ({ id, label }));
+    same.push(JSON.stringify(named) === JSON.stringify(list.nearest(query, k)));
+  }
+  await index.close();
+  return !same.includes(false);
 }
