@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openIndex } from '../../src/examples/index-store.js';
-import { cli, nearvote, root } from '../cli/nearvote.js';
+import { nearvote } from '../cli/in-process.js';
+import { cli, root } from '../cli/nearvote.js';
 import { seededRandom } from '../neighbours/unit-vectors.js';
 
 const encoder = join(root, 'models/cifar10-compact');

@@ -7,7 +7,8 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/audit/findings.js';
 import { seededBytes } from '../image/drawing.js';
-import { colours, nearvote } from './nearvote.js';
+import { nearvote } from './in-process.js';
+import { colours } from './nearvote.js';
 
 /** Blotches of a colour, each picture with its own: 6 x 5 of them, so that they survive a thumbnail. */
 function draw(colour: readonly number[], seed: number): Promise<Buffer> {

@@ -10,15 +10,8 @@ import {
   type CalibrationFile,
 } from '../../src/examples/calibration-file.js';
 import { decisionSchema, type DecisionBody } from '../../src/server/schemas.js';
-import {
-  colours,
-  drawFolders,
-  drawSpeckled,
-  nearvote,
-  root,
-  type DrawFoldersOptions,
-  type Ran,
-} from './nearvote.js';
+import { nearvote } from './in-process.js';
+import { colours, drawFolders, drawSpeckled, root, type DrawFoldersOptions, type Ran } from './nearvote.js';
 import { startServed, type Served } from './served.js';
 import { writeSmallIndex } from './small-index.js';
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'csv-parse/sync';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { cli, drawSpeckled, killAfterTest, nearvoteIn, type Ran } from './nearvote.js';
+import { nearvoteIn } from './in-process.js';
+import { cli, drawSpeckled, killAfterTest, type Ran } from './nearvote.js';
 import { createWorkplace, soon, startServed } from './served.js';
 
 const workplace = await createWorkplace();

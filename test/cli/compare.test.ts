@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { writeDrawnEncoder } from './drawn-encoder.js';
-import { nearvote, type Ran } from './nearvote.js';
+import { nearvote } from './in-process.js';
+import { type Ran } from './nearvote.js';
 import { writeSmallIndex } from './small-index.js';
 
 const compare = (...args: string[]): Promise<Ran> => nearvote('compare', ...args);

@@ -1,6 +1,6 @@
 import { vi } from 'vitest';
 import { runProgram } from '../../src/cli/program.js';
-import type { Ran } from './nearvote.js';
+import { root, type Ran } from './nearvote.js';
 
 /**
  * Runs a command to its end as `nearvoteIn` does, but in this process, which has loaded it already: for what does not end a
@@ -37,6 +37,12 @@ export async function nearvoteHere(
     for (const spy of spies) spy.mockRestore();
   }
 }
+
+/** `nearvote` of nearvote.ts, in this process. */
+export const nearvote = (...args: string[]): Promise<Ran> => nearvoteHere(root, args);
+
+/** `nearvoteIn` of nearvote.ts, in this process. */
+export const nearvoteIn = (cwd: string, ...args: string[]): Promise<Ran> => nearvoteHere(cwd, args);
 
 /** What a command has set beside the status that it returns. */
 const exitCodeOf = ({ exitCode }: Pick<NodeJS.Process, 'exitCode'>): number => Number(exitCode ?? 0);

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { cli, colours, drawFolders, drawSpeckled, nearvote, root } from './nearvote.js';
+import { nearvote } from './in-process.js';
+import { cli, colours, drawFolders, drawSpeckled, nearvoteIn, root } from './nearvote.js';
 
 const cifar = join(root, '../shared/data/cifar10');
 
@@ -233,12 +234,12 @@ describe('the commands, one after another, as a user has them', () => {
     expect(built).toMatchObject({ code: 0 });
     await appendFile(join(encoder, 'encoder.onnx'), 'x');
     const args = ['serve', '--index', own, '--models', models, '--port', '0', '--log-level', 'silent'];
-    const damaged = await nearvote(...args);
+    const damaged = await nearvoteIn(root, ...args);
     expect(damaged).toMatchObject({ code: 1 });
     expect(damaged.stderr).toContain('[encoder_invalid]');
     const manifest = JSON.parse(await readFile(join(encoder, 'encoder.json'), 'utf8')) as object;
     await writeFile(join(encoder, 'encoder.json'), JSON.stringify({ ...manifest, sha256: '0'.repeat(64) }));
-    const other = await nearvote(...args);
+    const other = await nearvoteIn(root, ...args);
     expect(other).toMatchObject({ code: 1 });
     expect(other.stderr).toContain('[encoder_mismatch]');
   });

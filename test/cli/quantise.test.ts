@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { emptyFolder, writeManifest } from '../encoder/folder.js';
 import { side, wholeNetwork } from '../encoder/quantise/networks.js';
-import { drawFolders, nearvote, nearvoteIn } from './nearvote.js';
+import { nearvote, nearvoteIn } from './in-process.js';
+import { drawFolders } from './nearvote.js';
 
 async function prepared(): Promise<{ dir: string; encoder: string; data: string }> {
   const dir = await emptyFolder();
