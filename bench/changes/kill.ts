@@ -70,29 +70,40 @@ async function look(): Promise<void> {
     if (journal.head < acknowledged) failures.lost++;
     for (const { change, content } of journal.replay(0)) list.apply(change, content);
     journal.close();
-    if (!(await answersAs(list, 'exact'))) failures.disordered++;
+    const wrong = await differenceFrom(list, 'exact');
     // A graph is measured, and may miss a neighbour: that is no damage.
-    else if (!(await answersAs(list, 'auto'))) missedByGraph++;
+    const missed = wrong ?? (await differenceFrom(list, 'auto'));
+    if (wrong !== undefined) failures.disordered++;
+    else if (missed !== undefined) missedByGraph++;
+    if (missed !== undefined) console.error(missed);
   } catch (error) {
     failures.unopened++;
     console.error(error);
   }
 }
 
-/** Whether the index holds what the list does, and finds what it finds, in its order. */
-async function answersAs(list: PlainList, search: 'auto' | 'exact'): Promise<boolean> {
+/** Where the index holds or finds something else than the list; undefined where it does not. */
+async function differenceFrom(list: PlainList, search: 'auto' | 'exact'): Promise<string | undefined> {
   const index = await openEmbeddedIndex({
     ...(await readPublished(root)),
     ...{ search, threads: 1, access: 'read', now },
   });
-  const k = Math.min(20, index.size);
-  const same: boolean[] = [index.size === list.live.length];
-  for (const query of directions.slice(0, 10)) {
-    const { rows } = await index.search(asEmbeddings(query, dimension), k);
-    const found = Array.from(rows, (position) => index.exampleAt(position));
-    const named = found.map(({ id, label }) => ({ id, label }));
-    same.push(JSON.stringify(named) === JSON.stringify(list.nearest(query, k)));
+  try {
+    const state = `${index.searchKind} search over ${index.size} at sequence ${index.sequence}`;
+    if (index.size !== list.live.length) return `${state}: ${list.live.length} survive`;
+    const k = Math.min(20, index.size);
+    for (const [query, direction] of directions.slice(0, 10).entries()) {
+      const { rows } = await index.search(asEmbeddings(direction, dimension), k);
+      const found = Array.from(rows, (position) => index.exampleAt(position)).map(said);
+      const place = list.nearest(direction, k).findIndex((one, i) => said(one) !== found[i]);
+      if (place !== -1) return `${state}: query ${query} has ${found[place] ?? 'nothing'} at ${place}`;
+    }
+    return undefined;
+  } finally {
+    await index.close();
   }
-  await index.close();
-  return !same.includes(false);
+}
+
+function said({ id, label }: { readonly id: string; readonly label: string }): string {
+  return `${id} (${label})`;
 }

@@ -4,33 +4,22 @@ import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
 import { createSharedPools } from '../encoder/pool/shared-pools.js';
-import { calibrateTaughtAside, type TaughtCalibration } from '../calibrate/taught-aside.js';
-import { encoderIdentity } from '../encoder/manifest.js';
-import type { VoteChoice } from '../examples/calibration-file.js';
-import { defaultUnknown } from '../vote/unknown.js';
-import { adviseAside } from '../evaluate/advise-aside.js';
-import { compactAside } from '../build/compact-aside.js';
-import { lockWriter } from '../examples/writer.js';
-import { openPair, resolveShipped, type OpenPair } from '../pair.js';
+import type { OpenPair } from '../pair.js';
 import { takeWhatChildrenPrint } from '../processes/channel.js';
 import { reloadEach } from '../server/admin-routes.js';
 import { createApp, messageClasses } from '../server/app.js';
-import { createDecisionKeeper } from '../server/decision-keeper.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
-import { followIndex, type Following } from '../server/following.js';
-import { createRecalibration } from '../server/recalibration.js';
-import { createLabelAdvice } from '../server/label-advice.js';
-import { createLiveChanges, type LiveChangesOptions } from '../server/live-changes.js';
-import { createLivePair, type LivePair } from '../server/live-pair.js';
+import type { LivePair } from '../server/live-pair.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
 import { defaultAllowedHosts } from '../server/request-head.js';
 import { readServerKeys, type ServerKeys } from '../server/server-keys.js';
 import { openServerLog } from '../server/server-log.js';
 import { startServer, type RunningServer } from '../server/server.js';
-import { createServing, type ServedIndex, type Serving } from '../server/serving.js';
+import { createServing, type Serving } from '../server/serving.js';
 import { stopInOrder } from '../server/stop-in-order.js';
 import { voteChoice } from './options.js';
 import { print } from './printable.js';
+import { openServedIndex } from './serve-index.js';
 import { serveOptions, type ServeFlags } from './serve-options.js';
 import { whichIndexes, type NamedIndex } from './which-indexes.js';
 
@@ -103,74 +92,9 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   const pools = createSharedPools();
   metrics.watchQueue(() => pools.queueDepth);
   const vote = voteChoice(flags, command);
-  const followings: Following[] = [];
-  const openLive = async ({ name, index: told, url }: NamedIndex): Promise<LivePair> => {
-    const index = url?.indexUrl ?? told;
-    const ofIndex = logger.child({ index: name });
-    const served = serving.find(name);
-    const root = url === undefined ? resolveShipped(index) : undefined;
-    served.changes = createLiveChanges({
-      writer: await writerOf(root, { mayChange: keys.admin !== undefined, logger: ofIndex }),
-      logger: ofIndex,
-      neighbours: () => served.pair?.neighbours,
-      compact: root === undefined ? undefined : () => compactAside({ root, keep: versionsKept, threads: 1 }),
-      reload: () => served.reload(),
-      onCompacted: (result) => metrics.compacted(name, result),
-    });
-    if (root !== undefined) {
-      served.advice = createLabelAdvice(
-        () => adviseAside({ root, seed: 1 }),
-        (err) => ofIndex.warn({ err }, 'no advice on labels could be drawn'),
-      );
-    }
-    served.recalibrate = createRecalibration({
-      compact: () => served.changes.compact(),
-      // Of an index in PostgreSQL nothing can be folded, so it does not come to this.
-      calibrate: (share) => calibrateServed(served, { root: root ?? '', share, flags, vote }),
-      reload: () => served.reload(),
-      logger: ofIndex,
-    });
-    if (root !== undefined && flags.keepImages !== undefined) {
-      served.kept = {
-        reviewBelow: flags.review ? flags.reviewBelow : undefined,
-        keeper: createDecisionKeeper({
-          ...{ root, most: flags.keepImages, mostMs: flags.keepImagesFor, now: () => new Date() },
-          onLost: (decisions, err) => {
-            metrics.decisionsLost(name, decisions);
-            ofIndex.warn({ err, decisions }, 'decisions could not be kept');
-          },
-          onSetAside: (path) =>
-            ofIndex.warn({ path }, 'what was kept of decisions was damaged; it lies aside'),
-          onRestart: (reason) =>
-            ofIndex.warn({ reason }, 'the process that keeps decisions has ended and is being replaced'),
-        }),
-      };
-    }
-    const following = followIndex({ served, root, logger: ofIndex });
-    followings.push(following);
-    metrics.watchIndex(name, { served, following });
-    return createLivePair({
-      ...{ serving, served, metrics, logger: ofIndex, vote, staleAfter: flags.staleAfter },
-      providers: flags.providers,
-      requestTimeoutMs: flags.requestTimeout,
-      open: ({ besideOthers }) =>
-        openPair({
-          ...{ ...flags, index, name, pools, besideOthers },
-          access: served.changes.readonlyBecause === undefined ? 'write' : 'read',
-          onUnprotected: (reason) =>
-            ofIndex.warn({ reason }, 'a build may remove the version that is served'),
-          onSlower: (reason) => logger.warn(reason),
-          onBatch: (size) => metrics.batch(size),
-          onProcessEnd: (process, reason) => {
-            metrics.processEnded(process, name);
-            // Which encodes for all that share its encoder.
-            const log = process === 'encoder' ? logger : ofIndex;
-            log.warn({ process, reason }, 'a process has ended and is being replaced');
-          },
-        }),
-    });
-  };
-  const lives = await Promise.all(chosen.map(openLive));
+  const parts = { flags, serving, metrics, logger, pools, vote, mayChange: keys.admin !== undefined };
+  const opened = await Promise.all(chosen.map((named) => openServedIndex(named, parts)));
+  const lives = opened.map(({ live }) => live);
   process.on('SIGHUP', () => {
     // Reloads that failed are counted and logged; here nobody waits for them.
     void reloadEach(serving.indexes);
@@ -180,7 +104,7 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   const close = async (): Promise<void> => {
     serving.stopping = true;
     await started.server?.close();
-    for (const following of followings) following.stop();
+    for (const { following } of opened) following.stop();
     await Promise.all(lives.map((live) => live.close()));
     await Promise.all(serving.indexes.map(({ changes }) => changes.close()));
     await Promise.all(serving.indexes.flatMap(({ kept }) => kept?.keeper.close() ?? []));
@@ -251,52 +175,6 @@ async function start(flags: ServeFlags, core: Core): Promise<void> {
   }
   print(readyLine(started.server.url, pairs));
 }
-
-interface ServedCalibrationParts {
-  readonly root: string;
-  readonly share: number;
-  readonly flags: ServeFlags;
-  readonly vote: VoteChoice;
-}
-
-/** By the rule and the epsilon of the calibration from before, where there is one. */
-async function calibrateServed(
-  served: ServedIndex,
-  parts: ServedCalibrationParts,
-): Promise<TaughtCalibration> {
-  const { root, share, flags, vote } = parts;
-  const { pair } = served;
-  if (pair === undefined)
-    throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
-  const { name, sha256, digest } = encoderIdentity(pair.encoder);
-  const { rule: unknownRule, epsilon } = served.classifier?.calibration?.unknown ?? defaultUnknown;
-  return calibrateTaughtAside({
-    ...{ root, share, encoder: { name, sha256, digest }, vote: vote.settings, clampK: true },
-    ...{ search: flags.search, threads: 1, unknownRule, epsilon, seed: 0 },
-  });
-}
-
-/** Beside the one that is served: what may be gone back to. */
-const versionsKept = 3;
-
-/** The writer's lock of an index, or why this server does not have it: then it serves it as others change it. */
-async function writerOf(
-  root: string | undefined,
-  { mayChange, logger }: { readonly mayChange: boolean; readonly logger: Logger },
-): Promise<LiveChangesOptions['writer']> {
-  if (!mayChange) return { absent: 'it was started without an admin key' };
-  if (root === undefined) return anybody;
-  try {
-    return await lockWriter(root);
-  } catch (error) {
-    if (!(error instanceof NearvoteError)) throw error;
-    logger.warn({ reason: error.message }, 'the index is served read-only');
-    return { absent: error.message };
-  }
-}
-
-/** In PostgreSQL any number of servers change an index: each change holds its head. */
-const anybody = { assertHeld: () => Promise.resolve(), release: () => Promise.resolve() };
 
 function startingLine(chosen: readonly NamedIndex[]): string {
   const each = chosen.map(({ index, name, published }) => {

@@ -134,10 +134,5 @@ const ofFile = (path: string, file: string): Pick<BundledFile, 'path' | 'content
 
 function ofText(path: string, text: string): BundledFile {
   const bytes = Buffer.from(text);
-  return { path, ...digestBytes(bytes), content: () => once(bytes) };
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
+  return { path, ...digestBytes(bytes), content: () => [bytes] };
 }

@@ -80,7 +80,7 @@ function listBytes(list: BundleList): Buffer {
 /** A file of a bundle: what its bytes are comes when they are asked for. */
 export interface BundledFile extends FileDigest {
   readonly path: string;
-  readonly content: () => AsyncIterable<Uint8Array>;
+  readonly content: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
 /**
