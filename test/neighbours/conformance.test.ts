@@ -5,7 +5,7 @@ import { afterEach } from 'vitest';
 import { readPublished } from '../../src/examples/index-store.js';
 import { openIndexOwner } from '../../src/neighbours/index-owner.js';
 import type { Neighbours } from '../../src/neighbours/neighbours.js';
-import { testConformance, type Implementation } from './conformance.js';
+import { openForTest, testConformance, type Implementation } from './conformance.js';
 import { publishSmallIndex } from './small-index.js';
 import { onCircle } from './unit-vectors.js';
 
@@ -28,23 +28,11 @@ const embedded = (search: 'auto' | 'exact'): Implementation => ({
       embeddings: onCircle(examples.map(([degrees]) => degrees)),
       examples: examples.map(([, example]) => example),
     });
-    const open = async (): Promise<Neighbours> => {
-      const neighbours = await openIndexOwner({
-        ...(await readPublished(root)),
-        ...{ search, threads: 1, access: 'write' },
-      });
-      opened.add(neighbours);
-      return neighbours;
-    };
-    const neighbours = await open();
-    return {
-      neighbours,
-      reopen: async () => {
-        await neighbours.close();
-        opened.delete(neighbours);
-        return open();
-      },
-    };
+    return openForTest(
+      async () =>
+        openIndexOwner({ ...(await readPublished(root)), ...{ search, threads: 1, access: 'write' } }),
+      opened,
+    );
   },
 });
 

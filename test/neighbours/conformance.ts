@@ -20,6 +20,27 @@ export interface Implementation {
   ) => Promise<OpenedForTest>;
 }
 
+/** Opens an index so that it can be opened again; what is open is in `opened`. */
+export async function openForTest(
+  open: () => Promise<Neighbours>,
+  opened: Set<Neighbours>,
+): Promise<OpenedForTest> {
+  const openOne = async (): Promise<Neighbours> => {
+    const neighbours = await open();
+    opened.add(neighbours);
+    return neighbours;
+  };
+  const neighbours = await openOne();
+  return {
+    neighbours,
+    reopen: async () => {
+      await neighbours.close();
+      opened.delete(neighbours);
+      return openOne();
+    },
+  };
+}
+
 const direction = (degrees: number): Float32Array => onCircle([degrees]).values;
 const anew = (label: string, degrees: number, given: Partial<NewExample> = {}): NewExample => ({
   ...{ label, source: 'taught', digest: randomBytes(32).toString('hex') },

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import type { Neighbours } from '../../src/neighbours/neighbours.js';
 import { openPostgresIndex } from '../../src/postgres/postgres-index.js';
-import { testConformance, type Implementation } from '../neighbours/conformance.js';
+import { openForTest, testConformance, type Implementation } from '../neighbours/conformance.js';
 import { encoderIdentity } from '../neighbours/small-index.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 import { loadForTest, openServerForTest, type ServerForTest } from './server-for-test.js';
@@ -24,23 +24,14 @@ const inPostgres = (search: 'auto' | 'exact'): Implementation => ({
       embeddings: onCircle(examples.map(([degrees]) => degrees)),
       examples: examples.map(([, example]) => example),
     });
-    const open = async (): Promise<Neighbours> => {
-      const neighbours = await openPostgresIndex({
-        ...{ url, name: 'small', search, access: 'write', now: () => new Date() },
-        encoder: { digest: encoderIdentity.digest, dimension: 2 },
-      });
-      opened.add(neighbours);
-      return neighbours;
-    };
-    const neighbours = await open();
-    return {
-      neighbours,
-      reopen: async () => {
-        await neighbours.close();
-        opened.delete(neighbours);
-        return open();
-      },
-    };
+    return openForTest(
+      () =>
+        openPostgresIndex({
+          ...{ url, name: 'small', search, access: 'write', now: () => new Date() },
+          encoder: { digest: encoderIdentity.digest, dimension: 2 },
+        }),
+      opened,
+    );
   },
 });
 
