@@ -38,16 +38,21 @@ export type Reject = Omit<Extract<EmbeddedImage, { readonly kind: 'rejected' }>,
   readonly id: string;
 };
 
+export interface ReadDataset {
+  readonly images: ReadImage[];
+  readonly rejects: Reject[];
+  /** Where the images are that could not be read: they may be what they were. */
+  readonly unread: ReadonlySet<string>;
+}
+
 /**
  * Reads every image of a dataset, decoding none.
  * @throws NearvoteError `dataset_invalid` for an image that came twice
  */
-export async function readImages({
-  dataset,
-  progress,
-}: SyncImagesOptions): Promise<{ readonly images: ReadImage[]; readonly rejects: Reject[] }> {
+export async function readImages({ dataset, progress }: SyncImagesOptions): Promise<ReadDataset> {
   const images: ReadImage[] = [];
   const rejects: Reject[] = [];
+  const unread = new Set<string>();
   const names = new Set<string>();
   progress.start({ name: 'reading', total: dataset.size, unit: 'images' });
   for await (const one of digestImages(dataset.images())) {
@@ -57,11 +62,14 @@ export async function readImages({
     }
     names.add(image.id);
     if (one.kind === 'read') images.push({ image, digest: one.digest, label: image.label });
-    else rejects.push({ id: image.id, code: one.code, message: one.message });
+    else {
+      rejects.push({ id: image.id, code: one.code, message: one.message });
+      unread.add(image.source);
+    }
     progress.advance(1);
   }
   progress.finish();
-  return { images, rejects };
+  return { images, rejects, unread };
 }
 
 interface Missing {

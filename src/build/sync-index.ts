@@ -119,8 +119,9 @@ async function syncOpened(
 /** Everything but the change itself. */
 async function prepare(options: SyncIndexOptions, index: EmbeddedIndex | undefined): Promise<Prepared> {
   const { dataset, keepTaught, allowDeleteAll, root, strict, maxRejects } = options;
-  const { images, rejects } = await readImages(options);
-  const { matches, surplus } = index?.match(images) ?? nothingHeld(images);
+  const { images, rejects, unread } = await readImages(options);
+  const { matches, surplus: unmatched } = index?.match(images) ?? nothingHeld(images);
+  const surplus = unmatched.filter(({ source }) => !unread.has(source));
   const deleted = surplus.filter(({ taught }) => !(taught && keepTaught));
   const plan = planOf({
     name: basename(resolve(root)),
@@ -128,6 +129,7 @@ async function prepare(options: SyncIndexOptions, index: EmbeddedIndex | undefin
     index,
     matches,
     surplus,
+    unread: unmatched.filter(({ source }) => unread.has(source)),
     keepsTaught: keepTaught,
   });
   options.onPlan?.(plan);

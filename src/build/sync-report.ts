@@ -25,6 +25,8 @@ export interface SyncPlan {
   /** Of those, or where they are kept beside them: examples that were taught, and are not in the dataset. */
   readonly taught: readonly Surplus[];
   readonly keepsTaught: boolean;
+  /** Examples of images that could not be read: they stay as they are. */
+  readonly unread: readonly Surplus[];
 }
 
 /** What happened, or would, to the examples of a label. */
@@ -67,7 +69,7 @@ export interface SyncReport {
   readonly seconds: number;
 }
 
-export interface PlanParts extends Pick<SyncPlan, 'name' | 'keepsTaught'> {
+export interface PlanParts extends Pick<SyncPlan, 'name' | 'keepsTaught' | 'unread'> {
   readonly dataset: Dataset;
   readonly index: EmbeddedIndex | undefined;
   readonly matches: readonly Match[];
@@ -75,7 +77,8 @@ export interface PlanParts extends Pick<SyncPlan, 'name' | 'keepsTaught'> {
 }
 
 /** What is to be done, in figures. */
-export function planOf({ name, dataset, index, matches, surplus, keepsTaught }: PlanParts): SyncPlan {
+export function planOf(parts: PlanParts): SyncPlan {
+  const { name, dataset, index, matches, surplus, keepsTaught, unread } = parts;
   const count = (is: (match: Match) => boolean): number => matches.filter(is).length;
   const taught = surplus.filter((one) => one.taught);
   return {
@@ -86,7 +89,7 @@ export function planOf({ name, dataset, index, matches, surplus, keepsTaught }: 
     relabelling: count(({ kind }) => kind === 'moved'),
     relabellingChanged: count((match) => match.kind === 'moved' && match.relabelled),
     deleting: surplus.length - (keepsTaught ? taught.length : 0),
-    ...{ taught, keepsTaught },
+    ...{ taught, keepsTaught, unread },
   };
 }
 

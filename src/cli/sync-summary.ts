@@ -20,6 +20,9 @@ export function planLines(plan: SyncPlan): string {
     ...(taught.length === 0
       ? []
       : [`Taught, not in the dataset, ${taught.length}: ${fate}. ${named.join(', ')}${more}`]),
+    ...(plan.unread.length === 0
+      ? []
+      : [`${counted(plan.unread.length, 'image')} cannot be read now: what the index has of them stays`]),
     ...(plan.relabellingChanged === 0
       ? []
       : [`${plan.relabellingChanged} of those to relabel have their label from a change, not from a build`]),

@@ -37,6 +37,7 @@ export type Match =
 export interface Surplus {
   readonly id: string;
   readonly label: string;
+  readonly source: string;
   /** Whether it was taught by a change, and did not come from a dataset. */
   readonly taught: boolean;
 }
@@ -121,8 +122,8 @@ export function matchImages(
   }
   const surplus = left.flatMap((position): Surplus[] => {
     if (taken.has(position)) return [];
-    const { id, label } = live.exampleAt(position);
-    return [{ id, label, taught: past.digestOf(id) !== undefined }];
+    const { id, label, source } = live.exampleAt(position);
+    return [{ id, label, source, taught: past.digestOf(id) !== undefined }];
   });
   return { matches, surplus };
 }

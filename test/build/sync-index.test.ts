@@ -14,6 +14,7 @@ import { contentDigest } from '../../src/embed/image-key.js';
 import { readPublished } from '../../src/examples/index-store.js';
 import { lockWriter } from '../../src/examples/writer.js';
 import type { LabelledImage } from '../../src/image/dataset/dataset.js';
+import { NearvoteError } from '../../src/domain/errors.js';
 import { createDecoder } from '../../src/image/decode.js';
 import type { ChangeRequest, Changed } from '../../src/neighbours/changes.js';
 import { openEmbeddedIndex, type EmbeddedIndex } from '../../src/neighbours/embedded-index.js';
@@ -317,6 +318,21 @@ describe('an index that is made equal to a dataset', () => {
     expect(existsSync(join(root, 'live.db'))).toBe(false);
     const { rejects, added } = await sync(broken);
     expect([rejects.length, added]).toEqual([2, 12]);
+  });
+
+  it('keeps the example of an image that cannot be read: that is not gone', async () => {
+    await build(images);
+    const before = await held();
+    const unreadable = (image: LabelledImage): LabelledImage => ({
+      ...image,
+      read: () => Promise.reject(new NearvoteError('image_missing', 'Expected an image but: EIO')),
+    });
+    const failing = images.slice(1).map((image, i) => (i < 2 ? unreadable(image) : image));
+    const { plan, deleted, rejects } = await sync(failing);
+    expect([deleted, rejects.length]).toEqual([1, 2]);
+    expect(plan).toMatchObject({ deleting: 1, unread: [{ label: 'dog' }, { label: 'owl' }] });
+    expect(await held()).toEqual(before.slice(1));
+    expect((await sync(images.slice(1))).operation).toBeNull();
   });
 
   it('takes no embeddings of another encoder, and no label that could not be told from another', async () => {
