@@ -29,7 +29,7 @@ export interface SyncImagesOptions {
 }
 
 /** An image of the dataset, and what it is by its content. */
-export interface ReadImage extends LabelledDigest {
+interface ReadImage extends LabelledDigest {
   readonly image: LabelledImage;
 }
 
