@@ -180,7 +180,7 @@ module.exports = {
     only('yaml', 'yaml', '^src/train/config/read-config'),
     only('protobuf', '@bufbuild/protobuf|onnx-buf', '^src/onnx/'),
     only('express', 'express|express-rate-limit|busboy|helmet', '^src/server/'),
-    only('prom-client', 'prom-client', '^src/server/(index-)?metrics\\.ts$'),
+    only('prom-client', 'prom-client', '^src/server/(index-|memory-)?metrics\\.ts$'),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

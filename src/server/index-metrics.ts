@@ -4,7 +4,7 @@ import type { ServedIndex } from './serving.js';
 
 /** An index of the server, as it is at a scrape. */
 interface WatchedIndex {
-  readonly served: Pick<ServedIndex, 'classifier' | 'pair' | 'changes'>;
+  readonly served: Pick<ServedIndex, 'classifier' | 'pair' | 'changes' | 'workersReady'>;
   readonly following: Pick<Following, 'staleSeconds'>;
 }
 
@@ -32,6 +32,9 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
       },
     });
   };
+  gauge('nearvote_index_ready', '1 where requests for the index can be answered', ({ served }) =>
+    Number(served.classifier !== undefined && served.workersReady()),
+  );
   gauge(
     'nearvote_index_examples',
     'Examples in the index',

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../domain/errors.js';
 import type { PairProcess } from '../pair.js';
 import { createDriftWindow, type DriftWindow } from './drift-window.js';
 import { createIndexMetrics, type IndexMetrics } from './index-metrics.js';
+import { addMemoryMetrics } from './memory-metrics.js';
 import { clientVisibleCodes, problemKinds } from './problems.js';
 import { allRoutes } from './routes.js';
 
@@ -77,6 +78,7 @@ export function createMetrics(indexes: readonly string[]): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  addMemoryMetrics(registry);
   let readQueueDepth = (): number => 0;
   let readHeld = (): { readonly images: number; readonly bytes: number } => ({ images: 0, bytes: 0 });
   const byIndex = new Map(

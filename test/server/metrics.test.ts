@@ -57,6 +57,17 @@ describe('the metrics', () => {
     expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(0);
   });
 
+  it('say of each index whether it can answer, as /readyz does', async () => {
+    server = await startTestServer({ others: { leaves: undefined } });
+    const ready = async (one: TestServer): Promise<unknown[]> => {
+      const found = await scrape(one);
+      return ['colours', 'leaves'].map((index) => found.get(`nearvote_index_ready{index="${index}"}`));
+    };
+    expect(await ready(server)).toEqual([1, 0]);
+    server.served.workersReady = () => false;
+    expect(await ready(server)).toEqual([0, 0]);
+  });
+
   it('count requests by the pattern of their route, images by stage and errors by code', async () => {
     server = await startTestServer();
     const image = { method: 'POST', headers: { 'content-type': 'image/png' } };
