@@ -3,7 +3,6 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { serveOptions } from '../../src/cli/serve-options.js';
-import { createMetrics } from '../../src/server/metrics.js';
 
 const read = (file: string): string =>
   readFileSync(fileURLToPath(new URL(`../../${file}`, import.meta.url)), 'utf8');
@@ -35,27 +34,6 @@ describe('the container files', () => {
     for (const [name, value] of Object.entries(environment)) {
       expect(options.get(name)?.parseArg?.(String(value), undefined), name).toBe(value);
     }
-  });
-
-  it('scrape the port that the image exposes', () => {
-    const scrape = parse(read('docs/prometheus.yml')) as {
-      scrape_configs: { static_configs: { targets: string[] }[] }[];
-    };
-    const port = /^EXPOSE (\d+)$/m.exec(read('Dockerfile'))?.[1];
-    expect(scrape.scrape_configs[0]?.static_configs[0]?.targets).toEqual([`nearvote:${String(port)}`]);
-  });
-
-  it('give Prometheus the alerts that its configuration names, on metrics that the server has', async () => {
-    const { rule_files: files } = parse(read('docs/prometheus.yml')) as { rule_files: string[] };
-    expect(files).toEqual(['alerts.yml']);
-    expect(read('compose.yaml')).toContain('./docs/alerts.yml:/etc/prometheus/alerts.yml:ro');
-    const { groups } = parse(read('docs/alerts.yml')) as { groups: { rules: { expr: string }[] }[] };
-    const named = groups.flatMap(({ rules }) =>
-      rules.flatMap(({ expr }) => expr.match(/nearvote_\w+/g) ?? []),
-    );
-    const text = await createMetrics(['one']).text();
-    expect(named.length).toBeGreaterThan(0);
-    for (const metric of named) expect(text).toContain(`# TYPE ${metric} `);
   });
 
   it('run as a user that is not root, with node as process 1', () => {
