@@ -26,6 +26,8 @@ export interface SmallIndexOptions {
   readonly keep?: number | undefined;
   /** Leave vectors.hnsw out, as where hnswlib-node could not be built. */
   readonly withoutGraph?: boolean | undefined;
+  /** A made-up one unless told. */
+  readonly encoder?: IndexManifest['encoder'] | undefined;
 }
 
 /** Publishes a small index as a build does. @returns its version folder */
@@ -48,7 +50,7 @@ export async function publishSmallIndex(options: SmallIndexOptions): Promise<str
     const digest = (file: string) => digestFile(join(staged.dir, file));
     const manifest: IndexManifest = {
       schemaVersion: 1,
-      encoder: {
+      encoder: options.encoder ?? {
         name: encoderIdentity.name,
         version: '1.0.0',
         sha256: encoderIdentity.sha256,

@@ -1,15 +1,5 @@
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { z } from 'zod';
-import { compactIndex } from '../../src/build/compact.js';
+import { describe, expect, it } from 'vitest';
 import { NearvoteError } from '../../src/domain/errors.js';
-import { readPublished } from '../../src/examples/index-store.js';
-import { lockWriter } from '../../src/examples/writer.js';
-import { openIndexOwner } from '../../src/neighbours/index-owner.js';
-import type { Neighbours } from '../../src/neighbours/neighbours.js';
-import type { OpenPair } from '../../src/pair.js';
 import {
   addedSchema,
   changedSchema,
@@ -22,135 +12,29 @@ import {
   operationSchema,
   versionsSchema,
 } from '../../src/server/example-schemas.js';
-import { appliedSchema } from '../../src/server/finding-schemas.js';
-import { createLiveChanges } from '../../src/server/live-changes.js';
 import { decisionSchema } from '../../src/server/schemas.js';
-import { differencesSchema, verificationSchema } from '../../src/server/state-schemas.js';
-import { publishSmallIndex } from '../neighbours/small-index.js';
-import { unitRows } from '../neighbours/unit-vectors.js';
-import { createColourClassifierOver, drawColour } from './colour-classifier.js';
+import { drawColour } from './colour-classifier.js';
 import {
-  startTestServer,
-  testLoad,
-  type Answer,
-  type TestServer,
-  type TestServerOptions,
-} from './test-server.js';
+  adminKey,
+  ask,
+  form,
+  green,
+  json,
+  labelOf,
+  lime,
+  startTaught,
+  useTaughtServer,
+  teach,
+} from './taught-server.js';
+import { testLoad, type Answer } from './test-server.js';
 
-const adminKey = 'a-key-of-the-admin-alone';
+useTaughtServer();
+
 const apiKey = 'a-key-for-who-classifies';
-const asAdmin = { 'x-api-key': adminKey };
-
-const folder = await mkdtemp(join(tmpdir(), 'nearvote-teaching-'));
-afterAll(() => rm(folder, { recursive: true }));
-
-let root = '';
-let count = 0;
-let server: TestServer | undefined;
-const open = new Set<Neighbours>();
-let release: () => Promise<void> = () => Promise.resolve();
-
-beforeEach(async () => {
-  root = join(folder, `index-${count++}`, 'colours');
-  // Two examples of each colour on its axis of the space of mean colours.
-  await publishSmallIndex({
-    root,
-    embeddings: unitRows([
-      [1, 0, 0],
-      [1, 0.01, 0],
-      [0, 0, 1],
-      [0, 0.01, 1],
-    ]),
-    examples: ['red', 'red', 'blue', 'blue'].map((label, i) => ({
-      id: `built-${i}`,
-      label,
-      source: `${i}.png`,
-    })),
-  });
-});
-afterEach(async () => {
-  await server?.close();
-  await Promise.all([...open].map((neighbours) => neighbours.close()));
-  await release();
-  open.clear();
-  server = undefined;
-});
-
-/** A server over a real index in a process of its own; encoder and decoder are the colour classifier's. */
-async function start(
-  options: TestServerOptions & {
-    readonly readonly?: string;
-    readonly beforeCompacting?: () => Promise<void>;
-  } = {},
-): Promise<TestServer> {
-  const started = await startTestServer({ adminKey, classifier: undefined, ...options });
-  server = started;
-  const { served } = started;
-  const lock = options.readonly === undefined ? await lockWriter(root) : undefined;
-  release = async () => lock?.release();
-  async function load(): Promise<void> {
-    const published = await readPublished(root);
-    const neighbours = await openIndexOwner({ ...published, search: 'auto', threads: 1, access: 'write' });
-    open.add(neighbours);
-    await served.changes.exclusively(async () => {
-      await neighbours.follow();
-      served.classifier = createColourClassifierOver(neighbours);
-      served.pair = { published, neighbours } as OpenPair;
-    });
-  }
-  served.changes = createLiveChanges({
-    writer: lock ?? { absent: options.readonly ?? '' },
-    logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
-    neighbours: () => served.pair?.neighbours,
-    compact: async () => {
-      await options.beforeCompacting?.();
-      return compactIndex({
-        ...{ root, keep: 2, threads: 1, now: () => new Date() },
-        progress: { start: () => undefined, advance: () => undefined, finish: () => undefined },
-      });
-    },
-    reload: load,
-  });
-  await load();
-  return started;
-}
-
-const ask = (path: string, init: RequestInit = {}): Promise<Answer> => {
-  if (server === undefined) throw new Error('Expected a server');
-  const headers = new Headers(init.headers);
-  headers.set('x-api-key', adminKey);
-  return server.ask(path, { ...init, headers });
-};
-
-function form(
-  fields: Readonly<Record<string, string>>,
-  ...images: readonly (readonly [string, Buffer])[]
-): RequestInit {
-  const body = new FormData();
-  for (const [name, value] of Object.entries(fields)) body.append(name, value);
-  const field = images.length === 1 ? 'image' : 'images';
-  for (const [name, bytes] of images) body.append(field, new Blob([Uint8Array.from(bytes)]), name);
-  return { method: 'POST', body };
-}
-
-const json = (method: string, value: unknown): RequestInit => ({
-  ...{ method, body: JSON.stringify(value) },
-  headers: { 'content-type': 'application/json' },
-});
-
-const green = await drawColour('#00ff00');
-const lime = await drawColour('#10ff00');
-const teach = (label: string, image = green, fields = {}): Promise<Answer> =>
-  ask('/examples', form({ label, ...fields }, ['a photo.png', image]));
-
-async function labelOf(image: Buffer): Promise<string> {
-  const { body } = await ask('/classify?k=1', form({}, ['x.png', image]));
-  return decisionSchema.parse(body).label;
-}
 
 describe('teaching by POST /examples', () => {
   it('is used by the next request, and named by its answer', async () => {
-    await start();
+    await startTaught();
     expect(await labelOf(lime)).toBe('red');
     const { body, status } = await teach('green');
     expect(status).toBe(200);
@@ -165,7 +49,7 @@ describe('teaching by POST /examples', () => {
   });
 
   it('again changes nothing, and another label for the image is a conflict', async () => {
-    await start();
+    await startTaught();
     const { id } = changedSchema.parse((await teach('green')).body);
     expect((await teach('green')).body).toEqual({ sequence: 1, outcome: 'unchanged', id, label: 'green' });
     const conflict = await teach('lime');
@@ -174,7 +58,7 @@ describe('teaching by POST /examples', () => {
   });
 
   it('of several images adds those that are good and says what is wrong with the others', async () => {
-    await start();
+    await startTaught();
     const { body } = await ask(
       '/examples',
       form({ label: 'green' }, ['a.png', green], ['b.png', Buffer.from('no image')], ['c.png', lime]),
@@ -189,7 +73,7 @@ describe('teaching by POST /examples', () => {
   });
 
   it('takes JSON of one and of many, each with a label of its own', async () => {
-    await start();
+    await startTaught();
     const one = { image: green.toString('base64'), label: 'green', id: 'mine', reason: 'why', who: 'me' };
     expect((await ask('/examples', json('POST', one))).body).toMatchObject({ outcome: 'added', id: 'mine' });
     const many = {
@@ -250,7 +134,7 @@ describe('teaching by POST /examples', () => {
       413,
     ],
   ] as const)('refuses %s, and nothing is changed', async (_what, init, code, status) => {
-    await start();
+    await startTaught();
     const answer = await ask('/examples', init);
     expect([answer.status, answer.body]).toMatchObject([status, { code }]);
     expect(labelsSchema.parse((await ask('/labels')).body).sequence).toBe(0);
@@ -259,7 +143,7 @@ describe('teaching by POST /examples', () => {
 
 describe('a slip of the pen', () => {
   it('in a label is told with what may have been meant, and a label that is there is not', async () => {
-    await start();
+    await startTaught();
     expect((await teach('bleu')).body).toMatchObject({ newLabel: true, similarLabels: ['blue'] });
     expect((await teach('RED', lime)).body).toMatchObject({ newLabel: true, similarLabels: ['red'] });
     const { body } = await ask('/examples/built-0', json('PATCH', { label: 'bleu' }));
@@ -269,7 +153,7 @@ describe('a slip of the pen', () => {
   });
 
   it('in the type of a body, or the body itself, is answered with what would be right', async () => {
-    await start();
+    await startTaught();
     const untyped = (method: string, body: string): RequestInit => ({
       ...{ method, body },
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
@@ -294,7 +178,7 @@ describe('a slip of the pen', () => {
 
 describe('correcting', () => {
   it('relabels, deletes, renames and takes back, each by its own request', async () => {
-    await start();
+    await startTaught();
     const { id } = changedSchema.parse((await teach('gren')).body);
     const relabel = (label: string): Promise<Answer> => ask(`/examples/${id}`, json('PATCH', { label }));
     expect((await relabel('green')).body).toMatchObject({
@@ -332,7 +216,7 @@ describe('correcting', () => {
   });
 
   it('changes several examples as one, or none of them', async () => {
-    await start();
+    await startTaught();
     const acts = [
       { kind: 'relabel', id: 'built-0', label: 'rouge' },
       { kind: 'delete', id: 'built-1' },
@@ -356,7 +240,7 @@ describe('correcting', () => {
   });
 
   it('takes back as one what was taught in requests that go on with each other', async () => {
-    await start();
+    await startTaught();
     const two = (fields: Readonly<Record<string, string>>, ...images: readonly Buffer[]): RequestInit => {
       const body = new FormData();
       for (const [name, value] of Object.entries(fields)) body.append(name, value);
@@ -375,7 +259,7 @@ describe('correcting', () => {
   });
 
   it('renames a label with a slash, a space and an emoji', async () => {
-    await start();
+    await startTaught();
     const label = 'a/b 🐈';
     await teach(label);
     const answer = await ask(`/labels/${encodeURIComponent(label)}`, json('POST', { to: 'cat' }));
@@ -383,7 +267,7 @@ describe('correcting', () => {
   });
 
   it('refuses a body that is something else', async () => {
-    await start();
+    await startTaught();
     for (const init of [json('PATCH', {}), json('PATCH', { label: 1 }), json('PATCH', [])]) {
       expect((await ask('/examples/built-0', init)).body).toMatchObject({ code: 'request_malformed' });
     }
@@ -394,110 +278,9 @@ describe('correcting', () => {
   });
 });
 
-describe('applying what an audit found', () => {
-  const wrong = {
-    ...{ kind: 'mislabelled', ids: ['built-0'], labels: ['red'], suggested: 'crimson', probability: 0.9 },
-    ...{ score: 3, sources: ['0.png'], suggestion: 'look at it' },
-  };
-  const copies = {
-    kind: 'duplicates',
-    ids: ['built-2', 'built-3'],
-    labels: ['blue', 'blue'],
-    confirmed: true,
-  };
-
-  it('is one change with a reason each, which is taken back as one', async () => {
-    await start();
-    const listed = async (): Promise<unknown> => (await ask('/examples')).body;
-    const before = examplesSchema.parse(await listed()).examples;
-    const overlap = { kind: 'overlap', labels: ['red', 'blue'] };
-    const { body } = await ask('/findings', json('POST', { findings: [overlap, copies, wrong], who: 'Ada' }));
-    expect(appliedSchema.parse(body)).toMatchObject({
-      ...{ sequence: 2, operation: 1, relabelled: 1, deleted: 1, labelsGone: [] },
-      results: [
-        { because: 'person' },
-        { outcome: 'applied', deleted: 1 },
-        { outcome: 'applied', relabelled: 1 },
-      ],
-    });
-    const { changes } = changesSchema.parse((await ask('/changes')).body);
-    expect(changes.map(({ operation, id, reason, who }) => [operation, id, reason, who])).toEqual([
-      [1, 'built-0', 'audit: mislabelled, 0.90 crimson rather than red', 'Ada'],
-      [1, 'built-3', 'audit: duplicates, it is the same picture as built-2', 'Ada'],
-    ]);
-    const reverted = await ask('/changes/1/revert', { method: 'POST' });
-    expect(operationSchema.parse(reverted.body)).toMatchObject({ sequence: 4, changed: 2 });
-    expect(examplesSchema.parse(await listed()).examples).toEqual(before);
-  });
-
-  it('takes one alone, leaves what has changed since, and says what it would do', async () => {
-    await start();
-    expect((await ask('/findings?dryRun=true', json('POST', wrong))).body).toMatchObject({
-      ...{ sequence: 0, operation: null, relabelled: 1 },
-    });
-    expect((await ask('/findings', json('POST', wrong))).body).toMatchObject({ sequence: 1, relabelled: 1 });
-    expect((await ask('/findings', json('POST', wrong))).body).toMatchObject({
-      ...{ sequence: 1, operation: null, results: [{ outcome: 'left', because: 'changed' }] },
-    });
-    const unsure = { ...copies, confirmed: false };
-    const results = async (query: string): Promise<unknown> =>
-      appliedSchema.parse((await ask(`/findings?dryRun=true&${query}`, json('POST', unsure))).body).results;
-    expect(await results('unconfirmed=false')).toMatchObject([{ because: 'unconfirmed' }]);
-    expect(await results('unconfirmed=true')).toMatchObject([{ outcome: 'applied' }]);
-    expect(await results('kind=leak')).toMatchObject([{ because: 'kind' }]);
-    const doubtful = { ...wrong, ids: ['built-1'], probability: 0.8 };
-    const asked = await ask('/findings?minProbability=0.9', json('POST', doubtful));
-    expect(asked.body).toMatchObject({ sequence: 1, results: [{ because: 'probability' }] });
-  });
-
-  it('says of which labels nothing is left', async () => {
-    await start();
-    const leak = { ...copies, kind: 'leak', test: { id: 't.png' } };
-    expect((await ask('/findings', json('POST', leak))).body).toMatchObject({
-      deleted: 2,
-      labelsGone: ['blue'],
-    });
-  });
-
-  it.each([
-    ['nothing', json('POST', {}), 'request_malformed', 400],
-    ['no findings', json('POST', { findings: [] }), 'request_malformed', 400],
-    ['a list, which is no object', json('POST', [wrong]), 'request_malformed', 400],
-    [
-      'one among them that is none',
-      json('POST', { findings: [wrong, { kind: 'x' }] }),
-      'request_malformed',
-      400,
-    ],
-    ['a label too few', json('POST', { ...copies, labels: ['blue'] }), 'request_malformed', 400],
-    [
-      'lines',
-      { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain' } },
-      'media_type_unsupported',
-      415,
-    ],
-    ['too much', json('POST', { ...wrong, suggestion: 'x'.repeat(1_100_000) }), 'body_too_large', 413],
-  ] as const)('refuses %s, and nothing is changed', async (_what, init, code, status) => {
-    await start();
-    const answer = await ask('/findings', init);
-    expect([answer.status, answer.body]).toMatchObject([status, { code }]);
-    expect(labelsSchema.parse((await ask('/labels')).body).sequence).toBe(0);
-  });
-
-  it('refuses a query that is none, and a server that may not change the index', async () => {
-    await start({ readonly: 'another process writes' });
-    for (const query of ['kind=x', 'minProbability=2', 'dryRun=yes', 'x=1'])
-      expect((await ask(`/findings?${query}`, json('POST', wrong))).body).toMatchObject({
-        code: 'query_invalid',
-      });
-    expect((await ask('/findings', json('POST', wrong))).body).toMatchObject({ code: 'index_readonly' });
-    expect((await ask('/findings?dryRun=true', json('POST', wrong))).body).toMatchObject({ relabelled: 1 });
-  });
-});
-
 describe('looking', () => {
   it('lists examples page after page, and shows the picture that was sent', async () => {
-    await start();
+    const { url } = await startTaught();
     const { id } = changedSchema.parse((await teach('green')).body);
     const first = examplesSchema.parse((await ask('/examples?limit=3')).body);
     expect(first.examples).toEqual([
@@ -509,7 +292,7 @@ describe('looking', () => {
     expect([rest.examples.map((one) => one.id), rest.next]).toEqual([['built-3', id], null]);
     const found = examplesSchema.parse((await ask('/examples?text=PHOTO&label=green')).body);
     expect(found.examples).toEqual([{ id, label: 'green' }]);
-    const picture = await fetch(`${server?.url ?? ''}/examples/${id}/picture`, { headers: asAdmin });
+    const picture = await fetch(`${url}/examples/${id}/picture`, { headers: { 'x-api-key': adminKey } });
     expect(picture.headers.get('content-type')).toBe('image/png');
     expect(Buffer.from(await picture.arrayBuffer()).equals(green)).toBe(true);
     expect((await ask('/examples/built-0/picture')).status).toBe(404);
@@ -520,7 +303,7 @@ describe('looking', () => {
   });
 
   it('folds the changes into a version without a request noticing', async () => {
-    await start();
+    await startTaught();
     await teach('green');
     expect(versionsSchema.parse((await ask('/versions')).body)).toMatchObject({
       sequence: 1,
@@ -543,7 +326,7 @@ describe('looking', () => {
 
   it('is answered when a version takes longer than a client may take to read', async () => {
     const writeTimeout = 1_000;
-    await start({
+    await startTaught({
       load: { ...testLoad, writeTimeout },
       beforeCompacting: async () => {
         // On the clock of the write timeout.
@@ -556,7 +339,7 @@ describe('looking', () => {
 
   it('is answered when a calibration takes longer than a client may take to read', async () => {
     const writeTimeout = 1_000;
-    const { served } = await start({ load: { ...testLoad, writeTimeout } });
+    const { served } = await startTaught({ load: { ...testLoad, writeTimeout } });
     served.recalibrate = async () => {
       // On the clock of the write timeout.
       await new Promise((resolve) => setTimeout(resolve, 1.5 * writeTimeout));
@@ -566,60 +349,9 @@ describe('looking', () => {
   });
 });
 
-describe('two states of an index', () => {
-  it('are told apart example by example, as far as they are to be named, whatever is folded', async () => {
-    await start({ exposeSources: false });
-    const taught = [await teach('moss', green), await teach('moss', lime)];
-    const [first = '', second = ''] = taught.map(({ body }) => changedSchema.parse(body).id);
-    await ask(`/examples/${first}`, json('PATCH', { label: 'grass' }));
-    await ask('/examples/built-3', { method: 'DELETE' });
-    await ask('/versions', { method: 'POST' });
-    const look = async (query: string): Promise<z.infer<typeof differencesSchema>> =>
-      differencesSchema.parse((await ask(`/differences?${query}`)).body);
-    expect(await look('from=0&to=4')).toMatchObject({
-      counts: { added: 2, deleted: 1, relabelled: 0 },
-      added: [
-        { id: first, label: 'grass' },
-        { id: second, label: 'moss' },
-      ],
-      deleted: [{ id: 'built-3', label: 'blue' }],
-    });
-    expect(await look('from=4&to=2&limit=1')).toMatchObject({
-      ...{ counts: { added: 1, deleted: 0, relabelled: 1 }, from: { sequence: 4 } },
-      relabelled: [{ id: first, was: 'grass', label: 'moss' }],
-    });
-    const { current } = versionsSchema.parse((await ask('/versions')).body);
-    expect((await look(`from=${current}&to=4`)).counts).toEqual({ added: 0, deleted: 0, relabelled: 0 });
-    for (const [query, status, code] of [
-      ['from=0&to=99', 404, 'change_missing'],
-      ['from=0&to=nonsense', 400, 'query_invalid'],
-      ['from=0', 400, 'query_invalid'],
-      ['from=0&to=1&limit=0', 400, 'query_invalid'],
-    ] as const) {
-      expect(await ask(`/differences?${query}`)).toMatchObject({ status, body: { code } });
-    }
-  });
-});
-
-describe('checking an index that is served', () => {
-  it('says that all is whole, and what is not, while it serves', async () => {
-    await start();
-    await teach('moss');
-    const check = async (): Promise<z.infer<typeof verificationSchema>> =>
-      verificationSchema.parse((await ask('/verification', { method: 'POST' })).body);
-    expect(await check()).toMatchObject({ versions: 1, changes: 1, repaired: [], defects: [] });
-    const { dir } = await readPublished(root);
-    await appendFile(join(dir, 'rejects.jsonl'), 'x');
-    const [one, other] = await Promise.all([check(), check()]);
-    expect(one.defects).toEqual([expect.stringContaining('rejects.jsonl')]);
-    expect(other).toEqual(one);
-    expect((await ask('/examples')).status).toBe(200);
-  });
-});
-
 describe('who may do what', () => {
   it('is the key that says so: nobody reads or changes without one, an API key only reads', async () => {
-    const started = await start({ apiKeys: [apiKey] });
+    const started = await startTaught({ apiKeys: [apiKey] });
     const as = (key: string | undefined, path: string, init: RequestInit = {}): Promise<Answer> =>
       started.ask(path, { ...init, headers: key === undefined ? {} : { 'x-api-key': key } });
     for (const path of ['/examples', '/examples/built-0', '/labels']) {
@@ -637,7 +369,7 @@ describe('who may do what', () => {
   });
 
   it('is nobody where the server has no admin key: what changes anything does not exist', async () => {
-    const started = await start({ adminKey: undefined });
+    const started = await startTaught({ adminKey: undefined });
     expect((await started.ask('/examples')).status).toBe(200);
     const post = await started.ask('/examples', form({ label: 'x' }, ['a.png', green]));
     expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
@@ -651,7 +383,7 @@ describe('who may do what', () => {
   });
 
   it('is told why, where the index cannot be changed here', async () => {
-    await start({ readonly: 'process 7 on there holds its lock' });
+    await startTaught({ readonly: 'process 7 on there holds its lock' });
     const answer = await teach('green');
     expect([answer.status, answer.body]).toMatchObject([
       409,
@@ -664,7 +396,7 @@ describe('who may do what', () => {
 
 describe('many at once', () => {
   it('are ordered one after another, and no two of them are one', async () => {
-    await start();
+    await startTaught();
     const images = await Promise.all(Array.from({ length: 12 }, (_, i) => drawColour(`rgb(0, 255, ${i})`)));
     const answers = await Promise.all([
       ...images.map((image, i) => teach(`label ${i}`, image)),
@@ -677,7 +409,7 @@ describe('many at once', () => {
   });
 
   it('lose nothing and wait for no one while versions are swapped', async () => {
-    await start();
+    await startTaught();
     const swaps = { left: 4 };
     const compactions = (async () => {
       for (; swaps.left > 0; swaps.left--) await ask('/versions', { method: 'POST' });
