@@ -6,6 +6,7 @@ import { encoderIdentity } from '../encoder/manifest.js';
 import type { SharedPools } from '../encoder/pool/shared-pools.js';
 import { adviseAside } from '../evaluate/advise-aside.js';
 import type { VoteChoice } from '../examples/calibration-file.js';
+import { versionsKept } from '../examples/publish.js';
 import { lockWriter } from '../examples/writer.js';
 import { openPair, resolveShipped } from '../pair.js';
 import { createDecisionKeeper } from '../server/decision-keeper.js';
@@ -130,9 +131,6 @@ async function calibrateServed(
     ...{ search: flags.search, threads: 1, unknownRule, epsilon, seed: 0 },
   });
 }
-
-/** Beside the one that is served: what may be gone back to. */
-const versionsKept = 3;
 
 /** The writer's lock of an index, or why this server does not have it: then it serves it as others change it. */
 async function writerOf(

@@ -75,7 +75,8 @@ export function sequenceAmong(
   return asked === undefined ? sequence : Number(asked);
 }
 
-function versionCalled<Version extends { readonly version: string }>(
+/** The version of that name, or the only one whose name begins or ends so. @throws NearvoteError `usage` */
+export function versionCalled<Version extends { readonly version: string }>(
   { versions }: { readonly versions: readonly Version[] },
   name: string,
 ): Version {

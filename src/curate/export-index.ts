@@ -10,13 +10,16 @@ import { leaseVersion, type Lease } from '../examples/lease.js';
 import { manifestText } from '../examples/publish.js';
 import { digestBytes, digestFile } from '../files/digest.js';
 import { syncPath, writing } from '../files/durable.js';
-import { sequenceOf } from './kept-versions.js';
+import { versionCalled } from './diff-index.js';
+import { keptVersions, sequenceOf } from './kept-versions.js';
 
 export interface ExportOptions {
   /** `index/<name>`. */
   readonly root: string;
   /** Folder that the bundle is written to; made where it is not there. */
   readonly out: string;
+  /** One that is kept, by its name or how that begins or ends; the one that is served unless told. */
+  readonly version?: string | undefined;
   /** Folder of the encoder, where that goes with it. */
   readonly encoderOf?: ((published: PublishedVersion) => Promise<string>) | undefined;
 }
@@ -36,12 +39,12 @@ export interface ExportedIndex {
 /**
  * Writes the version that an index serves, without changes since, and its calibration as one file, called by its sha256. The
  * same version gives the same file, byte for byte.
- * @throws NearvoteError `index_*`, `output_unwritable`, `encoder_*`; then no file is left
+ * @throws NearvoteError `index_*`, `output_unwritable`, `encoder_*`, `usage` for a version that is not kept; then no file is left
  */
 export function exportIndex(options: ExportOptions): Promise<ExportedIndex> {
-  const { root, out } = options;
+  const { root, out, version } = options;
   return writing(out, async () => {
-    const { published, lease } = await leasePublished(root);
+    const { published, lease } = await leasePublished(root, version);
     try {
       return await exportLeased(options, published);
     } finally {
@@ -55,9 +58,13 @@ const attempts = 3;
 /** A build may publish, and remove what was published before, between the reading of the two. */
 async function leasePublished(
   root: string,
+  asked: string | undefined,
 ): Promise<{ readonly published: PublishedVersion; readonly lease: Lease }> {
   for (let attempt = 1; ; attempt++) {
-    const published = await readPublished(root);
+    const published =
+      asked === undefined
+        ? await readPublished(root)
+        : versionCalled({ versions: await keptVersions(root) }, asked);
     try {
       return { published, lease: await leaseVersion(root, published.version) };
     } catch (error) {

@@ -1,27 +1,27 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readFile, realpath, rename, rm, rmdir } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { mkdir, open, readFile, rm, rmdir } from 'node:fs/promises';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { asEmbeddings } from '../domain/embeddings.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
-import { readEncoderManifest } from '../encoder/load.js';
-import { encoderIdentity } from '../encoder/manifest.js';
-import { isBundled, openBundle, type BundleReading } from '../examples/bundle.js';
+import { openBundle, type BundleReading } from '../examples/bundle.js';
 import { installCalibration, parseCalibration } from '../examples/calibration-file.js';
 import {
   checkEncoder,
+  contentDigest,
   currentFile,
   readIndexManifest,
   readPublished,
   readVersion,
+  type EncoderIdentity,
   type IndexManifest,
 } from '../examples/index-store.js';
 import { journalFile } from '../examples/journal-file.js';
 import { stageVersion, versionName, type Published, type StagedVersion } from '../examples/publish.js';
 import { lockWriter } from '../examples/writer.js';
-import { digestFile } from '../files/digest.js';
-import { syncPath, writing } from '../files/durable.js';
+import { writing } from '../files/durable.js';
 import { floatsOfLittleEndian } from '../files/float32.js';
-import { readJournal } from './kept-versions.js';
+import { draftFolder, locatedEncoder, placeEncoder, wrongBundle } from './import-encoder.js';
+import { readJournal, sequenceOf } from './kept-versions.js';
 
 export interface ImportOptions {
   /** The bundle. */
@@ -36,6 +36,8 @@ export interface ImportOptions {
   readonly sha256?: string | undefined;
   /** Old versions to keep. */
   readonly keep: number;
+  /** Set by the server that serves the index and holds its writer's lock; an encoder in the bundle stays there. */
+  readonly served?: { readonly encoder: EncoderIdentity } | undefined;
 }
 
 export interface ImportedIndex {
@@ -50,14 +52,19 @@ export interface ImportedIndex {
   readonly wasExpected: boolean;
   /** Folder of the encoder that came with it. */
   readonly encoder: string | undefined;
+  /** False where what was published says the same already. */
+  readonly changed: boolean;
 }
 
 /**
  * Makes an index of a bundle: everything is checked before anything is seen, and then published by one rename.
- * @throws NearvoteError `bundle_invalid`, `output_exists`, `index_readonly`, `output_unwritable`; then all is as it was
+ * @throws NearvoteError `bundle_invalid`, `output_exists`, `index_readonly`, `output_unwritable`, and for an index that is
+ * served `encoder_mismatch`, `changes_left_out`; then all is as it was
  */
 export async function importIndex(options: ImportOptions): Promise<ImportedIndex> {
-  const { file, replace } = options;
+  const { file, served } = options;
+  // What a server serves is there, and whether it may be replaced is asked once the bundle is known.
+  const replace = options.replace || served !== undefined;
   await using bundle = await openBundle(file);
   const root = options.root(bundle.list.name);
   return await writing(root, async () => {
@@ -65,7 +72,7 @@ export async function importIndex(options: ImportOptions): Promise<ImportedIndex
     const isNew = !existsSync(root);
     await mkdir(root, { recursive: true });
     try {
-      const writer = await lockWriter(root);
+      const writer = served === undefined ? await lockWriter(root) : undefined;
       try {
         const staged = await stageVersion(root);
         try {
@@ -76,7 +83,7 @@ export async function importIndex(options: ImportOptions): Promise<ImportedIndex
           await staged.close();
         }
       } finally {
-        await writer.release();
+        await writer?.release();
       }
     } catch (error) {
       if (isNew && !existsSync(join(root, currentFile))) await removeEmpty(root);
@@ -102,26 +109,29 @@ interface Unpacking extends Omit<ImportOptions, 'root'> {
 }
 
 async function unpack(bundle: BundleReading, options: Unpacking): Promise<ImportedIndex> {
-  const { root, staged, file, models } = options;
+  const { root, staged, file, models, served } = options;
   const { list } = bundle;
-  const hasEncoder = list.files.some(({ path }) => path.startsWith('encoder/'));
+  const hasEncoder = served === undefined && list.files.some(({ path }) => path.startsWith('encoder/'));
   const drafts = hasEncoder ? await draftFolder(models) : undefined;
   try {
     let manifest: IndexManifest | undefined;
     const digest = await bundle.each(async (path, content) => {
       const [folder, name = ''] = path.split('/');
-      const into = join(folder === 'encoder' && drafts !== undefined ? drafts : staged.dir, name);
+      const into = folder === 'encoder' ? drafts && join(drafts, name) : join(staged.dir, name);
       const checked =
         name === 'embeddings.f32' && manifest !== undefined ? unit(file, content, manifest) : content;
       await writeFrom(into, checked);
-      if (path === 'index/manifest.json') manifest = await readManifest(file, staged.dir);
+      if (path !== 'index/manifest.json') return;
+      manifest = await readManifest(file, staged.dir);
+      if (served !== undefined) checkEncoder({ name: list.name, manifest }, served.encoder);
     });
     const expected = options.sha256 ?? /-([0-9a-f]{64})\.tar$/.exec(basename(file))?.[1];
     if (expected !== undefined && expected !== digest) {
-      throw wrong(file, `its sha256 is ${digest} and not ${expected}`);
+      throw wrongBundle(file, `its sha256 is ${digest} and not ${expected}`);
     }
-    if (manifest === undefined) throw wrong(file, 'it has no manifest');
+    if (manifest === undefined) throw wrongBundle(file, 'it has no manifest');
     await checkVersion(file, staged.dir, manifest);
+    if (served !== undefined && !options.replace) await checkLosesNothing(root, manifest);
     const encoder = drafts && (await placeEncoder(drafts, { ...options, manifest }));
     const calibration = join(staged.dir, 'calibration.json');
     const text = existsSync(calibration) ? await readFile(calibration, 'utf8') : undefined;
@@ -134,12 +144,12 @@ async function unpack(bundle: BundleReading, options: Unpacking): Promise<Import
     const published = await publish(options, {
       ...manifest,
       sequence,
-      encoder: await located(root, { manifest, encoder }),
+      encoder: await locatedEncoder(root, { manifest, encoder }),
     });
     if (!isNew && text !== undefined) await installCalibration(root, text);
     return {
       name: basename(resolve(root)),
-      ...{ root, version: published.version, examples: manifest.examples },
+      ...{ root, version: published.version, examples: manifest.examples, changed: published.changed },
       ...{ sequence: sequence ?? 0, sha256: digest, wasExpected: expected !== undefined, encoder },
     };
   } finally {
@@ -151,7 +161,7 @@ async function readManifest(file: string, dir: string): Promise<IndexManifest> {
   try {
     return await readIndexManifest(dir);
   } catch (cause) {
-    throw wrong(file, `its manifest is none: ${messageOf(cause)}`, { cause });
+    throw wrongBundle(file, `its manifest is none: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -169,20 +179,21 @@ async function* unit(
     try {
       asEmbeddings(floatsOfLittleEndian(bytes.subarray(0, whole)), dimension);
     } catch (cause) {
-      throw wrong(file, `embeddings.f32: ${messageOf(cause)}`, { cause });
+      throw wrongBundle(file, `embeddings.f32: ${messageOf(cause)}`, { cause });
     }
     rest = bytes.subarray(whole);
     yield piece;
   }
 }
 
-async function writeFrom(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
-  const file = await open(path, 'wx');
+/** Without a path it is only read. */
+async function writeFrom(path: string | undefined, content: AsyncIterable<Uint8Array>): Promise<void> {
+  const file = path === undefined ? undefined : await open(path, 'wx');
   try {
-    for await (const piece of content) await file.writeFile(piece);
-    await file.sync();
+    for await (const piece of content) await file?.writeFile(piece);
+    await file?.sync();
   } finally {
-    await file.close();
+    await file?.close();
   }
 }
 
@@ -201,8 +212,35 @@ async function checkVersion(file: string, dir: string, manifest: IndexManifest):
     }
   } catch (error) {
     if (!(error instanceof NearvoteError)) throw error;
-    throw wrong(file, `of what it holds: ${error.message.replaceAll(`${dir}${sep}`, '')}`, { cause: error });
+    throw wrongBundle(file, `of what it holds: ${error.message.replaceAll(`${dir}${sep}`, '')}`, {
+      cause: error,
+    });
   }
+}
+
+/**
+ * That the bundle holds what was taught and corrected in the index, be it in its journal or folded into its version.
+ * @throws NearvoteError `changes_left_out`
+ */
+async function checkLosesNothing(root: string, manifest: IndexManifest): Promise<void> {
+  const published = await readPublished(root);
+  using journal = await readJournal(root, published);
+  const since = (journal?.head ?? sequenceOf(published)) - sequenceOf(published);
+  const digest = contentDigest(published.manifest);
+  const [parent] = published.manifest.lineage ?? [];
+  // A compaction keeps the version that it was made from; that of a bundle is elsewhere.
+  const folded = parent !== undefined && existsSync(join(root, parent.version)) ? parent.changed : 0;
+  const holdsVersion =
+    contentDigest(manifest) === digest || (manifest.lineage ?? []).some((one) => one.digest === digest);
+  if (since === 0 && (folded === 0 || holdsVersion)) return;
+  const what =
+    since > 0
+      ? `${since} ${since === 1 ? 'change' : 'changes'} made since version ${published.version}`
+      : `the changes that were folded into version ${published.version}`;
+  throw new NearvoteError(
+    'changes_left_out',
+    `Expected a bundle that holds all that was changed in ${basename(resolve(root))} but it lacks ${what}; replace=true publishes it all the same, and what is served now stays as a version`,
+  );
 }
 
 /** The sequence that the version has: a journal that is there already goes on after its last change, none of which is in it. */
@@ -219,62 +257,8 @@ function publish({ root, staged, keep }: Unpacking, manifest: IndexManifest): Pr
   return staged.publish({ manifest: { ...manifest, createdAt }, keep });
 }
 
-/** Out of sight beside where the encoder will be. */
-async function draftFolder(models: string): Promise<string> {
-  await mkdir(models, { recursive: true });
-  const drafts = join(await mkdtemp(join(models, '.import.nearvote-')), 'new');
-  await mkdir(drafts);
-  return drafts;
-}
-
-/**
- * Gives the encoder that came along its place; one that is there and is the same stays.
- * @returns its folder
- */
-async function placeEncoder(
-  drafts: string,
-  { models, manifest, file }: Pick<Unpacking, 'models' | 'file'> & { readonly manifest: IndexManifest },
-): Promise<string> {
-  const { name } = manifest.encoder;
-  if (!isBundled(name)) throw wrong(file, `${JSON.stringify(name)} is no name of an encoder's folder`);
-  const isOwn = async (dir: string): Promise<boolean> => {
-    const encoder = await readEncoderManifest(dir);
-    checkEncoder({ name: basename(file), manifest }, encoderIdentity(encoder));
-    return encoder.format !== 'onnx' || (await digestFile(join(dir, encoder.file))).sha256 === encoder.sha256;
-  };
-  if (!(await isOwn(drafts).catch(() => false))) throw wrong(file, 'its encoder is not the one of its index');
-  const place = join(models, name);
-  if (!existsSync(place)) {
-    await rename(drafts, place);
-    await syncPath(models);
-  } else if (!(await isOwn(place).catch(() => false))) {
-    throw new NearvoteError(
-      'output_exists',
-      `Expected no other encoder at ${place} but there is one; --models names another folder of encoders`,
-    );
-  }
-  return place;
-}
-
-interface Locating {
-  readonly manifest: IndexManifest;
-  readonly encoder: string | undefined;
-}
-
-/** Says where an encoder is that came along, from the folder of the index. */
-async function located(root: string, { manifest, encoder }: Locating): Promise<IndexManifest['encoder']> {
-  const identity = { ...manifest.encoder, path: undefined };
-  if (encoder === undefined) return identity;
-  const path = relative(await realpath(root), await realpath(encoder));
-  return { ...identity, path: path.split(sep).join('/') };
-}
-
 /** What a failed import has made of a folder for it. */
 async function removeEmpty(root: string): Promise<void> {
   await rm(join(root, '.leases'), { recursive: true, force: true });
   await rmdir(root).catch(() => undefined);
-}
-
-function wrong(file: string, why: string, options?: ErrorOptions): NearvoteError {
-  return new NearvoteError('bundle_invalid', `Expected a whole bundle in ${file} but ${why}`, options);
 }

@@ -12,6 +12,9 @@ import {
 } from './index-store.js';
 import { leasedVersions, openLeases } from './lease.js';
 
+/** Beside the one that is served: what may be gone back to, unless told. */
+export const versionsKept = 3;
+
 /** Of what is being written: a build removes what a killed process left. */
 export const stagingPrefix = '.staging-';
 
@@ -99,16 +102,36 @@ async function publishVersion(options: PublishVersionOptions): Promise<Published
   const dir = join(root, version);
   await rename(staged, dir);
   await syncPath(root);
-  const next = join(root, `${stagingPrefix}current-${randomBytes(4).toString('hex')}`);
-  await writeDurably(next, `${version}\n`);
-  await rename(next, join(root, currentFile));
-  await syncPath(root);
+  await serveVersion(root, version);
   return {
     version,
     dir,
     changed: true,
     unremoved: await removeOldVersions({ root, current: version, keep }),
   };
+}
+
+/** Makes a version that is there the one that is served, in one rename; whoever does holds the lock of a build. */
+async function serveVersion(root: string, version: string): Promise<void> {
+  const next = join(root, `${stagingPrefix}current-${randomBytes(4).toString('hex')}`);
+  await writeDurably(next, `${version}\n`);
+  await rename(next, join(root, currentFile));
+  await syncPath(root);
+}
+
+/**
+ * Serves a version that is kept again, after one that could not be opened.
+ * @throws NearvoteError `output_unwritable`
+ */
+export function serveAgain(root: string, version: string): Promise<void> {
+  return writing(root, async () => {
+    const lock = await lockFolder(root);
+    try {
+      await serveVersion(root, version);
+    } finally {
+      await lock.release();
+    }
+  });
 }
 
 /** The version served, where it is whole and a new one would say the same. */

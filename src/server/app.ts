@@ -8,6 +8,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { adminKeyWords, createKeyring, createRateLimit, requireKey } from './access.js';
 import { createAdminRouter } from './admin-routes.js';
 import { createAdmission } from './admission.js';
+import { createBundleRouter } from './bundle-routes.js';
 import { quoted } from '../domain/quoted.js';
 import type { UploadLimits } from './body.js';
 import type { DecisionLog } from './decision-log.js';
@@ -38,6 +39,8 @@ interface LoadLimits {
   readonly requestTimeout: number;
   /** Milliseconds for which a client may take nothing of its answer, before its connection is ended. */
   readonly writeTimeout: number;
+  /** The largest bundle of an index that is taken, in bytes. */
+  readonly maxBundleBytes: number;
   /** The largest k that a request may ask for. */
   readonly maxK: number;
   /** The most neighbours that an answer shows. */
@@ -161,7 +164,8 @@ export function createApp(options: AppOptions): Express {
   if (options.adminKey !== undefined) app.use(createAdminRouter(options.adminKey, serving));
   app.use((req, res, next) => {
     // What is done aside may take longer; its answer is a line, as a reload's is.
-    const isLong = req.method === 'POST' && longPaths.has(req.path);
+    const isLong =
+      (req.method === 'POST' && longPaths.has(req.path)) || req.path === routes.exportBundle.path;
     if (!isLong) limitDelivery({ req, res }, load.writeTimeout);
     next();
   });
@@ -185,6 +189,8 @@ export function createApp(options: AppOptions): Express {
     app.use(createReviewRouter(parts));
     app.use(createFindingRouter(parts));
     app.use(createStateRouter(parts));
+    const { maxBundleBytes, writeTimeout: writeTimeoutMs } = load;
+    app.use(createBundleRouter({ serving, writers, maxBundleBytes, writeTimeoutMs }));
   }
   app.get(routes.health.path, (_req, res) => {
     res.json({ status: 'ok' });

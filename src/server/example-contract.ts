@@ -21,6 +21,7 @@ import {
   sequenceParams,
   versionsSchema,
 } from './example-schemas.js';
+import { exportQuery, importedSchema, importQuery } from './bundle-schemas.js';
 import { json, withKey, type AddRoute } from './contract-operation.js';
 import { appliedSchema, findingsJson, findingsQuery } from './finding-schemas.js';
 import { answeredSchema, answerJson, feedbackJson, reviewQuery, reviewSchema } from './review-schemas.js';
@@ -28,7 +29,10 @@ import { indexQuerySchema } from './schemas.js';
 import { differencesQuery, differencesSchema, verificationSchema } from './state-schemas.js';
 
 /** The routes of examples and changes, in the OpenAPI document. */
-export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
+export function addExampleRoutes(
+  add: AddRoute,
+  { limits, maxBundleBytes }: { readonly limits: UploadLimits; readonly maxBundleBytes: number },
+): void {
   const query = indexQuerySchema;
   const security = withKey;
   const readable = [{}, ...withKey];
@@ -120,6 +124,27 @@ export function addExampleRoutes(add: AddRoute, limits: UploadLimits): void {
   add('verification', 'Check all that is kept of an index, and make anew what can be', {
     content: json(verificationSchema),
     ...{ request: { query }, security },
+  });
+  add(
+    'exportBundle',
+    'The index as one file, made anew of what is served, which `nearvote index import` takes',
+    {
+      content: { 'application/x-tar': { schema: { type: 'string' } } },
+      ...{ request: { query: exportQuery }, security },
+    },
+  );
+  add('importBundle', 'Publish a bundle as the next version of the index, and serve it', {
+    content: json(importedSchema),
+    request: {
+      query: importQuery,
+      body: {
+        required: true,
+        content: {
+          'application/x-tar': { schema: { type: 'string', maxLength: maxBundleBytes } },
+        },
+      },
+    },
+    security,
   });
   add('calibrate', 'Calibrate an index on what it was taught, and serve that', {
     content: json(calibratedSchema),

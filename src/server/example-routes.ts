@@ -10,10 +10,9 @@ import { contentDigest } from '../embed/image-key.js';
 import type { Advice } from '../evaluate/advise.js';
 import { keptPicture } from '../image/kept-picture.js';
 import type { Changed, ChangeOutcome, ChangeRequest, NewExample } from '../neighbours/changes.js';
-import type { Neighbours } from '../neighbours/neighbours.js';
-import type { OpenPair } from '../pair.js';
 import { abandonSignal, unlessAbandoned } from './abandon.js';
 import type { Admission } from './admission.js';
+import { loadedPair, neighboursOf } from './asked-index.js';
 import type { Reading, UploadLimits } from './body.js';
 import {
   actsJson,
@@ -332,18 +331,6 @@ export function onlyOutcome({ sequence, outcomes }: Changed): ChangedBody {
 
 function operationBody({ sequence, operation, outcomes }: Changed): object {
   return { sequence, operation, changed: outcomes.filter(({ outcome }) => outcome !== 'unchanged').length };
-}
-
-/** @throws NearvoteError `not_ready` */
-export function neighboursOf(served: ServedIndex): Neighbours {
-  return loadedPair(served).neighbours;
-}
-
-/** @throws NearvoteError `not_ready` */
-export function loadedPair(served: ServedIndex): OpenPair {
-  servingClassifier(served);
-  if (served.pair !== undefined) return served.pair;
-  throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
 }
 
 export function parameter(req: Request, name: string): string {

@@ -60,6 +60,11 @@ const trickleTimes = 10;
 export function limitDelivery({ req, res }: Exchange, stallMs: number): void {
   const whole = setTimeout(() => req.socket.destroy(), Math.min(trickleTimes * stallMs, longestTimerMs));
   whenOver(req, res, () => clearTimeout(whole));
+  limitStalling({ req, res }, stallMs);
+}
+
+/** Ends the connection of a client that takes nothing of its answer for `stallMs`; who reads on may take any time. */
+export function limitStalling({ req, res }: Exchange, stallMs: number): void {
   // Node starts anew whenever some of it goes out, and without a listener ends the connection.
   res.setTimeout(stallMs);
   // Before Node's own listener, which sets the timeout of an idle connection.
@@ -70,3 +75,12 @@ export function limitDelivery({ req, res }: Exchange, stallMs: number): void {
 export function limitWritten(exchange: Exchange, stallMs: number): void {
   if (exchange.res.socket?.writableLength !== 0) limitDelivery(exchange, stallMs);
 }
+
+const withLongBodies = new WeakSet<IncomingMessage>();
+
+/** Lets the body of a request take any time; whoever reads it sees to it that it goes on. */
+export function allowLongBody(req: IncomingMessage): void {
+  withLongBodies.add(req);
+}
+
+export const mayBeLong = (req: IncomingMessage): boolean => withLongBodies.has(req);

@@ -8,8 +8,9 @@ import {
 import type { KnownFinding } from '../audit/findings-file.js';
 import { checkLabel } from '../neighbours/example-names.js';
 import type { Neighbours } from '../neighbours/neighbours.js';
+import { neighboursOf } from './asked-index.js';
 import { readJson } from './example-body.js';
-import { neighboursOf, reading, type ExampleRouteParts } from './example-routes.js';
+import { reading, type ExampleRouteParts } from './example-routes.js';
 import { findingsJson, findingsQuery, type AppliedBody } from './finding-schemas.js';
 import { routes } from './routes.js';
 import { parseQuery } from './schemas.js';

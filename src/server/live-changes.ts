@@ -18,6 +18,14 @@ export interface LiveChangesOptions {
   readonly onCompacted?: ((result: 'ok' | 'failed') => void) | undefined;
 }
 
+interface Replacement<T> {
+  /** Whether the changes are folded into a version first, so that it is there to be gone back to. */
+  readonly fold: boolean;
+  readonly publish: () => Promise<T>;
+  /** Publishes again what was there, where what was published cannot be served. */
+  readonly undo: () => Promise<unknown>;
+}
+
 type Asked = ChangeRequest | ((neighbours: Neighbours) => Promise<ChangeRequest>);
 
 /** The changes of one served index: in their order, and never while its version is swapped for another. */
@@ -38,6 +46,11 @@ export interface LiveChanges {
    * @throws NearvoteError `index_readonly`, `output_unwritable`, `worker_failed`, and what a reload throws
    */
   compact(): Promise<CompactReport>;
+  /**
+   * Publishes something else and serves it; changes that are asked for meanwhile wait, and are made to that.
+   * @throws NearvoteError `index_readonly`, `reload_failed` after which the old goes on, and what publishing throws
+   */
+  readonly replace: <T>(replacement: Replacement<T>) => Promise<T>;
   /** Runs something while no change is made. */
   exclusively<T>(work: () => Promise<T>): Promise<T>;
   /** Lets another process change the index. */
@@ -55,6 +68,8 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
   let running: Promise<CompactReport> | undefined;
   let notBefore = -Infinity;
   let closed = false;
+  /** Set while what is served is replaced. */
+  let replacing: Promise<unknown> | undefined;
 
   function exclusively<T>(work: () => Promise<T>): Promise<T> {
     const done = last.then(work, work);
@@ -70,15 +85,24 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
     );
   }
 
-  function change(request: Asked, check?: () => void): Promise<Changed> {
+  async function requireLock(): Promise<void> {
+    const held = requireWritable();
+    await held.assertHeld().catch((error: unknown) => {
+      // Somebody else may change the index now: two that do would overwrite each other.
+      readonlyBecause = 'another process has taken the writer lock';
+      logger.error({ err: error }, 'the writer lock was lost; the index is served read-only from now on');
+      requireWritable();
+    });
+  }
+
+  async function notWhileReplacing(): Promise<void> {
+    while (replacing !== undefined) await replacing;
+  }
+
+  async function change(request: Asked, check?: () => void): Promise<Changed> {
+    await notWhileReplacing();
     return exclusively(async () => {
-      const held = requireWritable();
-      await held.assertHeld().catch((error: unknown) => {
-        // Somebody else may change the index now: two that do would overwrite each other.
-        readonlyBecause = 'another process has taken the writer lock';
-        logger.error({ err: error }, 'the writer lock was lost; the index is served read-only from now on');
-        requireWritable();
-      });
+      await requireLock();
       const neighbours = options.neighbours();
       if (neighbours === undefined)
         throw new NearvoteError('not_ready', 'Expected a loaded index but it is still loading');
@@ -89,6 +113,38 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
       considerCompacting(neighbours.state);
       return done;
     });
+  }
+
+  async function replace<T>({ fold, publish, undo }: Replacement<T>): Promise<T> {
+    requireWritable();
+    await notWhileReplacing();
+    const { promise, resolve } = withResolver();
+    replacing = promise;
+    try {
+      // What was asked for before is done, and a compaction would publish over what is published here.
+      await exclusively(() => Promise.resolve());
+      await running?.catch(() => undefined);
+      if (fold && (options.neighbours()?.state.changed ?? 0) > 0) await compactOnce();
+      const published = await exclusively(async () => {
+        await requireLock();
+        return publish();
+      });
+      try {
+        await reload();
+      } catch (error) {
+        await undo();
+        const why = error instanceof NearvoteError ? error.code : 'internal';
+        throw new NearvoteError(
+          'reload_failed',
+          `Expected what was published to be served but that failed with ${why}, which the log explains; what was served before goes on`,
+          { cause: error },
+        );
+      }
+      return published;
+    } finally {
+      replacing = undefined;
+      resolve();
+    }
   }
 
   function considerCompacting(state: IndexState): void {
@@ -136,8 +192,10 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
     change,
     compact: async () => {
       requireWritable();
+      await notWhileReplacing();
       return compactOnce();
     },
+    replace,
     exclusively,
     close: async () => {
       closed = true;
@@ -146,4 +204,10 @@ export function createLiveChanges(options: LiveChangesOptions): LiveChanges {
       await lock?.release();
     },
   };
+}
+
+function withResolver(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => (resolve = done));
+  return { promise, resolve };
 }

@@ -29,12 +29,19 @@ export interface ContractOptions {
   readonly limits: UploadLimits;
   readonly maxK: number;
   readonly maxNeighbours: number;
+  readonly maxBundleBytes: number;
 }
 
 export type Contract = ReturnType<OpenApiGeneratorV31['generateDocument']>;
 
 /** The OpenAPI 3.1 document, from the schemas that validate and the table that answers. */
-export function createContract({ version, limits, maxK, maxNeighbours }: ContractOptions): Contract {
+export function createContract({
+  version,
+  limits,
+  maxK,
+  maxNeighbours,
+  maxBundleBytes,
+}: ContractOptions): Contract {
   const registry = new OpenAPIRegistry();
   for (const [name, scheme] of Object.entries(securitySchemes)) {
     registry.registerComponent('securitySchemes', name, scheme);
@@ -71,7 +78,7 @@ export function createContract({ version, limits, maxK, maxNeighbours }: Contrac
       security: withKey,
     },
   );
-  addExampleRoutes(add, limits);
+  addExampleRoutes(add, { limits, maxBundleBytes });
   add('metrics', 'Prometheus metrics', { content: { 'text/plain': text } });
   add('openapi', 'This document', { content: { 'application/json': { schema: { type: 'object' } } } });
   add('docs', 'This document, to read and try', { content: { 'text/html': text } });

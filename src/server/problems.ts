@@ -61,7 +61,7 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   body_too_large: shown(
     413,
     'The request body is too large',
-    "The whole body is larger than the server's --max-body-bytes. Send fewer images a request.",
+    "The whole body is larger than the server's --max-body-bytes. Send fewer images a request. Of a bundle it is --max-bundle-bytes.",
   ),
   too_many_images: shown(
     413,
@@ -143,6 +143,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The index cannot be changed here',
     'This server may not change the index: it was started without an admin key, its folder cannot be written, or another process writes it.',
   ),
+  changes_left_out: shown(
+    409,
+    'The bundle lacks what was changed in the index',
+    'Examples were taught or corrected here, and the bundle holds none of that. Send it with `?replace=true` where that is meant: what is served now stays as a version.',
+  ),
   calibration_unfit: shown(
     409,
     'There is too little to calibrate on',
@@ -199,6 +204,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The server is shutting down',
     'The server was told to stop. Send to another one, or again when it is back.',
   ),
+  bundle_busy: shown(
+    503,
+    'Another bundle of the index is on its way',
+    'One bundle of an index is made or taken at a time, for each needs room on its disk. Send again when that one is done.',
+  ),
   // nginx's number for it; nobody is there to read the answer, the log and the metrics are.
   client_gone: shown(
     499,
@@ -234,7 +244,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
   dataset_overlaps: hidden(500, 'The dataset overlaps the index'),
   encoder_missing: hidden(500, 'The encoder is missing'),
   encoder_invalid: hidden(500, 'The encoder gave an invalid answer'),
-  encoder_mismatch: hidden(500, 'The index belongs to another encoder'),
+  encoder_mismatch: shown(
+    409,
+    'The index belongs to another encoder',
+    'A bundle can only replace what is served where both have the same encoder. The detail names the two; start a server with the other index instead.',
+  ),
   encoder_unsupported: hidden(500, 'The encoder is not supported'),
   index_missing: {
     ...hidden(500, 'The index is missing'),
@@ -247,7 +261,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
       'A file of the index is damaged or of another version. The server goes on with what it has loaded; `POST /verification` says what is wrong.',
   },
   index_changed: hidden(500, 'The index has changed meanwhile'),
-  bundle_invalid: hidden(500, 'The bundle is invalid'),
+  bundle_invalid: shown(
+    400,
+    'The bundle is invalid',
+    'The body is not a bundle as `nearvote index export` and `GET /bundle` write it, whole and unchanged. The detail says what is wrong; fetch it again.',
+  ),
   database_unsuitable: hidden(500, 'The database cannot hold the index'),
   findings_invalid: hidden(500, 'The findings of an audit are invalid'),
   calibration_invalid: hidden(500, 'The calibration is invalid'),

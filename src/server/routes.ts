@@ -139,6 +139,24 @@ export const routes = {
   ]),
   differences: look('/differences', ['change_missing', ...indexCodes]),
   verification: make('POST', '/verification', [...indexCodes]),
+  exportBundle: {
+    ...look('/bundle', [
+      ...indexCodes,
+      'bundle_busy',
+      'index_readonly',
+      'output_unwritable',
+      'reload_failed',
+    ]),
+    methods: ['GET'],
+  },
+  importBundle: make('POST', '/bundle', [
+    ...indexCodes,
+    'bundle_busy',
+    'bundle_invalid',
+    'encoder_mismatch',
+    'changes_left_out',
+    'reload_failed',
+  ]),
   home: { ...page('/'), success: 302 },
 } as const satisfies Record<string, Route>;
 
@@ -165,6 +183,8 @@ export const adminRoutes: ReadonlySet<Route> = new Set([
   routes.calibrate,
   routes.differences,
   routes.verification,
+  routes.exportBundle,
+  routes.importBundle,
 ]);
 
 const paths = new Set(allRoutes.map((route) => route.path));

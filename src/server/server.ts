@@ -1,6 +1,7 @@
 import {
   createServer,
   STATUS_CODES,
+  type IncomingMessage,
   type RequestListener,
   type ServerOptions,
   type ServerResponse,
@@ -10,13 +11,13 @@ import type { Duplex } from 'node:stream';
 
 import { NearvoteError } from '../domain/errors.js';
 import { problemKinds, problemMediaType, toProblem } from './problems.js';
-import { whenOver } from './exchange.js';
+import { mayBeLong, whenOver } from './exchange.js';
 
 /** How long a client may take, in milliseconds. */
 export interface ServerTimeouts {
   /** For the request line and headers: a slow one is cut off before it costs anything. */
   readonly headersMs: number;
-  /** For the whole request: 64 MB at 1 MB/s. */
+  /** For the whole request, unless its route takes a long one: 64 MB at 1 MB/s. */
   readonly requestMs: number;
   /** An idle connection is kept longer than the minute of most load balancers, or they would reuse a closed one. */
   readonly keepAliveMs: number;
@@ -65,7 +66,8 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
     ...messages,
     maxHeaderSize: maxHeaderBytes,
     headersTimeout: headersMs,
-    requestTimeout: requestMs,
+    // Node's own knows no request that may take longer.
+    requestTimeout: 0,
     keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: checkMs,
     // Node's own answer would not be a problem document; the app asks for it.
@@ -74,14 +76,14 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
   // Past its own bound node leaves headers out without a word; the app refuses so many, and their bytes are bounded.
   server.maxHeadersCount = 0;
   server.maxConnections = maxConnections;
-  const answers = new Set<ServerResponse>();
+  const answers = new Map<ServerResponse, { readonly req: IncomingMessage; readonly since: number }>();
   let settled = false;
   const closeIdle = (): void => {
     // Node takes a connection for idle once its answer was ended, though most of that may wait for the client to read.
-    if (![...answers].some((res) => res.writableEnded)) server.closeIdleConnections();
+    if (![...answers.keys()].some((res) => res.writableEnded)) server.closeIdleConnections();
   };
   const handle: RequestListener = (req, res) => {
-    answers.add(res);
+    answers.set(res, { req, since: performance.now() });
     if (!server.listening) res.setHeader('Connection', 'close');
     whenOver(req, res, () => {
       answers.delete(res);
@@ -97,9 +99,17 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
   server.on('checkExpectation', handle);
   const refuse = createRefuser();
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const begun = [...answers].some((res) => res.socket === socket && res.headersSent);
+    const begun = [...answers.keys()].some((res) => res.socket === socket && res.headersSent);
     refuse(socket, begun, explain(error));
   });
+  const checking = setInterval(() => {
+    const latest = performance.now() - requestMs;
+    for (const [res, { req, since }] of answers) {
+      if (since > latest || req.complete || mayBeLong(req)) continue;
+      refuse(req.socket, res.headersSent, explain({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }));
+    }
+  }, checkMs);
+  checking.unref();
   server.on('connect', (_req, socket) => {
     const error = new NearvoteError(
       'method_not_allowed',
@@ -137,6 +147,7 @@ export async function startServer(options: StartServerOptions): Promise<RunningS
         // http's own close would at once cut every connection whose request is not parsed yet.
         NetServer.prototype.close.call(server, () => {
           clearTimeout(timer);
+          clearInterval(checking);
           resolve();
         });
       }),
@@ -160,7 +171,7 @@ function reasonOf({ code }: NodeJS.ErrnoException): string {
 }
 
 /** What is wrong with bytes that never became a request, or a body that broke off. */
-function explain({ code }: NodeJS.ErrnoException): NearvoteError {
+function explain({ code }: Pick<NodeJS.ErrnoException, 'code'>): NearvoteError {
   const what =
     code === 'HPE_HEADER_OVERFLOW'
       ? `Expected headers of at most ${maxHeaderBytes} bytes but received more`

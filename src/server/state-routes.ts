@@ -1,9 +1,9 @@
-import { dirname } from 'node:path';
 import { Router } from 'express';
 import { diffAside, verifyAside, type BoundedDifference } from '../curate/look-aside.js';
 import type { VerifiedIndex } from '../curate/verify-index.js';
 import { NearvoteError } from '../domain/errors.js';
-import { loadedPair, type ExampleRouteParts } from './example-routes.js';
+import { folderOf } from './asked-index.js';
+import type { ExampleRouteParts } from './example-routes.js';
 import { routes } from './routes.js';
 import { parseIndexQuery, parseQuery } from './schemas.js';
 import type { ServedIndex } from './serving.js';
@@ -22,7 +22,7 @@ export function createStateRouter(
 
   router.get(routes.differences.path, ...writers, async (req, res) => {
     const { index, from, to, limit = defaultNamed } = parseQuery(differencesQuery, req.query);
-    const root = rootOf(serving.find(index));
+    const root = folderOf(serving.find(index));
     const asked = last.then(() => diffAside({ root, from, to, limit }));
     last = asked.catch(() => undefined);
     const difference = await asked.catch((error: unknown) => {
@@ -34,7 +34,7 @@ export function createStateRouter(
 
   router.post(routes.verification.path, ...writers, async (req, res) => {
     const served = serving.find(parseIndexQuery(req.query));
-    const root = rootOf(served);
+    const root = folderOf(served);
     let running = verifying.get(served);
     if (running === undefined) {
       running = verifyAside(root).finally(() => verifying.delete(served));
@@ -47,16 +47,6 @@ export function createStateRouter(
     res.json({ ...counted, repaired: named(repaired), defects: named(defects) });
   });
   return router;
-}
-
-/** @throws NearvoteError `query_invalid` where it lies in PostgreSQL */
-function rootOf(served: ServedIndex): string {
-  const { published, url } = loadedPair(served);
-  if (url === undefined) return dirname(published.dir);
-  throw new NearvoteError(
-    'query_invalid',
-    `Expected an index in a folder, whose versions are kept, but ${served.name} lies in PostgreSQL`,
-  );
 }
 
 function withoutSources(difference: BoundedDifference): object {

@@ -45,6 +45,7 @@ export const testLoad = {
   maxInflightBytes: 100_000_000,
   requestTimeout: 30_000,
   writeTimeout: 30_000,
+  maxBundleBytes: 1_000_000,
   maxK: 1000,
   maxNeighbours: 100,
 };
