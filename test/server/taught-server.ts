@@ -42,7 +42,7 @@ let fault: NearvoteError | undefined;
 export const failNextLoad = (error: NearvoteError): void => void (fault = error);
 
 /** Of the colours: three numbers, of whatever geometry. */
-export const encoder = await readEncoderManifest('models/cifar10-compact').then((manifest) => ({
+const encoder = await readEncoderManifest('models/cifar10-compact').then((manifest) => ({
   ...manifest,
   output: { ...manifest.output, dimension: 3 },
 }));
