@@ -1,6 +1,6 @@
 /* The one file that knows node-postgres: connections, time limits, and what its errors mean. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Pool, PoolClient, QueryResult } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import { messageOf, NearvoteError, systemCodeOf } from '../domain/errors.js';
 
 /** A row by the names of its columns. */
@@ -19,15 +19,19 @@ export interface DatabaseOptions {
   readonly statementMs: number;
 }
 
+interface SelectQuery {
+  /** As after SET LOCAL. */
+  readonly settings: readonly string[];
+  readonly sql: string;
+  readonly values: readonly unknown[];
+}
+
 /** A PostgreSQL server behind a pool of connections. No call takes longer than its limits, whatever the network does. */
 export interface Database {
   /** False from the first failure on until the server has answered again; meanwhile every call is refused at once. */
   readonly reachable: boolean;
-  /**
-   * Statements without parameters that read, in one round trip and of one state: SET LOCAL holds for those that follow.
-   * @returns the rows of each
-   */
-  script(sql: string): Promise<readonly (readonly Row[])[]>;
+  /** One query that reads, with settings of its own, in one round trip. */
+  select(query: SelectQuery): Promise<readonly Row[]>;
   /**
    * Queries in one transaction; all of it or nothing. What did not get through is run again from the start: where a commit
    * was sent and its answer lost, `work` finds what it has done.
@@ -49,6 +53,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   const { default: pg } = await import('pg');
   const pool: Pool = new pg.Pool({
     connectionString: connection,
+    // What is sent without waiting for the answer before is answered in its order.
+    pipeline: true,
     max: connections,
     connectionTimeoutMillis: connectMs,
     // The server ends a statement itself; this is for one that does not answer any more.
@@ -118,20 +124,22 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 
   const reading = 'isolation level repeatable read, read only';
-  /** Those of `limits`, and the one before. */
-  const settings = 3;
   const limits = `set local statement_timeout = ${statementMs}; set local lock_timeout = ${statementMs}`;
 
   return {
     get reachable() {
       return reachable;
     },
-    script: (sql) =>
+    select: ({ settings, sql, values }) =>
       attempt(async (client) => {
-        // Several statements have several results, which the types of node-postgres do not say.
-        const whole = `set transaction ${reading}; ${limits}; ${sql}`;
-        const results = (await client.query(whole)) as unknown as readonly QueryResult<Row>[];
-        return results.slice(settings).map(({ rows }) => rows);
+        const set = settings.map((setting) => `; set local ${setting}`).join('');
+        const [begun, selected, committed] = await Promise.allSettled([
+          client.query(`begin read only; ${limits}${set}`),
+          client.query<Row>(sql, [...values]),
+          client.query('commit'),
+        ]);
+        for (const one of [begun, selected, committed]) if (one.status === 'rejected') throw one.reason;
+        return selected.status === 'fulfilled' ? selected.value.rows : [];
       }),
     transaction: (mode, work) =>
       attempt(async (client) => {

@@ -28,7 +28,7 @@ import {
   type Head,
 } from './records.js';
 import { checkDatabase, rowsTable } from './schema.js';
-import { search } from './search.js';
+import { createPostgresSearcher } from './search.js';
 import { writeChanges } from './write-changes.js';
 
 export interface PostgresIndexOptions {
@@ -110,6 +110,12 @@ function createPostgresIndex(database: Database, opened: Opened, options: Postgr
     if (heard.sequence > state.sequence) state = heard;
     return heard;
   }
+
+  const search = createPostgresSearcher({
+    ...{ database, head: opened.head, kind: searchKind, known: () => state },
+    // The others are for changes and lists.
+    statements: Math.max(1, Math.floor((options.connections ?? defaultConnections) / 2)),
+  });
 
   const reading = <T>(work: (query: Query) => Promise<T>): Promise<T> => database.transaction('read', work);
 
@@ -258,9 +264,7 @@ function createPostgresIndex(database: Database, opened: Opened, options: Postgr
           `Expected embeddings of dimension ${dimension}, as the index has, but received ${embedding.length}`,
         );
       }
-      const nearest = await search(database, {
-        ...{ head: opened.head, kind: searchKind, embedding, asked, known: state },
-      });
+      const nearest = await search(embedding, asked);
       hear(nearest.state);
       return nearest;
     },

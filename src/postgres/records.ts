@@ -53,8 +53,18 @@ export type PositionedChange = z.infer<typeof positionedSchema>;
 /** As `vector_send` gives a vector: how many values there are, two bytes of nothing, and big-endian floats. */
 const vectorSchema = z.instanceof(Uint8Array).transform((bytes): Float32Array => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Float32Array.from({ length: view.getUint16(0) }, (_, i) => view.getFloat32(4 + 4 * i));
+  const vector = new Float32Array(view.getUint16(0));
+  for (let i = 0; i < vector.length; i++) vector[i] = view.getFloat32(4 + 4 * i);
+  return vector;
 });
+
+/** As `vector_recv` takes a vector: the other way of `vectorSchema`. */
+export function vectorBytes(vector: Float32Array): Buffer {
+  const bytes = Buffer.alloc(4 + 4 * vector.length);
+  bytes.writeUInt16BE(vector.length);
+  for (const [i, value] of vector.entries()) bytes.writeFloatBE(value, 4 + 4 * i);
+  return bytes;
+}
 
 const rowSchema = z.object({
   position: count,
@@ -77,8 +87,18 @@ const foundSchema = z.object({
   id: z.string(),
   label: z.string(),
   source: z.string(),
-  embedding: vectorSchema,
+  /** As pgvector has it: negative, in single precision. */
+  product: z.number(),
+  /** Null where that is enough. */
+  embedding: vectorSchema.nullable(),
 });
+
+/** An example that a search found. */
+export type Found = z.infer<typeof foundSchema>;
+
+const stateSchema = headSchema.pick({ sequence: true, examples: true, changed: true });
+/** What was searched; without labels where they are known. */
+const searchedSchema = stateSchema.extend({ labels: z.array(labelSchema).nullable() });
 
 const exampleSchema = z.object({ id: z.string(), label: z.string(), source: z.string() });
 const listedSchema = exampleSchema.extend({ position: count });
@@ -101,7 +121,7 @@ function parser<T>(schema: z.ZodType<T>): (row: Row | undefined) => T {
 
 /** Each @throws NearvoteError `index_invalid` */
 const parseHead = parser(headSchema);
-export const parseLabel = parser(labelSchema);
+const parseLabel = parser(labelSchema);
 export const parseChange: (row: Row | undefined) => Change = parser(changeSchema);
 export const parsePositioned = parser(positionedSchema);
 export const parseRow = parser(rowSchema);
@@ -109,7 +129,7 @@ export const parseFound = parser(foundSchema);
 export const parseExample = parser(exampleSchema);
 export const parseListed = parser(listedSchema);
 export const parsePicture = parser(pictureSchema);
-export const parseState = parser(headSchema.pick({ sequence: true, examples: true, changed: true }));
+export const parseSearched = parser(searchedSchema);
 
 export const changeColumns = 'sequence, operation, at, kind, id, label, was, reason, who, reverts';
 

@@ -71,7 +71,12 @@ export function createImageRoutes(parts: ImageRouteParts): {
     const { maxK, maxNeighbours } = parts;
     checkClassifyQuery(query, { examples: index.examples, defaultK, maxK, maxNeighbours });
     await answer(parts, { req, res, served, classifier }, async (image, signal) => {
-      const classification = await classifier.classify(image, { ...query, signal });
+      const classification = await classifier
+        .classify(image, { ...query, signal })
+        .catch((error: unknown) => {
+          metrics.searchFailed(served.name, error);
+          throw error;
+        });
       metrics.decided(classification);
       decisionLog?.write(classification);
       served.kept?.keeper.keep({ classification, image, encoder: classifier.encoderDigest });

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import { NearvoteError } from '../domain/errors.js';
 import type { Following } from './following.js';
 import type { ServedIndex } from './serving.js';
 
@@ -14,6 +15,8 @@ export interface IndexMetrics {
   watchIndex(name: string, watched: WatchedIndex): void;
   compacted(name: string, result: 'ok' | 'failed'): void;
   decisionsLost(name: string, decisions: number): void;
+  /** A search that failed. */
+  searchFailed(name: string, error: unknown): void;
 }
 
 /** @param series what each index is called in its series, by its name */
@@ -78,14 +81,26 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
     labelNames: ['index'],
     registers,
   });
+  const incomplete = new Counter({
+    name: 'nearvote_index_incomplete_searches_total',
+    help: 'Searches that found fewer neighbours than there are, which is an error: the graph should be made anew',
+    labelNames: ['index'],
+    registers,
+  });
   for (const index of series.values()) {
     lost.inc({ index }, 0);
+    incomplete.inc({ index }, 0);
     for (const result of ['ok', 'failed']) compactions.inc({ index, result }, 0);
   }
 
   return {
     watchIndex: (name, watched) => {
       if (series.has(name)) watching.set(name, watched);
+    },
+    searchFailed: (name, error) => {
+      const index = series.get(name);
+      const isIncomplete = error instanceof NearvoteError && error.code === 'search_incomplete';
+      if (index !== undefined && isIncomplete) incomplete.inc({ index });
     },
     decisionsLost: (name, decisions) => {
       const index = series.get(name);

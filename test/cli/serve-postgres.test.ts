@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { decisionSchema, readySchema } from '../../src/server/schemas.js';
 import { openFaultyProxy } from '../postgres/faulty-proxy.js';
-import { openServerForTest, type ServerForTest } from '../postgres/server-for-test.js';
+import { openServerForTest, queryServer, type ServerForTest } from '../postgres/server-for-test.js';
 import { drawColour } from '../server/colour-classifier.js';
 import { nearvoteIn, type Ran } from './nearvote.js';
 import { createWorkplace, soon, spawnServed, type Served } from './served.js';
@@ -104,6 +104,20 @@ describe('nearvote serve with an index in PostgreSQL', () => {
       const ready = readySchema.parse(await (await fetch(`${one.url}/readyz`)).json());
       expect(ready.index).toMatchObject({ examples: 3, sequence: 4 });
     }, soon);
+
+    // As where an entry of the graph is lost: an error that is counted, and never a vote of fewer.
+    const incomplete = 'nearvote_index_incomplete_searches_total{index="parts"}';
+    expect(await one.metric(incomplete)).toBe(0);
+    const [row] = await queryServer(server.url, `select key from nearvote.indexes where name = 'parts'`);
+    await queryServer(
+      server.url,
+      `update nearvote.rows_${Number(row?.['key'])} set removed = 1 where position = 0`,
+    );
+    const body = workplace.red;
+    const image = { 'content-type': 'image/png' };
+    const answer = await fetch(`${one.url}/classify?k=3`, { method: 'POST', headers: image, body });
+    expect(await answer.json()).toMatchObject({ status: 500, code: 'search_incomplete' });
+    expect(await one.metric(incomplete)).toBe(1);
   });
 
   it('is not ready while the database is silent, answers 503 in time, and serves again when it is back', async () => {

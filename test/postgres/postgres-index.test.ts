@@ -4,7 +4,7 @@ import type { ChangeRequest } from '../../src/neighbours/changes.js';
 import type { Neighbours } from '../../src/neighbours/neighbours.js';
 import { parseIndexUrl, type IndexUrl } from '../../src/postgres/index-url.js';
 import { openPostgresIndex, type PostgresIndexOptions } from '../../src/postgres/postgres-index.js';
-import { nearestStatement } from '../../src/postgres/search.js';
+import { searchStatement } from '../../src/postgres/search.js';
 import { encoderIdentity } from '../neighbours/small-index.js';
 import { nearestByLoop, onCircle, randomUnitRows, unitRows } from '../neighbours/unit-vectors.js';
 import { openFaultyProxy, type FaultyProxy } from './faulty-proxy.js';
@@ -64,12 +64,19 @@ describe('a search in PostgreSQL', () => {
     const vector = `'[${Array.from(embeddings.values.subarray(0, 8)).join(',')}]'::vector(8)`;
     const planOf = async (sql: string): Promise<string> =>
       JSON.stringify(await queryServer(server.url, `explain ${sql}`));
-    const statement = nearestStatement(key, vector, 36);
     const byGraph = new RegExp(`Index Scan using rows_${key}_embedding_idx`);
-    expect(await planOf(statement)).toMatch(byGraph);
-    const mutant = statement.replace(/embedding <#> (.*) limit/, '1 - (embedding <#> $1) desc limit');
-    expect(mutant).not.toBe(statement);
-    expect(await planOf(mutant)).not.toMatch(byGraph);
+    for (const searches of [1, 3]) {
+      const statement = searchStatement({ key, dimension: 8, searches, rows: 36 })
+        .replace('$1', '0')
+        .replaceAll(/\$\d/g, vector);
+      expect(await planOf(statement)).toMatch(byGraph);
+      const mutant = statement.replace(
+        /order by embedding <#> (\S+) limit/,
+        'order by 1 - (embedding <#> $1) desc limit',
+      );
+      expect(mutant).not.toBe(statement);
+      expect(await planOf(mutant)).not.toMatch(byGraph);
+    }
   });
 
   it('lists what a double loop lists, equal similarities in the order of the index, more than 1,000 too', async () => {
