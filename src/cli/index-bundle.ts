@@ -8,13 +8,14 @@ import { openKept, sequenceOf } from '../curate/kept-versions.js';
 import { counted } from '../evaluate/page/words.js';
 import { NearvoteError } from '../domain/errors.js';
 import { findEncoder } from '../pair.js';
+import type { ServerIndex } from '../client/server-index.js';
+import { openServed, serverOption, type ManagedFlags } from './managed-index.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { createProgress } from './output.js';
 import { print, printable, printError } from './printable.js';
 import { indexNamed, rootOf } from './which-index.js';
 
-interface ExportFlags {
-  readonly index?: string;
+interface ExportFlags extends ManagedFlags {
   readonly out: string;
   readonly models: string;
   readonly withEncoder?: true;
@@ -38,6 +39,7 @@ export function exportCommand(): Command {
     )
     .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
     .addOption(indexOption())
+    .addOption(serverOption())
     .addOption(new Option('--out <dir>', 'folder that the bundle is written to').default('.'))
     .addOption(new Option('--with-encoder', 'put the encoder into it too'))
     .addOption(modelsOption('folder in which that encoder is looked for by its name'))
@@ -50,7 +52,9 @@ export function exportCommand(): Command {
     .action(exportAs);
 }
 
-async function exportAs(named: string | undefined, flags: ExportFlags): Promise<void> {
+async function exportAs(named: string | undefined, flags: ExportFlags, command: Command): Promise<void> {
+  const served = openServed({ flags, command, named });
+  if (served !== undefined) return exportServed(served, flags, command);
   const root = await rootOf(named ?? flags.index);
   const since = await changesSince(root);
   if (since > 0 && flags.asPublished === true) printError(`${since} changes since the version are left out`);
@@ -72,6 +76,24 @@ async function exportAs(named: string | undefined, flags: ExportFlags): Promise<
   );
 }
 
+async function exportServed(served: ServerIndex, flags: ExportFlags, command: Command): Promise<void> {
+  refuseOptions(command, ['models', 'keep']);
+  const { out, withEncoder, asPublished, json } = flags;
+  const fetched = await served.exportTo({
+    ...{ out, withEncoder: withEncoder === true, asPublished: asPublished === true },
+  });
+  if (json === true) return print(JSON.stringify(fetched));
+  print(printable(fetched.path));
+  print(`${fetched.bytes} bytes`);
+}
+
+/** @throws NearvoteError `usage` for what is a server's own to say */
+function refuseOptions(command: Command, names: readonly string[]): void {
+  const told = names.find((name) => command.getOptionValueSource(name) === 'cli');
+  if (told === undefined) return;
+  throw new NearvoteError('usage', `Expected no --${told} with --server, for it is the server's`);
+}
+
 async function changesSince(root: string): Promise<number> {
   using kept = await openKept(root);
   return kept.sequence - sequenceOf(kept.current);
@@ -91,7 +113,7 @@ async function fold(root: string, keep: number): Promise<void> {
   }
 }
 
-interface ImportFlags {
+interface ImportFlags extends ManagedFlags {
   readonly models: string;
   readonly replace?: true;
   readonly sha256?: string;
@@ -109,6 +131,8 @@ export function importCommand(): Command {
         parseDigest,
       ),
     )
+    .addOption(serverOption())
+    .addOption(new Option('--index <name>', 'the index of the server that it becomes').env('NEARVOTE_INDEX'))
     .addOption(new Option('--replace', 'publish it as the next version of an index that is there'))
     .addOption(modelsOption('folder of encoders that an encoder in the bundle goes to'))
     .addOption(keepOption())
@@ -126,7 +150,22 @@ async function importFrom(
   file: string,
   name: string | undefined,
   { json, replace, ...flags }: ImportFlags,
+  command: Command,
 ): Promise<void> {
+  const served = openServed({ flags, command, named: name });
+  if (served !== undefined) {
+    refuseOptions(command, ['models', 'keep']);
+    const sha256 = flags.sha256 ?? /-([0-9a-f]{64})\.tar$/.exec(file)?.[1];
+    const sent = await served.importFrom({ file, sha256, replace: replace === true });
+    print(
+      json === true
+        ? JSON.stringify(sent)
+        : printable(
+            `Published ${sent.name} ${sent.version}: ${sent.examples} examples; before it was ${sent.former}`,
+          ),
+    );
+    return;
+  }
   const root = (own: string): string => (name === undefined ? join('index', own) : indexNamed(name));
   const imported = await importIndex({ ...flags, file, root, replace: replace === true }).catch(hinted);
   const { version, examples, encoder, wasExpected } = imported;

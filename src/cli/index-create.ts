@@ -7,6 +7,7 @@ import { NearvoteError } from '../domain/errors.js';
 import { counted } from '../evaluate/page/words.js';
 import { graphOptions } from './build.js';
 import { resolveShipped } from '../pair.js';
+import { openServed, serverOption, type ManagedFlags } from './managed-index.js';
 import { indexOption, jsonOption } from './options.js';
 import { print, printable } from './printable.js';
 import { indexNamed, rootOf } from './which-index.js';
@@ -62,20 +63,28 @@ export function verifyCommand(): Command {
     )
     .argument('[index]', 'its name or its folder; a bare name is that of an index in ./index')
     .addOption(indexOption())
+    .addOption(serverOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
       '\nIt exits with 1 where something is wrong that cannot be made anew.\n\nExample:\n  $ nearvote index verify photos\n',
     )
-    .action(async (named: string | undefined, flags: { readonly index?: string; readonly json?: true }) => {
-      const asked = named ?? flags.index;
-      // One that is there is looked at however broken it is.
-      const there = asked === undefined ? undefined : resolveShipped(indexNamed(asked));
-      const root = there !== undefined && existsSync(there) ? there : await rootOf(asked);
-      const found = await verifyIndex({ root });
+    .action(async (named: string | undefined, flags: VerifyFlags, command: Command) => {
+      const served = openServed({ flags, command, named });
+      const found = await (served === undefined ? verifyFolder(named ?? flags.index) : served.verify());
       print(flags.json === true ? JSON.stringify(found) : verifiedLines(found));
       if (found.defects.length > 0) process.exitCode = 1;
     });
+}
+
+interface VerifyFlags extends ManagedFlags {
+  readonly json?: true;
+}
+
+async function verifyFolder(asked: string | undefined): Promise<VerifiedIndex> {
+  // One that is there is looked at however broken it is.
+  const there = asked === undefined ? undefined : resolveShipped(indexNamed(asked));
+  return verifyIndex({ root: there !== undefined && existsSync(there) ? there : await rootOf(asked) });
 }
 
 function verifiedLines({ version, versions, changes, repaired, defects }: VerifiedIndex): string {

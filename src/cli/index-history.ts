@@ -1,9 +1,17 @@
 import { Command, Option } from 'commander';
 import type { StateDifference } from '../curate/compare-states.js';
+import type { BoundedDifference } from '../curate/look-aside.js';
 import { diffIndex } from '../curate/diff-index.js';
 import { counted } from '../evaluate/page/words.js';
 import type { Change } from '../examples/journal-record.js';
-import { openManaged, option, sameIndex, serverOption, type ManagedFlags } from './managed-index.js';
+import {
+  openManaged,
+  openServed,
+  option,
+  sameIndex,
+  serverOption,
+  type ManagedFlags,
+} from './managed-index.js';
 import { indexOption, integerFrom, jsonOption } from './options.js';
 import { tableOf } from './output.js';
 import { print, printable } from './printable.js';
@@ -80,8 +88,7 @@ function logTable(changes: readonly Change[]): string {
   });
 }
 
-interface DiffFlags {
-  readonly index?: string;
+interface DiffFlags extends ManagedFlags {
   readonly limit: number;
   readonly json?: true;
 }
@@ -100,6 +107,7 @@ export function diffCommand(): Command {
     .argument('<a>', 'the state before')
     .argument('<b>', 'the state after')
     .addOption(indexOption())
+    .addOption(serverOption())
     .addOption(
       new Option('--limit <n>', 'most examples of each kind that are named')
         .argParser(integerFrom(0))
@@ -108,39 +116,59 @@ export function diffCommand(): Command {
     )
     .addOption(jsonOption())
     .addHelpText('after', diffExample)
-    .action(async (from: string, to: string, { index, limit, json }: DiffFlags) => {
-      const difference = await diffIndex({ root: await rootOf(index), from, to });
-      print(json === true ? JSON.stringify(difference) : differenceLines(difference, limit));
+    .action(async (from: string, to: string, flags: DiffFlags, command: Command) => {
+      const { index, limit, json } = flags;
+      const served = openServed({ flags, command });
+      const difference =
+        served === undefined
+          ? countedAll(await diffIndex({ root: await rootOf(index), from, to }))
+          : await served.diff({ from, to, limit: json === true ? mostOfServer : limit });
+      const { counts, ...told } = difference;
+      if (json !== true) return print(differenceLines(difference, limit));
+      print(JSON.stringify(served === undefined ? told : { ...told, counts }));
     });
 }
 
-function differenceLines({ from, to, labels, ...kinds }: StateDifference, limit: number): string {
+/** A server names no more of each kind, and counts them all. */
+const mostOfServer = 1_000;
+
+function countedAll(difference: StateDifference): BoundedDifference {
+  const { added, deleted, relabelled } = difference;
+  const counts = { added: added.length, deleted: deleted.length, relabelled: relabelled.length };
+  return { ...difference, counts };
+}
+
+function differenceLines({ from, to, labels, counts, ...kinds }: BoundedDifference, limit: number): string {
   const { added, deleted, relabelled } = kinds;
   const lines = [
     someOf(
       added.map(({ id, label, source }) => `+ ${id} ${label} ${source}`),
-      limit,
+      { limit, of: counts.added },
     ),
     someOf(
       deleted.map(({ id, label, source }) => `- ${id} ${label} ${source}`),
-      limit,
+      { limit, of: counts.deleted },
     ),
     someOf(
       relabelled.map(({ id, was, label, source }) => `~ ${id} ${was} -> ${label} ${source}`),
-      limit,
+      { limit, of: counts.relabelled },
     ),
   ];
   return [
-    `From ${from.version}@${from.sequence} to ${to.version}@${to.sequence}: ${counted(added.length, 'example')} added, ${deleted.length} deleted, ${relabelled.length} relabelled`,
+    `From ${from.version}@${from.sequence} to ${to.version}@${to.sequence}: ${counted(counts.added, 'example')} added, ${counts.deleted} deleted, ${counts.relabelled} relabelled`,
     ...(labels.length === 0 ? [] : [differenceTable(labels)]),
     ...lines.flat(),
   ].join('\n');
 }
 
-function someOf(lines: readonly string[], limit: number): string[] {
-  const more = lines.length - limit;
+function someOf(
+  lines: readonly string[],
+  { limit, of }: { readonly limit: number; readonly of: number },
+): string[] {
+  const shown = lines.slice(0, limit);
+  const more = of - shown.length;
   return [
-    ...lines.slice(0, limit).map(printable),
+    ...shown.map((line) => printable(line.trimEnd())),
     ...(more > 0 ? [`and ${more} more; --limit shows them, and --json all`] : []),
   ];
 }

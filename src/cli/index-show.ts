@@ -1,8 +1,15 @@
 import { Command } from 'commander';
 import { listIndexes, type IndexDescription, type ListedIndex } from '../curate/describe-index.js';
+import { NearvoteError } from '../domain/errors.js';
 import { counted } from '../evaluate/page/words.js';
 import { resolveShipped } from '../pair.js';
-import { openManaged, serverOption, type ManagedFlags } from './managed-index.js';
+import {
+  openManaged,
+  openServed,
+  serverOption,
+  type ManagedFlags,
+  type WhichManaged,
+} from './managed-index.js';
 import { indexOption, jsonOption } from './options.js';
 import { tableOf } from './output.js';
 import { print, printable } from './printable.js';
@@ -10,13 +17,37 @@ import { print, printable } from './printable.js';
 export function listCommand(): Command {
   return new Command('list')
     .description('list the indexes in a folder: what each holds, and which encoder it was made with')
-    .argument('[dir]', 'folder of indexes', 'index')
+    .argument('[dir]', 'folder of indexes (default: index)')
+    .addOption(serverOption())
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ nearvote index list\n')
-    .action(async (dir: string, { json }: { readonly json?: true }) => {
-      const listed = await listIndexes(resolveShipped(dir));
+    .action(async (asked: string | undefined, flags: ListFlags, command: Command) => {
+      const { json } = flags;
+      const dir = asked ?? 'index';
+      if (asked !== undefined && flags.server !== undefined) {
+        throw new NearvoteError('usage', 'Expected no folder with --server, which lists all of its indexes');
+      }
+      const listed =
+        flags.server === undefined
+          ? await listIndexes(resolveShipped(dir))
+          : await listServed({ flags, command });
       print(json === true ? JSON.stringify(listed.map(flat)) : listedLines(listed, dir));
     });
+}
+
+interface ListFlags extends ManagedFlags {
+  readonly json?: true;
+}
+
+async function listServed(which: WhichManaged): Promise<readonly ListedIndex[]> {
+  const listed: ListedIndex[] = [];
+  for (const name of (await openServed(which)?.names()) ?? []) {
+    const described = await (await openManaged({ ...which, named: name })).describe();
+    const { version, sequence, changesSince, examples, labels, encoder, dimension } = described;
+    const counts = { sequence, changesSince, examples, labels };
+    listed.push({ root: name, summary: { name, root: name, version, ...counts, encoder, dimension } });
+  }
+  return listed;
 }
 
 interface ShowFlags extends ManagedFlags {

@@ -89,3 +89,34 @@ export const compactedSchema = z.looseObject({
   changed: z.boolean(),
   refused: z.string().nullable(),
 });
+
+const state = z.object({ version: z.string(), sequence: z.int() });
+const named = z.object({ id: z.string(), label: z.string(), source: z.string().default('') });
+
+/** `GET /differences`. */
+export const differencesSchema = z.looseObject({
+  from: state,
+  to: state,
+  counts: z.object({ added: z.int(), deleted: z.int(), relabelled: z.int() }),
+  added: z.array(named),
+  deleted: z.array(named),
+  relabelled: z.array(named.extend({ was: z.string() })),
+  labels: z.array(
+    z.object({
+      ...{ label: z.string(), before: z.int(), after: z.int() },
+      ...{ added: z.int(), deleted: z.int(), gained: z.int(), lost: z.int() },
+    }),
+  ),
+});
+
+/** `POST /verification`. */
+export const verificationSchema = z.looseObject({
+  version: z.string().nullable(),
+  versions: z.int(),
+  changes: z.int(),
+  repaired: z.array(z.string()),
+  defects: z.array(z.string()),
+});
+
+/** `GET /readyz`, of which indexes there are. */
+export const indexesSchema = z.looseObject({ indexes: z.array(z.object({ name: z.string() })) });

@@ -25,6 +25,11 @@ export interface IndexRequests {
   ): Promise<Refused | { readonly kind: 'answered'; readonly body: unknown }>;
   /** What was answered. @throws NearvoteError `server_refused` where it is something else */
   read<T>(body: unknown, schema: z.ZodType<T>, sending?: Asking): T;
+  /**
+   * Asks once for what is no JSON, or with a body that is sent as it is read.
+   * @throws NearvoteError with the server's own code and message; `server_unreachable`, `server_refused`
+   */
+  open(path: string, opening?: Opening): Promise<Response>;
   refusal(reply: Reply, sending?: Asking): NearvoteError;
   /** Of an answer that is none to what was asked. */
   strange(sending?: Asking): NearvoteError;
@@ -33,6 +38,10 @@ export interface IndexRequests {
 export interface Asking extends Sending {
   /** Of the address, beside the index. */
   readonly query?: Readonly<Record<string, string | number | undefined>> | undefined;
+}
+
+interface Opening extends Pick<Asking, 'method' | 'query'> {
+  readonly body?: ReadableStream | undefined;
 }
 
 export type Refused = Extract<Reply, { readonly kind: 'refused' }>;
@@ -55,16 +64,20 @@ export function createIndexRequests({ connection, index, retry }: IndexRequestsO
     return new NearvoteError(code, isChange(sending) && mayBeMade(reply) ? `${message}${perhaps}` : message);
   }
 
+  function addressOf(path: string, more: Asking['query']): string {
+    const query = new URLSearchParams();
+    const asked: Asking['query'] = { index, ...more };
+    for (const [name, value] of Object.entries(asked)) {
+      if (value !== undefined) query.set(name, String(value));
+    }
+    return query.size === 0 ? path : `${path}?${query.toString()}`;
+  }
+
   async function tell(
     path: string,
     sending: Asking = {},
   ): Promise<Refused | { readonly kind: 'answered'; readonly body: unknown }> {
-    const query = new URLSearchParams();
-    const asked: Asking['query'] = { index, ...sending.query };
-    for (const [name, value] of Object.entries(asked)) {
-      if (value !== undefined) query.set(name, String(value));
-    }
-    const address = query.size === 0 ? path : `${path}?${query.toString()}`;
+    const address = addressOf(path, sending.query);
     for (let attempt = 0; ; attempt++) {
       const reply = await connection.ask(address, sending);
       if (reply.kind === 'answered') return reply;
@@ -90,6 +103,11 @@ export function createIndexRequests({ connection, index, retry }: IndexRequestsO
 
   return {
     ...{ connection, tell, read, refusal, strange },
+    open: async (path, { query, ...opening } = {}) => {
+      const opened = await connection.open(addressOf(path, query), opening);
+      if (opened instanceof Response) return opened;
+      throw refusal(opened, opening.method === undefined ? {} : { method: opening.method });
+    },
     ask: async (path, schema, sending = {}) => {
       const reply = await tell(path, sending);
       if (reply.kind === 'refused') throw refusal(reply, sending);

@@ -63,6 +63,13 @@ export interface ServerConnection {
   readonly keyName: string;
   /** @throws the signal's reason where that is aborted */
   ask(path: string, sending?: Sending): Promise<Reply>;
+  /** An answer that is read as it comes, to a body that is sent as it is read; what is refused is a reply. */
+  open(path: string, opening: OpeningRequest): Promise<Response | Reply>;
+}
+
+interface OpeningRequest {
+  readonly method?: 'POST' | undefined;
+  readonly body?: ReadableStream | undefined;
 }
 
 const problemSchema = z.looseObject({
@@ -117,7 +124,21 @@ export function createServerConnection(options: ServerConnectionOptions): Server
       return { kind: 'foreign', status: response.status, what: 'an answer without end' };
     return replyOf(response, parseJson(text));
   }
-  return { url: base.href, hasKey: key !== undefined, keyName, ask };
+  async function openAnswer(path: string, { method, body }: OpeningRequest): Promise<Response | Reply> {
+    try {
+      const response = await fetch(new URL(path, base), {
+        ...{ method: method ?? 'GET', redirect: 'manual', signal: signal ?? null },
+        headers: body === undefined ? headers : { ...headers, 'content-type': 'application/x-tar' },
+        ...(body === undefined ? {} : { body, duplex: 'half' }),
+      });
+      if (response.ok) return response;
+      return replyOf(response, parseJson((await readText(response, mostAnswerBytes)) ?? ''));
+    } catch (error) {
+      signal?.throwIfAborted();
+      return { kind: 'lost', reason: reasonOf(error, usual) };
+    }
+  }
+  return { url: base.href, hasKey: key !== undefined, keyName, ask, open: openAnswer };
 }
 
 /** Undefined where it is longer; the rest is not waited for. */

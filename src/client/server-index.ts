@@ -7,6 +7,8 @@ import type {
   ManagedIndex,
   TeachRequest,
 } from '../curate/managed-index.js';
+import type { BoundedDifference } from '../curate/look-aside.js';
+import type { VerifiedIndex } from '../curate/verify-index.js';
 import type { Taught } from '../curate/taught.js';
 import type { Progress } from '../domain/progress.js';
 import type { Change, ChangeKind } from '../examples/journal-record.js';
@@ -14,8 +16,11 @@ import type { Changed, ChangeOutcome } from '../neighbours/changes.js';
 import {
   changesSchema,
   compactedSchema,
+  differencesSchema,
   editedSchema,
+  indexesSchema,
   operationSchema,
+  verificationSchema,
   versionsSchema,
 } from './index-answers.js';
 import { createIndexRequests, type Asking, type IndexRequests } from './index-requests.js';
@@ -24,6 +29,14 @@ import {
   type RetryOptions,
   type ServerConnectionOptions,
 } from './server-connection.js';
+import {
+  fetchBundle,
+  sendBundle,
+  type FetchBundle,
+  type FetchedBundle,
+  type SendBundle,
+  type SentBundle,
+} from './server-bundle.js';
 import { teachServer } from './teach-server.js';
 
 export interface ServerIndexOptions extends ServerConnectionOptions {
@@ -37,12 +50,23 @@ export interface ServerIndexOptions extends ServerConnectionOptions {
 export interface ServerIndex extends ManagedIndex {
   teach(request: TeachRequest, progress: Progress): Promise<Taught>;
   compact(): Promise<FoldedVersion>;
+  /** Of which at most `limit` examples of each kind are named, be that more than a server names. */
+  diff(asked: {
+    readonly from: string;
+    readonly to: string;
+    readonly limit: number;
+  }): Promise<BoundedDifference>;
+  verify(): Promise<VerifiedIndex>;
+  /** The names of all indexes of the server. */
+  names(): Promise<readonly string[]>;
+  exportTo(asked: FetchBundle): Promise<FetchedBundle>;
+  importFrom(asked: SendBundle): Promise<SentBundle>;
 }
 
 /** Of one page; a server lists no more. */
 const mostInPage = 1_000;
 /** Node's fetch waits no longer for an answer to begin. */
-const compactTimeoutMs = 290_000;
+const long = { method: 'POST', timeoutMs: 290_000 } as const;
 const defaultRetry = { retries: 6, pauseMs: (n: number): number => 250 * 2 ** n };
 
 /**
@@ -70,12 +94,19 @@ export function createServerIndex(options: ServerIndexOptions): ServerIndex {
     change: (request) => change(requests, request),
     log: (request) => log(requests, request),
     describe,
+    diff: ({ from, to, limit }) => {
+      const query = { from, to, limit: Math.min(Math.max(limit, 1), mostInPage) };
+      return requests.ask('differences', differencesSchema, { query });
+    },
+    verify: () => requests.ask('verification', verificationSchema, long),
+    names: async () => (await requests.ask('readyz', indexesSchema)).indexes.map(({ name }) => name),
+    exportTo: (asked) => fetchBundle(requests, asked),
+    importFrom: (asked) => sendBundle(requests, asked),
     compact: async () => {
-      const sending = { method: 'POST', timeoutMs: compactTimeoutMs } as const;
       const { name, version, sequence, examples, changed, refused } = await requests.ask(
         'versions',
         compactedSchema,
-        sending,
+        long,
       );
       return { name, version, sequence, examples, changed, refused: refused ?? undefined };
     },

@@ -100,6 +100,12 @@ describe('nearvote index --server', () => {
     );
     expect((await there('compact', '--keep', '1')).stderr).toContain('[usage]');
     expect((await there('show')).stdout).toContain('6 examples of 3 labels');
+    const [diff, own] = [await there('diff', '0', '6'), await here('diff', '0', '6')];
+    expect(diff.stdout.split('\n').slice(1, 6)).toEqual(own.stdout.split('\n').slice(1, 6));
+    expect(diff.stdout).toMatch(/^From \S+@0 to \S+@6: 6 examples added, 0 deleted, 0 relabelled\n/);
+    expect((await there('diff', '0', '6', '--limit', '2')).stdout).toContain('and 4 more;');
+    expect((await there('diff', '0', 'none')).stderr).toContain('[query_invalid]');
+    expect((await there('verify')).stdout).toMatch(/^All is well: 2 versions and \d+ changes were looked at/);
     const taken = await there('relabel', first, 'teal');
     expect(taken.stdout).toMatch(
       new RegExp(`; nearvote index revert (\\d+) --server ${url}/? --index served takes it back\\n$`),
@@ -107,6 +113,29 @@ describe('nearvote index --server', () => {
     // The server's other index is as it was.
     const other = await index({ NEARVOTE_ADMIN_KEY: adminKey }, 'show', '--server', url, '--json');
     expect(JSON.parse(other.stdout)).toMatchObject({ name: 'first', sequence: 0 });
+  });
+
+  it('lists the indexes of a server, and carries one from there to here and back', async () => {
+    const { url } = await serve();
+    const there = (...args: string[]): Promise<Ran> =>
+      index({ NEARVOTE_ADMIN_KEY: adminKey }, ...args, '--server', url);
+    const listed = JSON.parse((await there('list', '--json')).stdout) as { name: string; version: string }[];
+    expect(listed.map(({ name }) => name)).toEqual(['first', 'served']);
+    expect((await there('list', 'index')).stderr).toContain('[usage]');
+    await there('add', 'photos', '--index', 'first');
+    const exported = await there('export', 'first', '--out', 'carried');
+    const [path = ''] = exported.stdout.split('\n');
+    expect(path).toMatch(/^carried\/first-[0-9a-f]{64}\.tar$/);
+    expect((await index({}, 'import', path, 'copy')).stdout).toMatch(/^Published copy \S+: 6 examples\n$/);
+    const imported = await there('import', path, '--index', 'served', '--replace');
+    expect(imported.stdout, imported.stderr).toMatch(
+      /^Published served \S+: 6 examples; before it was \S+\n$/,
+    );
+    expect((await there('show', 'served')).stdout).toContain('6 examples of 3 labels');
+    expect((await there('import', path, 'served', '--keep', '1')).stderr).toContain('[usage]');
+    expect((await there('import', 'none.tar', 'served')).stderr).toContain('[bundle_invalid]');
+    await writeFile(join(base, 'no.tar'), 'no bundle');
+    expect((await there('import', 'no.tar', 'served')).stderr).toContain('[bundle_invalid]');
   });
 
   it('is named where a server holds the index, and needs the admin key of a server', async () => {
@@ -121,6 +150,6 @@ describe('nearvote index --server', () => {
     const unknown = await index({ NEARVOTE_API_KEY: adminKey }, 'log', 'nope', '--server', url);
     expect(unknown.stderr).toMatch(/Expected one of the indexes first, served.*\[index_unknown\]/);
     // What is only made here is not asked of a server.
-    expect((await index({}, 'verify', 'here', '--server', url)).code).toBe(2);
+    expect((await index({}, 'create', 'more', '--encoder', 'x', '--server', url)).code).toBe(2);
   });
 });
