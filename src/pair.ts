@@ -46,10 +46,10 @@ export interface Pair {
  * Finds what an index has published, and its encoder in the folder `models`.
  * @throws NearvoteError `index_missing`, `index_invalid`, `encoder_*`
  */
-async function findPair(options: { readonly index: string; readonly models: string }): Promise<Pair> {
+async function findPair(options: Pick<OpenPairOptions, 'index' | 'models' | 'encoderDir'>): Promise<Pair> {
   if (isIndexUrl(options.index)) return findStored(parseIndexUrl(options.index), options.models);
   const root = resolveShipped(options.index);
-  return pairOf(root, await readPublished(root), options.models);
+  return pairOf(root, await readPublished(root), options);
 }
 
 /** Loaded when needed: most servers have their indexes in folders. */
@@ -68,8 +68,15 @@ async function findStored(url: IndexUrl, models: string): Promise<Pair> {
   return { published, encoder, encoderDir, calibration: judged, url };
 }
 
-async function pairOf(root: string, published: PublishedVersion, models: string): Promise<Pair> {
-  const { encoder, encoderDir } = await findEncoder(published, models);
+async function pairOf(
+  root: string,
+  published: PublishedVersion,
+  options: Pick<OpenPairOptions, 'models' | 'encoderDir'>,
+): Promise<Pair> {
+  const { encoder, encoderDir } =
+    options.encoderDir === undefined
+      ? await findEncoder(published, options.models)
+      : await theEncoder(published, options.encoderDir);
   const calibration = await servedCalibration(root, {
     version: published.version,
     digest: contentDigest(published.manifest),
@@ -92,9 +99,7 @@ export async function findEncoder(
   const faults: NearvoteError[] = [];
   for (const { dir: encoderDir } of places) {
     try {
-      const encoder = await readEncoderManifest(encoderDir);
-      checkEncoder(published, encoderIdentity(encoder));
-      return { encoderDir, encoder };
+      return await theEncoder(published, encoderDir);
     } catch (error) {
       if (!(error instanceof NearvoteError)) throw error;
       faults.push(error);
@@ -110,6 +115,16 @@ export async function findEncoder(
     `${fault === undefined || fault.code === 'encoder_missing' ? missing : fault.message}. Looked in ${looked}; --models DIR names another folder of encoders`,
     { cause: fault },
   );
+}
+
+/** @throws NearvoteError `encoder_*` where another lies there */
+async function theEncoder(
+  published: PublishedVersion,
+  encoderDir: string,
+): Promise<Pick<Pair, 'encoderDir' | 'encoder'>> {
+  const encoder = await readEncoderManifest(encoderDir);
+  checkEncoder(published, encoderIdentity(encoder));
+  return { encoderDir, encoder };
 }
 
 interface Place {
@@ -181,7 +196,7 @@ export async function openOffline(options: {
     await index[Symbol.asyncDispose]();
   };
   try {
-    return { ...(await pairOf(root, index, options.models)), index, [Symbol.asyncDispose]: close };
+    return { ...(await pairOf(root, index, options)), index, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;
@@ -203,6 +218,8 @@ export interface OpenPairOptions extends Omit<PoolOptions, 'onRestart'>, DecodeL
   /** What answers call the index; the name of its folder unless told. */
   readonly name?: string | undefined;
   readonly models: string;
+  /** Where its encoder is, where that is known; looked for otherwise. */
+  readonly encoderDir?: string | undefined;
   readonly search: 'auto' | 'exact';
   /** Whether the index may be changed; whoever may holds its writer's lock. No unless told. */
   readonly access?: 'read' | 'write' | undefined;

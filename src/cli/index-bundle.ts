@@ -167,7 +167,10 @@ async function importFrom(
     return;
   }
   const root = (own: string): string => (name === undefined ? join('index', own) : indexNamed(name));
-  const imported = await importIndex({ ...flags, file, root, replace: replace === true }).catch(hinted);
+  const imported = await importIndex({
+    ...{ ...flags, file, root },
+    replace: replace === true,
+  }).catch(hinted);
   const { version, examples, encoder, wasExpected } = imported;
   if (!wasExpected) {
     printError('Nothing said what the file has to hash to: its name, or --sha256, tells whose it is');
@@ -175,7 +178,7 @@ async function importFrom(
   const beside = encoder === undefined ? '' : `, its encoder is in ${encoder}`;
   print(
     json === true
-      ? JSON.stringify(imported)
+      ? JSON.stringify({ ...imported, canaries: undefined })
       : printable(`Published ${imported.name} ${version}: ${examples} examples${beside}`),
   );
 }

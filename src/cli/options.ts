@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../domain/duration.js';
 import type { VoteChoice } from '../examples/calibration-file.js';
 import type { VoteSettings } from '../vote/calibration.js';
 import { defaultVote, type VoteRule, voteRules } from '../vote/rules.js';
@@ -204,4 +205,16 @@ export function settingsOf({ k, vote, temperature, priorCorrection }: VoteOption
 /** Whether an option was given, on the command line or in the environment. */
 export function isSet(command: Command, name: (typeof flagNames)[number] | 'neighbours'): boolean {
   return !['default', undefined].includes(command.getOptionValueSource(name));
+}
+
+/** Parses a duration of at least `leastMs` into milliseconds, for commander. */
+export function durationFrom(leastMs: number): (value: string) => number {
+  return (value) => {
+    const ms = parseDuration(value);
+    if (ms === undefined || ms < leastMs) {
+      const least = leastMs === 0 ? '' : ` of at least ${leastMs}ms`;
+      throw new InvalidArgumentError(`Expected a duration${least} such as 500ms, 10s or 2m, to 24d.`);
+    }
+    return ms;
+  };
 }

@@ -8,7 +8,7 @@ import { adviseAside } from '../evaluate/advise-aside.js';
 import type { VoteChoice } from '../examples/calibration-file.js';
 import { versionsKept } from '../examples/publish.js';
 import { lockWriter } from '../examples/writer.js';
-import { openPair, resolveShipped } from '../pair.js';
+import { openPair, resolveShipped, type OpenPairOptions } from '../pair.js';
 import { createDecisionKeeper } from '../server/decision-keeper.js';
 import { followIndex, type Following } from '../server/following.js';
 import { createLabelAdvice } from '../server/label-advice.js';
@@ -18,6 +18,7 @@ import type { Metrics } from '../server/metrics.js';
 import { createRecalibration } from '../server/recalibration.js';
 import type { ServedIndex, Serving } from '../server/serving.js';
 import { defaultUnknown } from '../vote/unknown.js';
+import { followFeed, openFetchedIndex } from './serve-bundle.js';
 import type { ServeFlags } from './serve-options.js';
 import type { NamedIndex } from './which-indexes.js';
 
@@ -34,16 +35,18 @@ export interface ServedIndexParts {
 
 /** Makes one index of a server ready to be loaded: what changes it, follows it, keeps of it, and replaces it. */
 export async function openServedIndex(
-  { name, index: told, url }: NamedIndex,
+  { name, index: told, url, source }: NamedIndex,
   parts: ServedIndexParts,
 ): Promise<{ readonly live: LivePair; readonly following: Following }> {
   const { flags, serving, metrics, logger, pools, vote, mayChange } = parts;
   const index = url?.indexUrl ?? told;
   const ofIndex = logger.child({ index: name });
   const served = serving.find(name);
-  const root = url === undefined ? resolveShipped(index) : undefined;
+  const fetched = source && openFetchedIndex({ name, source }, { flags, logger: ofIndex });
+  const root = url === undefined && fetched === undefined ? resolveShipped(index) : undefined;
+  served.bundle = fetched?.feed;
   served.changes = createLiveChanges({
-    writer: await writerOf(root, { mayChange, logger: ofIndex }),
+    writer: fetched === undefined ? await writerOf(root, { mayChange, logger: ofIndex }) : unchangeable,
     logger: ofIndex,
     neighbours: () => served.pair?.neighbours,
     compact: root === undefined ? undefined : () => compactAside({ root, keep: versionsKept, threads: 1 }),
@@ -77,15 +80,15 @@ export async function openServedIndex(
       }),
     };
   }
-  const following = followIndex({ served, root, logger: ofIndex });
+  const following = fetched?.feed ?? followIndex({ served, root, logger: ofIndex });
   metrics.watchIndex(name, { served, following });
   const live = createLivePair({
     ...{ serving, served, metrics, logger: ofIndex, vote, staleAfter: flags.staleAfter },
     providers: flags.providers,
     requestTimeoutMs: flags.requestTimeout,
-    open: ({ besideOthers }) =>
-      openPair({
-        ...{ ...flags, index, name, pools, besideOthers },
+    open: ({ besideOthers }) => {
+      const options: Omit<OpenPairOptions, 'index'> = {
+        ...{ ...flags, name, pools, besideOthers },
         access: served.changes.readonlyBecause === undefined ? 'write' : 'read',
         onUnprotected: (reason) => ofIndex.warn({ reason }, 'a build may remove the version that is served'),
         onSlower: (reason) => logger.warn(reason),
@@ -96,9 +99,11 @@ export async function openServedIndex(
           const log = process === 'encoder' ? logger : ofIndex;
           log.warn({ process, reason }, 'a process has ended and is being replaced');
         },
-      }),
+      };
+      return fetched === undefined ? openPair({ ...options, index }) : fetched.open(options);
+    },
   });
-  return { live, following };
+  return { live: fetched === undefined ? live : followFeed(live, served, fetched.feed), following };
 }
 
 interface ServedCalibrationParts {
@@ -147,6 +152,11 @@ async function writerOf(
     return { absent: error.message };
   }
 }
+
+/** The next poll would lose what was changed here, and another server would never have it. */
+const unchangeable = {
+  absent: 'it is a bundle that was fetched; change the index that it is exported from, and export that again',
+};
 
 /** In PostgreSQL any number of servers change an index: each change holds its head. */
 const anybody = { assertHeld: () => Promise.resolve(), release: () => Promise.resolve() };

@@ -1,8 +1,9 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { levels } from 'pino';
-import { parseDuration } from '../domain/duration.js';
 import { defaultStaleAfter } from '../vote/calibration.js';
+import { bundleOptions, type BundleFlags } from './bundle-options.js';
 import {
+  durationFrom,
   imageLimitOptions,
   inferenceOptions,
   integerFrom,
@@ -13,8 +14,8 @@ import {
 import type { ImageLimitOptions, InferenceOptions, PairOptions, VoteOptions } from './options.js';
 
 export interface ServeFlags
-  extends Omit<PairOptions, 'index'>, InferenceOptions, VoteOptions, ImageLimitOptions {
-  /** As they were told, `name=folder` or `folder`; those of the environment in one, with commas between. */
+  extends Omit<PairOptions, 'index'>, InferenceOptions, VoteOptions, ImageLimitOptions, BundleFlags {
+  /** As they were told, `name=folder`, `folder` or a URL; those of the environment in one, with commas between. */
   readonly index?: readonly string[];
   readonly host: string;
   readonly port: number;
@@ -65,11 +66,12 @@ export function serveOptions(): Option[] {
     ...pairOptions(
       new Option(
         '--index <dir>',
-        'folder of an index, or NAME=FOLDER; given once for each index, the first is the default and ?index=NAME asks another; the variable has commas between (default: the only one of your own in ./index; the shipped index/cifar10 where you have none)',
+        'folder of an index, NAME=FOLDER, or the URL of a bundle (https, s3, file; …#sha256:HEX) or of a pointer to one (….pointer); given once for each index, the first is the default and ?index=NAME asks another; the variable has commas between (default: the only one of your own in ./index; the shipped index/cifar10 where you have none)',
       )
         .argParser((value, before: readonly string[] | undefined) => [...(before ?? []), value])
         .env('NEARVOTE_INDEX'),
     ),
+    ...bundleOptions(),
     ...inferenceOptions(),
     whole(
       '--max-queue <n>',
@@ -218,16 +220,4 @@ function parseShare(value: string): number {
 function parseHost(value: string): string {
   if (value.trim() === '') throw new InvalidArgumentError('Expected an address or a host name.');
   return value;
-}
-
-/** Parses a duration of at least `leastMs` into milliseconds, for commander. */
-function durationFrom(leastMs: number): (value: string) => number {
-  return (value) => {
-    const ms = parseDuration(value);
-    if (ms === undefined || ms < leastMs) {
-      const least = leastMs === 0 ? '' : ` of at least ${leastMs}ms`;
-      throw new InvalidArgumentError(`Expected a duration${least} such as 500ms, 10s or 2m, to 24d.`);
-    }
-    return ms;
-  };
 }

@@ -65,14 +65,15 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
     throw new NearvoteError('usage', 'Expected --keep-images beside --review, which lists what is kept');
   }
   const chosen = await whichIndexes({
-    index: flags.index,
+    ...{ index: flags.index, allowHttp: flags.allowHttp },
     fromVariable: command.getOptionValueSource('index') === 'env',
   });
-  const stored = chosen.find(({ url }) => url !== undefined);
-  if (stored !== undefined && flags.keepImages !== undefined) {
+  const elsewhere = chosen.find(({ url, source }) => url !== undefined || source !== undefined);
+  if (elsewhere !== undefined && flags.keepImages !== undefined) {
+    const where = elsewhere.url === undefined ? 'is fetched' : 'lies in PostgreSQL';
     throw new NearvoteError(
       'usage',
-      `Expected indexes in folders beside --keep-images, which keeps decisions there, but ${stored.name} lies in PostgreSQL`,
+      `Expected indexes in folders beside --keep-images, which keeps decisions there, but ${elsewhere.name} ${where}`,
     );
   }
   print(startingLine(chosen));
@@ -178,8 +179,9 @@ async function start(flags: ServeFlags, core: Core): Promise<void> {
 
 function startingLine(chosen: readonly NamedIndex[]): string {
   const each = chosen.map(({ index, name, published }) => {
-    const { encoder } = published.manifest;
     const named = chosen.length === 1 ? index : `${name} (${index})`;
+    if (published === undefined) return `${named}, which is fetched first`;
+    const { encoder } = published.manifest;
     return `${named}, version ${published.version}, encoder ${encoder.name} ${encoder.version}`;
   });
   return `nearvote is starting with ${each.length === 1 ? 'index' : 'indexes'} ${each.join('; ')}`;

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { existsSync, type Dirent } from 'node:fs';
 import { readdir, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isBundleUrl } from '../bundles/bundle-url.js';
 import { NearvoteError, systemCodeOf } from '../domain/errors.js';
 import { currentFile, readPublished, type PublishedVersion } from '../examples/index-store.js';
 import { readJournal, sequenceOf } from '../curate/kept-versions.js';
@@ -36,6 +37,12 @@ export async function whichIndex(named: string | undefined): Promise<ChosenIndex
 
 /** @throws NearvoteError `usage` for an index in PostgreSQL, without its URL: that may hold a password */
 function inFolder(named: string | undefined): string | undefined {
+  if (named !== undefined && isBundleUrl(named)) {
+    throw new NearvoteError(
+      'usage',
+      'Expected the folder of an index but received a URL, which serve takes; nearvote index import makes an index of a bundle',
+    );
+  }
   // With a name before it, as serve takes it, it is one too.
   if (named === undefined || !/(^|[=,])\s*postgres(ql)?:/i.test(named)) return named;
   throw new NearvoteError(

@@ -1,21 +1,34 @@
 import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import {
+  isBundleUrl,
+  nameOfUrl,
+  parseIndexSource,
+  type BundleUrl,
+  type PointerUrl,
+  type UrlRules,
+} from '../bundles/bundle-url.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { PublishedVersion } from '../examples/index-store.js';
 import { resolveShipped } from '../pair.js';
 import { isIndexUrl, parseIndexUrl, type IndexUrl } from '../postgres/index-url.js';
 import { readStoredIndex } from '../postgres/stored-index.js';
 import { whichIndex, type ChosenIndex } from './which-index.js';
 
 /** An index of a server. */
-export interface NamedIndex extends ChosenIndex {
+export interface NamedIndex extends Pick<ChosenIndex, 'index'> {
+  /** Undefined of one that is yet to be fetched. */
+  readonly published: PublishedVersion | undefined;
   /** What requests call it. */
   readonly name: string;
   /** Where it lies in PostgreSQL; `index` is what may be shown of that. */
   readonly url?: IndexUrl | undefined;
+  /** Where its bundle is fetched from; `index` is what may be shown of that. */
+  readonly source?: BundleUrl | PointerUrl | undefined;
 }
 
-export interface ToldIndexes {
+export interface ToldIndexes extends UrlRules {
   /** Each `name=folder` or `folder`; absent where none was told. */
   readonly index: readonly string[] | undefined;
   /** Whether they come from a variable, which has commas between them. */
@@ -30,9 +43,10 @@ export interface ToldIndexes {
 export async function whichIndexes({
   index,
   fromVariable,
+  allowHttp,
 }: ToldIndexes): Promise<readonly [NamedIndex, ...NamedIndex[]]> {
   const told = fromVariable ? index?.flatMap((list) => list.split(',').map((one) => one.trim())) : index;
-  const [first, ...others] = (told ?? []).map(parse);
+  const [first, ...others] = (told ?? []).map((text) => parse(text, { allowHttp }));
   if (first === undefined) {
     const found = await whichIndex(undefined);
     return [{ ...found, name: found.published.name }];
@@ -50,14 +64,16 @@ interface Told {
   readonly name: string;
   readonly folder: string;
   readonly url?: IndexUrl | undefined;
+  readonly source?: BundleUrl | PointerUrl | undefined;
 }
 
 export const namePattern = /^[A-Za-z0-9._-]{1,64}$/;
 export const nameRule = '1 to 64 letters, digits, dots, underscores and hyphens';
 
 /** What is before an equals sign is a name unless it holds a slash: `./a=b` is a folder. */
-function parse(text: string): Told {
+function parse(text: string, rules: UrlRules): Told {
   const at = text.indexOf('=');
+  if (isBundleUrl(text)) return fetched(parseIndexSource(text, rules));
   if (isIndexUrl(text)) {
     const url = parseIndexUrl(text);
     return { text: url.shown, name: url.name, folder: url.shown, url };
@@ -79,8 +95,21 @@ function parse(text: string): Told {
     const url = parseIndexUrl(folder);
     return { text: `${name}=${url.shown}`, name, folder: url.shown, url };
   }
+  if (isBundleUrl(folder)) return fetched(parseIndexSource(folder, rules), name);
   if (folder !== '') return { text, name, folder };
   throw new NearvoteError('usage', `Expected a folder after --index ${text} but received nothing`);
+}
+
+/** @throws NearvoteError `usage` where its URL tells no name */
+function fetched(source: BundleUrl | PointerUrl, told?: string): Told {
+  const { shown } = source;
+  const name = told ?? nameOfUrl(source);
+  if (namePattern.test(name))
+    return { text: told === undefined ? shown : `${told}=${shown}`, name, folder: shown, source };
+  throw new NearvoteError(
+    'usage',
+    `Expected a name of ${nameRule} in ${shown} but it has another; give it one: --index NAME=URL`,
+  );
 }
 
 /** One index alone needs no name that can be asked for: it may lie in a folder of any name. */
@@ -105,7 +134,8 @@ function checkNames(told: readonly Told[]): void {
   }
 }
 
-async function choose({ text, name, folder, url }: Told): Promise<NamedIndex> {
+async function choose({ text, name, folder, url, source }: Told): Promise<NamedIndex> {
+  if (source !== undefined) return { index: source.shown, name, source, published: undefined };
   if (url !== undefined)
     return { index: url.shown, name, url, published: (await readStoredIndex(url)).published };
   try {
@@ -123,6 +153,8 @@ async function choose({ text, name, folder, url }: Told): Promise<NamedIndex> {
 async function checkFolders(chosen: readonly NamedIndex[]): Promise<void> {
   const folders = new Map<string, NamedIndex>();
   for (const one of chosen) {
+    // Nobody changes what was fetched.
+    if (one.published === undefined) continue;
     const folder = one.url?.shown ?? (await realpath(dirname(one.published.dir)));
     const same = folders.get(folder);
     if (same !== undefined) {

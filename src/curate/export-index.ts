@@ -4,6 +4,7 @@ import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NearvoteError } from '../domain/errors.js';
 import { isBundled, writeBundle, type BundledFile } from '../examples/bundle.js';
+import { canariesPath, recordCanaries } from '../examples/canaries.js';
 import { calibrationText } from '../examples/calibration-file.js';
 import { contentDigest, readPublished, type PublishedVersion } from '../examples/index-store.js';
 import { leaseVersion, type Lease } from '../examples/lease.js';
@@ -115,6 +116,7 @@ async function filesOf(root: string, { dir, version, manifest }: PublishedVersio
       manifestText({ ...manifest, encoder: { ...manifest.encoder, path: undefined } }),
     ),
     ...(calibration === undefined ? [] : [ofText('index/calibration.json', calibration)]),
+    ofText(canariesPath, await recordCanaries({ dir, manifest })),
     ...(['examples.jsonl', 'rejects.jsonl', 'embeddings.f32'] as const).map((file) => ({
       ...ofFile(`index/${file}`, join(dir, file)),
       ...rows[file],

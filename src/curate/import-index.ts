@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { asEmbeddings } from '../domain/embeddings.js';
 import { messageOf, NearvoteError } from '../domain/errors.js';
 import { openBundle, type BundleReading } from '../examples/bundle.js';
+import { canariesPath, parseCanaries, type Canaries } from '../examples/canaries.js';
 import { installCalibration, parseCalibration } from '../examples/calibration-file.js';
 import {
   checkEncoder,
@@ -54,6 +56,8 @@ export interface ImportedIndex {
   readonly encoder: string | undefined;
   /** False where what was published says the same already. */
   readonly changed: boolean;
+  /** What it is to answer; older bundles have none. */
+  readonly canaries: Canaries | undefined;
 }
 
 /**
@@ -115,7 +119,12 @@ async function unpack(bundle: BundleReading, options: Unpacking): Promise<Import
   const drafts = hasEncoder ? await draftFolder(models) : undefined;
   try {
     let manifest: IndexManifest | undefined;
+    let canaries: Canaries | undefined;
     const digest = await bundle.each(async (path, content) => {
+      if (path === canariesPath) {
+        canaries = await readCanaries(file, { content, list });
+        return;
+      }
       const [folder, name = ''] = path.split('/');
       const into = folder === 'encoder' ? drafts && join(drafts, name) : join(staged.dir, name);
       const checked =
@@ -150,11 +159,24 @@ async function unpack(bundle: BundleReading, options: Unpacking): Promise<Import
     return {
       name: basename(resolve(root)),
       ...{ root, version: published.version, examples: manifest.examples, changed: published.changed },
-      ...{ sequence: sequence ?? 0, sha256: digest, wasExpected: expected !== undefined, encoder },
+      ...{ sequence: sequence ?? 0, sha256: digest, wasExpected: expected !== undefined, encoder, canaries },
     };
   } finally {
     if (drafts !== undefined) await rm(dirname(drafts), { recursive: true, force: true });
   }
+}
+
+/** Eight embeddings of the largest dimension there is have fewer bytes. */
+const mostCanaryBytes = 1 << 23;
+
+async function readCanaries(
+  file: string,
+  { content, list }: { readonly content: AsyncIterable<Uint8Array>; readonly list: BundleReading['list'] },
+): Promise<Canaries> {
+  const bytes = list.files.find(({ path }) => path === canariesPath)?.bytes ?? 0;
+  const canaries = bytes > mostCanaryBytes ? undefined : parseCanaries(await textOf(content));
+  if (canaries === undefined) throw wrongBundle(file, 'its canary queries are none');
+  return canaries;
 }
 
 async function readManifest(file: string, dir: string): Promise<IndexManifest> {

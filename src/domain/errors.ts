@@ -62,6 +62,8 @@ export const errorCodes = [
   'calibration_invalid',
   'findings_invalid',
   'bundle_invalid',
+  'bundle_unreachable',
+  'bundle_refused',
   'config_invalid',
   'checkpoint_invalid',
   'training_diverged',

@@ -19,7 +19,7 @@ const endBytes = 2 * blockBytes;
 
 /** Plain names: a bundle has no other folders than these two. */
 const pathPattern =
-  /^(?:index\/(?:manifest\.json|calibration\.json|examples\.jsonl|rejects\.jsonl|embeddings\.f32|vectors\.hnsw)|encoder\/[A-Za-z0-9_][A-Za-z0-9._-]{0,80})$/;
+  /^(?:index\/(?:manifest\.json|calibration\.json|canaries\.json|examples\.jsonl|rejects\.jsonl|embeddings\.f32|vectors\.hnsw)|encoder\/[A-Za-z0-9_][A-Za-z0-9._-]{0,80})$/;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const required = ['manifest.json', 'examples.jsonl', 'rejects.jsonl', 'embeddings.f32'];

@@ -3,6 +3,7 @@ import { IncomingMessage, type ServerOptions, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
 
+import type { BundleState } from '../bundles/bundle-feed.js';
 import type { Classifier } from '../classify.js';
 import { NearvoteError } from '../domain/errors.js';
 import { adminKeyWords, createKeyring, createRateLimit, requireKey } from './access.js';
@@ -25,7 +26,7 @@ import { createExampleRouter } from './example-routes.js';
 import { createStateRouter } from './state-routes.js';
 import { adminRoutes, allRoutes, methodsByPath, routeOf, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
-import { readyClassifiers, type Serving } from './serving.js';
+import { readyClassifiers, type ServedIndex, type Serving } from './serving.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
 import { createUploadReader } from './upload.js';
 
@@ -240,16 +241,39 @@ function asksForInference({ method, path }: Request): boolean {
 function readyBody(serving: Serving): ReadyBody {
   const ready = readyClassifiers(serving);
   const [first] = ready;
-  const stateOf = ({ index, calibrationAge: calibration }: Classifier): ReadyBody['index'] => ({
+  const stateOf = (
+    { index, calibrationAge: calibration }: Classifier,
+    { bundle }: Pick<ServedIndex, 'bundle'>,
+  ): ReadyBody['index'] => ({
     ...index,
     ...(calibration === undefined ? {} : { calibration }),
+    ...(bundle === undefined ? {} : { bundle: bundleBody(bundle.state) }),
   });
-  const indexes = ready.map((one) => ({
-    ...stateOf(one),
-    ready: true as const,
-    encoder: { ...one.encoder },
-  }));
-  return { status: 'ready', index: stateOf(first), encoder: { ...first.encoder }, indexes };
+  const indexes = serving.indexes.flatMap((served, i) => {
+    const one = ready[i];
+    return one === undefined
+      ? []
+      : { ...stateOf(one, served), ready: true as const, encoder: { ...one.encoder } };
+  });
+  return {
+    status: 'ready',
+    index: stateOf(first, serving.indexes[0]),
+    encoder: { ...first.encoder },
+    indexes,
+  };
+}
+
+function bundleBody({
+  sha256 = '',
+  lastSuccess,
+  failures,
+  failure,
+}: BundleState): ReadyBody['index']['bundle'] {
+  return {
+    ...{ sha256, failures },
+    ...(lastSuccess === undefined ? {} : { lastSuccess: lastSuccess.toISOString() }),
+    ...(failure === undefined ? {} : { failure }),
+  };
 }
 
 function allowMethods(methods: readonly string[]): RequestHandler {

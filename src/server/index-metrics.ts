@@ -1,11 +1,12 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { BundleState } from '../bundles/bundle-feed.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Following } from './following.js';
 import type { ServedIndex } from './serving.js';
 
 /** An index of the server, as it is at a scrape. */
 interface WatchedIndex {
-  readonly served: Pick<ServedIndex, 'classifier' | 'pair' | 'changes' | 'workersReady'>;
+  readonly served: Pick<ServedIndex, 'classifier' | 'pair' | 'changes' | 'workersReady' | 'bundle'>;
   readonly following: Pick<Following, 'staleSeconds'>;
 }
 
@@ -68,6 +69,32 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
   );
   gauge('nearvote_calibration_stale', '1 where the calibration should be fitted anew', ({ served }) =>
     Number(served.classifier?.calibrationAge?.stale ?? false),
+  );
+  const ofBundles = (name: string, help: string, value: (state: BundleState) => number): void => {
+    new Gauge({
+      ...{ name, help, labelNames: ['index'], registers },
+      collect() {
+        for (const [index, name] of series) {
+          const state = watching.get(index)?.served.bundle?.state;
+          if (state !== undefined) this.set({ index: name }, value(state));
+        }
+      },
+    });
+  };
+  ofBundles(
+    'nearvote_bundle_last_success_timestamp_seconds',
+    'When what is fetched was last seen to be served; 0 before',
+    ({ lastSuccess }) => (lastSuccess?.getTime() ?? 0) / 1000,
+  );
+  ofBundles(
+    'nearvote_bundle_failing',
+    '1 while a bundle or its pointer cannot be fetched, read or served, and the one before goes on',
+    ({ failure }) => Number(failure !== undefined),
+  );
+  ofBundles(
+    'nearvote_bundle_failures',
+    'Times that a bundle or its pointer could not be fetched, read or served since the start',
+    ({ failures }) => failures,
   );
   const compactions = new Counter({
     name: 'nearvote_index_compactions_total',

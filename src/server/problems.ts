@@ -266,6 +266,8 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The bundle is invalid',
     'The body is not a bundle as `nearvote index export` and `GET /bundle` write it, whole and unchanged. The detail says what is wrong; fetch it again.',
   ),
+  bundle_unreachable: hidden(500, 'The host of the bundle cannot be reached'),
+  bundle_refused: hidden(500, 'The host of the bundle refuses'),
   database_unsuitable: hidden(500, 'The database cannot hold the index'),
   findings_invalid: hidden(500, 'The findings of an audit are invalid'),
   calibration_invalid: hidden(500, 'The calibration is invalid'),

@@ -171,10 +171,26 @@ export const reloadSchema = z.strictObject({
 });
 export type ReloadBody = z.infer<typeof reloadSchema>;
 
+const bundleStateSchema = z
+  .strictObject({
+    sha256: z.string().meta({ description: 'Of the bundle that is served' }),
+    lastSuccess: z.iso
+      .datetime()
+      .optional()
+      .meta({ description: 'When it was last seen to be the one to serve' }),
+    failures: z.int(),
+    failure: z
+      .strictObject({ code: z.enum(errorCodes), message: z.string() })
+      .optional()
+      .meta({ description: 'Why another one is not served, while this one goes on' }),
+  })
+  .meta({ description: 'Of an index that is fetched' });
+
 const readyIndexSchema = namedVersionSchema.extend({
   examples: z.int(),
   sequence: sequenceSchema,
   calibration: calibrationAgeSchema.optional(),
+  bundle: bundleStateSchema.optional(),
 });
 const readyEncoderSchema = namedVersionSchema.extend({
   dimension: z.int(),

@@ -1,5 +1,6 @@
 import type { TaughtCalibration } from '../calibrate/taught-aside.js';
 import type { Classifier } from '../classify.js';
+import type { BundleState } from '../bundles/bundle-feed.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { OpenPair } from '../pair.js';
 import type { DecisionKeeper } from './decision-keeper.js';
@@ -26,6 +27,8 @@ export interface ServedIndex {
   advice: LabelAdvice | undefined;
   /** Calibrates it anew on a share, in (0, 1], of what it was taught, and serves that. */
   recalibrate: (share: number) => Promise<TaughtCalibration>;
+  /** Where it is fetched as bundles. */
+  bundle: { readonly state: BundleState } | undefined;
   /** How its examples are changed. */
   changes: LiveChanges;
   /**
@@ -106,6 +109,7 @@ function createServedIndex(name: string, now: () => number): ServedIndex {
     holds: createHolds(),
     kept: undefined,
     advice: undefined,
+    bundle: undefined,
     recalibrate: () => Promise.reject(loadingError()),
     changes: unchanging,
     reload: () => Promise.reject(loadingError()),
@@ -174,12 +178,15 @@ export function readyClassifiers({ stopping, indexes }: Serving): readonly [Clas
 /** Which of them; where there is no other, its name would say nothing. */
 function notReadyError(unready: readonly ServedIndex[], indexes: number): NearvoteError {
   if (indexes > 1) {
-    const named = unready.map(({ name, classifier }) =>
-      classifier === undefined ? `${name} is still loading` : `a process of ${name} is being replaced`,
+    const named = unready.map((index) =>
+      index.classifier === undefined
+        ? `${index.name} is still loading${failureOf(index)}`
+        : `a process of ${index.name} is being replaced`,
     );
     return new NearvoteError('not_ready', `Expected every index to be ready but ${named.join(', ')}`);
   }
-  if (unready[0]?.classifier === undefined) return loadingError();
+  const [first] = unready;
+  if (first?.classifier === undefined) return loadingError(first === undefined ? '' : failureOf(first));
   return new NearvoteError('not_ready', 'Expected a ready worker but it is being replaced');
 }
 
@@ -194,11 +201,20 @@ export function servingClassifier(served: ServedIndex): Classifier {
   return loadedClassifier(served);
 }
 
+/** Why a bundle is not there yet. */
+function failureOf({ bundle }: ServedIndex): string {
+  const failure = bundle?.state.failure;
+  return failure === undefined ? '' : ` (${failure.code}: ${failure.message})`;
+}
+
 function loadedClassifier({ classifier }: ServedIndex): Classifier {
   if (classifier === undefined) throw loadingError();
   return classifier;
 }
 
-function loadingError(): NearvoteError {
-  return new NearvoteError('not_ready', 'Expected a loaded index and encoder but they are still loading');
+function loadingError(why = ''): NearvoteError {
+  return new NearvoteError(
+    'not_ready',
+    `Expected a loaded index and encoder but they are still loading${why}`,
+  );
 }

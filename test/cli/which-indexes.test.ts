@@ -24,7 +24,7 @@ await symlink(join(base, 'leaves'), join(base, 'alias'));
 /** Name and folder of each; `~` stands for the folder of this test. */
 async function found(told: readonly string[], fromVariable = false): Promise<string[]> {
   const index = told.map((one) => one.replaceAll('~', base));
-  const chosen = await whichIndexes({ index, fromVariable });
+  const chosen = await whichIndexes({ index, fromVariable, allowHttp: false });
   return chosen.map(({ name, index: folder }) => `${name} ${folder.replace(base, '~')}`);
 }
 
