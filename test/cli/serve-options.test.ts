@@ -71,6 +71,7 @@ describe('the options of serve', () => {
   });
 
   const durations = [
+    '--fetch-timeout',
     '--request-timeout',
     '--write-timeout',
     '--keep-images-for',
