@@ -243,7 +243,7 @@ function planReverting(live: PlannedState, history: History, sequence: number): 
     const { id } = change;
     const position = live.positionOf(id);
     const current = position === undefined ? null : live.exampleAt(position).label;
-    if (current !== change.label) throw changedSince(change, current);
+    if (current !== change.label) throw changedSince(change, current, history);
     if (change.was === null) {
       const at = positionOf(live, id);
       const { label: was } = live.exampleAt(at);
@@ -316,11 +316,19 @@ function restoring(live: PlannedState, { id, label, content }: Restored): Change
 }
 
 /** A change is taken back only while the example is as the change left it: what came after it comes first. */
-function changedSince({ id, sequence, label }: Change, current: string | null): NearvoteError {
+function changedSince(
+  { id, sequence, label }: Change,
+  current: string | null,
+  history: History,
+): NearvoteError {
   const state = (one: string | null): string => (one === null ? 'deleted' : quoted(one));
+  const since = history.log({ after: sequence, limit: Number.MAX_SAFE_INTEGER });
+  // A history of one request alone may know what is asked of it, and no later change.
+  const last = since.find((one) => one.id === id && one.sequence > sequence);
+  const first = last === undefined ? 'what came after that change' : `change ${last.sequence}`;
   return new NearvoteError(
     'change_conflict',
-    `Expected example ${id} to be ${state(label)}, as change ${sequence} left it, but it is ${state(current)}: take back what came after that change first`,
+    `Expected example ${id} to be ${state(label)}, as change ${sequence} left it, but it is ${state(current)}: take back ${first} first`,
   );
 }
 

@@ -65,7 +65,10 @@ describe('an index that nobody serves', () => {
   it('is left as it was by what it refuses', async () => {
     await expect(revert(99)).rejects.toMatchObject({ code: 'change_missing' });
     await edit({ kind: 'relabel', id: 'c0', label: 'cat' });
-    await expect(revert(2)).rejects.toMatchObject({ code: 'change_conflict' });
+    await expect(revert(2)).rejects.toMatchObject({
+      code: 'change_conflict',
+      message: expect.stringMatching(/take back change \d+ first$/) as string,
+    });
     await expect(edit({ kind: 'delete', id: 'd0' })).rejects.toMatchObject({ code: 'example_missing' });
     await expect(edit({ kind: 'relabel', id: 'c0', label: '\u202e' })).rejects.toMatchObject({
       code: 'label_invalid',
