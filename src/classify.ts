@@ -18,6 +18,8 @@ interface ClassifyOptions {
   readonly vote?: VoteRule | undefined;
   /** How many neighbours to show, 5 unless told. */
   readonly neighbours?: number | undefined;
+  /** Only a state of the index that has made this change is searched. */
+  readonly atLeast?: number | undefined;
   readonly signal?: Cancellation | undefined;
 }
 
@@ -72,7 +74,7 @@ export interface Classifier {
   readonly calibration: Calibration | undefined;
   /** How far the index has moved away from that; absent without one. */
   readonly calibrationAge: CalibrationAge | undefined;
-  /** @throws NearvoteError `image_*`, `k_too_large`, or what encoder and index throw */
+  /** @throws NearvoteError `image_*`, `k_too_large`, `index_behind`, or what encoder and index throw */
   classify(bytes: Uint8Array, options?: ClassifyOptions): Promise<Classification>;
   /** @throws NearvoteError `image_*`, or what the encoder throws */
   embed(bytes: Uint8Array, options?: Pick<ClassifyOptions, 'signal'>): Promise<EmbedResult>;
@@ -146,7 +148,9 @@ export function createClassifier(options: ClassifierOptions): Classifier {
         );
       }
       const { embedding, decodeMs, queueMs, encodeMs } = await embed(bytes, signal);
-      const nearest = await neighbours.search(embedding, { k, clamped: ask.k === undefined, shown, signal });
+      const nearest = await neighbours.search(embedding, {
+        ...{ k, clamped: ask.k === undefined, shown, signal, atLeast: ask.atLeast },
+      });
       const { similarities, searchMs, state } = nearest;
       const started = performance.now();
       const ballots = nearest.labels.map((label, i) => ({ label, similarity: similarities[i] ?? NaN }));

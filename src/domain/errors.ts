@@ -28,6 +28,7 @@ export const errorCodes = [
   'changes_left_out',
   'calibration_unfit',
   'index_empty',
+  'index_behind',
   'not_found',
   'index_unknown',
   'method_not_allowed',

@@ -6,7 +6,13 @@ import { leaseVersion } from '../examples/lease.js';
 import { bytesOf, floatsOf, integersOf, type Frame } from '../processes/frames.js';
 import { compiledModule, superviseChild } from '../processes/supervised-child.js';
 import { changeJob } from './change-job.js';
-import type { IndexState, Nearest, NearestOptions, Neighbours } from './neighbours.js';
+import {
+  checkReached,
+  type IndexState,
+  type Nearest,
+  type NearestOptions,
+  type Neighbours,
+} from './neighbours.js';
 import type {
   AskReply,
   News,
@@ -162,6 +168,29 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
     return ((await ask(job, parts)).words as AskReply).answer as Answer;
   }
 
+  /** What another process has acknowledged lies in the journal: it is taken over where it is asked for. */
+  async function reach(atLeast: number | undefined): Promise<void> {
+    if (atLeast === undefined || state.sequence >= atLeast) return;
+    await ask({ ask: 'follow' });
+    checkReached(state.sequence, atLeast);
+  }
+
+  function searchNow(embedding: Float32Array, asked: NearestOptions): Promise<Nearest> {
+    return new Promise((resolve, reject) => {
+      if (closed) throw closedError();
+      if (owner.failing) throw notReadyError();
+      if (asked.clamped !== true) checkK(asked.k, state.examples);
+      waiting.push({ embedding, options: asked, resolve, reject });
+      if (flushing) return;
+      flushing = true;
+      // After every image of a batch has asked: promises come before ticks that they ask for.
+      process.nextTick(() => {
+        flushing = false;
+        flush();
+      });
+    });
+  }
+
   return {
     version: { name, version },
     searchKind,
@@ -172,19 +201,9 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       return !closed && owner.ready;
     },
     search: (embedding, asked) =>
-      new Promise((resolve, reject) => {
-        if (closed) throw closedError();
-        if (owner.failing) throw notReadyError();
-        if (asked.clamped !== true) checkK(asked.k, state.examples);
-        waiting.push({ embedding, options: asked, resolve, reject });
-        if (flushing) return;
-        flushing = true;
-        // After every image of a batch has asked: promises come before ticks that they ask for.
-        process.nextTick(() => {
-          flushing = false;
-          flush();
-        });
-      }),
+      asked.atLeast === undefined
+        ? searchNow(embedding, asked)
+        : reach(asked.atLeast).then(() => searchNow(embedding, asked)),
     change: (request) => answerTo(...changeJob(request)),
     example: (id) => answerTo({ ask: 'example', id }),
     labelsOf: (ids) => answerTo({ ask: 'labelsOf', ids }),
@@ -192,7 +211,10 @@ export async function openIndexOwner(options: IndexOwnerOptions): Promise<Neighb
       const { words, parts } = await ask({ ask: 'picture', id });
       return { bytes: parts[0] ?? new Uint8Array(0), mediaType: String((words as AskReply).answer) };
     },
-    list: (asked) => answerTo({ ask: 'list', options: asked }),
+    list: async (asked) => {
+      await reach(asked.atLeast);
+      return answerTo({ ask: 'list', options: asked });
+    },
     log: (asked) => answerTo({ ask: 'log', options: asked }),
     follow: async () => {
       await ask({ ask: 'follow' });

@@ -1,6 +1,7 @@
 import type { Cancellation } from '../domain/cancellation.js';
 import type { Example } from '../domain/decision.js';
 import type { Change, Picture } from '../examples/journal-record.js';
+import { NearvoteError } from '../domain/errors.js';
 import type { Changed, ChangeRequest } from './changes.js';
 
 /** What an index holds after one of its changes. */
@@ -34,6 +35,8 @@ export interface NearestOptions {
   readonly clamped?: boolean | undefined;
   /** How many to name, at most k. */
   readonly shown: number;
+  /** Only a state that has made this change is searched. */
+  readonly atLeast?: number | undefined;
   /** What is cancelled before it was sent is not asked. */
   readonly signal?: Cancellation | undefined;
 }
@@ -45,6 +48,8 @@ export interface ListOptions {
   /** The id after which the list goes on. */
   readonly after?: string | undefined;
   readonly limit: number;
+  /** Only a state that has made this change is listed. */
+  readonly atLeast?: number | undefined;
 }
 
 export interface ListedExamples {
@@ -70,6 +75,18 @@ export interface LogOptions {
   readonly limit: number;
 }
 
+/** A copy of an index that is read in its place, and may be some changes behind. */
+export interface ReplicaState {
+  /** False where it does not answer, or is another's: then all is read from the index itself. */
+  readonly ready: boolean;
+  /** Changes that it has not made yet. */
+  readonly behind: number;
+  /** Since it was last as far as the index; 0 where it is. */
+  readonly lagSeconds: number;
+  /** Reads that went to the index itself, because it was behind or did not answer. */
+  readonly passed: number;
+}
+
 /**
  * The neighbours port: labelled examples that can be asked and changed, wherever they live. What is found for one image
  * does not depend on what is asked beside it. A change is durable, and the next search uses it, before it is answered.
@@ -81,10 +98,12 @@ export interface Neighbours {
   readonly searchKind: 'hnsw' | 'exact';
   /** Whether it could answer now. */
   readonly ready: boolean;
+  /** Where it has one. */
+  readonly replica?: ReplicaState | undefined;
   /**
    * @param embedding `[dimension]`, of unit length
-   * @throws NearvoteError `k_too_large` when k exceeds the examples, `index_empty`, `worker_failed`, `not_ready`,
-   * `shutting_down`
+   * @throws NearvoteError `k_too_large` when k exceeds the examples, `index_empty`, `index_behind`, `worker_failed`,
+   * `not_ready`, `shutting_down`
    */
   search(embedding: Float32Array, options: NearestOptions): Promise<Nearest>;
   /**
@@ -98,7 +117,7 @@ export interface Neighbours {
   labelsOf(ids: readonly string[]): Promise<readonly (string | null)[]>;
   /** Of an example that was added; those of a build have none. @throws NearvoteError `example_missing`, and as `search` */
   picture(id: string): Promise<Picture>;
-  /** @throws NearvoteError `example_missing` when `after` names none, and as `search` */
+  /** @throws NearvoteError `example_missing` when `after` names none, `index_behind`, and as `search` */
   list(options: ListOptions): Promise<ListedExamples>;
   /** Newest first. */
   log(options: LogOptions): Promise<readonly Change[]>;
@@ -106,4 +125,13 @@ export interface Neighbours {
   follow(): Promise<IndexState>;
   /** Resolves when what was asked is answered and nothing is held any more. */
   close(): Promise<void>;
+}
+
+/** @throws NearvoteError `index_behind` where a state has not made a change that is asked for */
+export function checkReached(sequence: number, atLeast: number | undefined): void {
+  if (atLeast === undefined || sequence >= atLeast) return;
+  throw new NearvoteError(
+    'index_behind',
+    `Expected an index that has made change ${atLeast} but the last that it has made here is ${sequence}`,
+  );
 }

@@ -4,13 +4,16 @@ import { NearvoteError } from '../domain/errors.js';
 import { quoted } from '../domain/quoted.js';
 import type { Change, Picture } from '../examples/journal-record.js';
 import { newExamplesOf, type Changed, type ChangeRequest } from '../neighbours/changes.js';
-import type {
-  ExampleHistory,
-  IndexState,
-  ListedExamples,
-  ListOptions,
-  LogOptions,
-  Neighbours,
+import {
+  checkReached,
+  type ExampleHistory,
+  type IndexState,
+  type ListedExamples,
+  type ListOptions,
+  type Nearest,
+  type NearestOptions,
+  type LogOptions,
+  type Neighbours,
 } from '../neighbours/neighbours.js';
 import { planChanges } from '../neighbours/plan-changes.js';
 import { openDatabase, type Database, type Query } from './database.js';
@@ -27,6 +30,7 @@ import {
   stateOf,
   type Head,
 } from './records.js';
+import { createReplica, type Replica } from './replica.js';
 import { checkDatabase, rowsTable } from './schema.js';
 import { createPostgresSearcher } from './search.js';
 import { writeChanges } from './write-changes.js';
@@ -42,12 +46,16 @@ export interface PostgresIndexOptions {
   readonly now: () => Date;
   /** Most connections at once; 10 unless told. */
   readonly connections?: number | undefined;
+  /** Told when a replica is lost, and when it is back. */
+  readonly onReplica?: ((message: string) => void) | undefined;
   /** In milliseconds; 3 s to connect and 5 s for a statement unless told. */
   readonly limits?: { readonly connectMs: number; readonly statementMs: number } | undefined;
 }
 
 const defaultConnections = 10;
 const defaultLimits = { connectMs: 3_000, statementMs: 5_000 };
+/** Of a replica: after it the database itself is asked, within the time of the same request. */
+const replicaLimits = { connectMs: 1_000, statementMs: 2_000 };
 /** Of an example that was changed more often, the oldest changes are left out. */
 const mostOfOneExample = 100;
 /** Looked through at once where examples are listed by text. */
@@ -77,11 +85,22 @@ export async function openPostgresIndex(options: PostgresIndexOptions): Promise<
       return { head, state: stateOf(head, await readLabels(query, head.key)) };
     });
     if (encoder !== undefined) checkEncoder(opened.head, encoder);
-    return createPostgresIndex(database, opened, options);
+    const replica = await openReplica(opened.head, options);
+    return createPostgresIndex({ database, replica }, opened, options);
   } catch (error) {
     await database.close();
     throw error;
   }
+}
+
+/** One that cannot be reached is no error: it may come. */
+async function openReplica(head: Head, options: PostgresIndexOptions): Promise<Replica | undefined> {
+  const { url, connections = defaultConnections, limits = replicaLimits, onReplica } = options;
+  if (url.replica === undefined) return undefined;
+  const database = await openDatabase({ connection: url.replica, connections, ...limits });
+  const replica = createReplica({ database, head, onChange: (message) => onReplica?.(message) });
+  await replica.look();
+  return replica;
 }
 
 function checkEncoder(head: Head, { digest, dimension }: NonNullable<PostgresIndexOptions['encoder']>): void {
@@ -97,25 +116,82 @@ interface Opened {
   readonly state: IndexState;
 }
 
-function createPostgresIndex(database: Database, opened: Opened, options: PostgresIndexOptions): Neighbours {
+interface Databases {
+  readonly database: Database;
+  readonly replica: Replica | undefined;
+}
+
+function createPostgresIndex(
+  { database, replica }: Databases,
+  opened: Opened,
+  options: PostgresIndexOptions,
+): Neighbours {
   const { name, access, now } = options;
   const { key, dimension, version } = opened.head;
   const searchKind = options.search === 'exact' ? 'exact' : 'hnsw';
   const table = rowsTable(key);
   let { state } = opened;
   let closed = false;
+  /** What this server has answered with: no later answer is of a state before it. */
+  let told = 0;
+  let stateOfReplica = state;
 
   /** Answers may come in another order than they were found in. */
   function hear(heard: IndexState): IndexState {
     if (heard.sequence > state.sequence) state = heard;
+    replica?.hearPrimary(heard.sequence);
     return heard;
   }
 
-  const search = createPostgresSearcher({
-    ...{ database, head: opened.head, kind: searchKind, known: () => state },
-    // The others are for changes and lists.
-    statements: Math.max(1, Math.floor((options.connections ?? defaultConnections) / 2)),
-  });
+  // The others are for changes and lists.
+  const statements = Math.max(1, Math.floor((options.connections ?? defaultConnections) / 2));
+  const shared = { head: opened.head, kind: searchKind, statements } as const;
+  const search = createPostgresSearcher({ ...shared, database, known: () => state });
+  const searchReplica =
+    replica && createPostgresSearcher({ ...shared, database: replica.database, known: () => stateOfReplica });
+
+  /**
+   * Reads from the replica where that is as far as is asked for, and as every answer before; else, and where the replica fails,
+   * from the database itself, whose word it is.
+   */
+  async function read<T>(atLeast: number | undefined, reads: Reads<T>): Promise<T> {
+    const wanted = Math.max(told, atLeast ?? 0);
+    if (replica !== undefined) {
+      const found = (await replica.reaches(wanted))
+        ? await reads.replica().catch(() => undefined)
+        : undefined;
+      if (found !== undefined) {
+        const sequence = reads.sequenceOf(found);
+        replica.hear(sequence);
+        if (sequence >= wanted) {
+          told = Math.max(told, sequence);
+          return found;
+        }
+      }
+      replica.missed();
+    }
+    const found = await reads.primary();
+    const sequence = reads.sequenceOf(found);
+    checkReached(sequence, atLeast);
+    told = Math.max(told, sequence);
+    return found;
+  }
+
+  async function searchEither(embedding: Float32Array, asked: NearestOptions): Promise<Nearest> {
+    return read(asked.atLeast, {
+      sequenceOf: (nearest) => nearest.state.sequence,
+      primary: async () => {
+        const nearest = await search(embedding, asked);
+        hear(nearest.state);
+        return nearest;
+      },
+      replica: async () => {
+        const nearest = await searchReplica?.(embedding, asked);
+        if (nearest !== undefined) stateOfReplica = nearest.state;
+        return nearest;
+      },
+    });
+  }
 
   const reading = <T>(work: (query: Query) => Promise<T>): Promise<T> => database.transaction('read', work);
 
@@ -159,6 +235,7 @@ function createPostgresIndex(database: Database, opened: Opened, options: Postgr
       return { answer, state: stateOf(await readHead(query, head.name), await readLabels(query, key)) };
     });
     hear(made.state);
+    told = Math.max(told, made.answer.sequence);
     return made.answer;
   }
 
@@ -193,33 +270,40 @@ function createPostgresIndex(database: Database, opened: Opened, options: Postgr
     );
   }
 
-  async function list({ label, text, after, limit }: ListOptions): Promise<ListedExamples> {
-    return reading(async (query) => {
-      let position = after === undefined ? -1 : await positionOf(query, after);
-      const wanted = text?.toLowerCase();
-      const found: ListedExamples['examples'][number][] = [];
-      for (let isLast = false; !isLast && found.length <= limit;) {
-        const most = wanted === undefined ? limit + 1 : pageRows;
-        const rows = await query(
-          `select position, id, label, source from ${table}
-            where removed is null and position > $1 and ($2::text is null or label = $2) order by position limit $3`,
-          [position, label ?? null, most],
-        );
-        isLast = rows.length < most;
-        for (const row of rows) {
-          const { position: at, ...one } = parseListed(row);
-          position = at;
-          // Here, so that letters are the same whatever the database takes them for.
-          const texts = [one.id, one.label, one.source];
-          if (wanted !== undefined && !texts.some((part) => part.toLowerCase().includes(wanted))) continue;
-          found.push(one);
-        }
-      }
-      return {
-        ...{ examples: found.slice(0, limit), more: found.length > limit },
-        sequence: await sequenceNow(query),
-      };
+  function list(asked: ListOptions): Promise<ListedExamples> {
+    const from = (one: Database) => one.transaction('read', (query) => listFrom(query, asked));
+    return read(asked.atLeast, {
+      sequenceOf: ({ sequence }) => sequence,
+      primary: () => from(database),
+      replica: () => (replica === undefined ? Promise.resolve(undefined) : from(replica.database)),
     });
+  }
+
+  async function listFrom(query: Query, { label, text, after, limit }: ListOptions): Promise<ListedExamples> {
+    let position = after === undefined ? -1 : await positionOf(query, after);
+    const wanted = text?.toLowerCase();
+    const found: ListedExamples['examples'][number][] = [];
+    for (let isLast = false; !isLast && found.length <= limit;) {
+      const most = wanted === undefined ? limit + 1 : pageRows;
+      const rows = await query(
+        `select position, id, label, source from ${table}
+          where removed is null and position > $1 and ($2::text is null or label = $2) order by position limit $3`,
+        [position, label ?? null, most],
+      );
+      isLast = rows.length < most;
+      for (const row of rows) {
+        const { position: at, ...one } = parseListed(row);
+        position = at;
+        // Here, so that letters are the same whatever the database takes them for.
+        const texts = [one.id, one.label, one.source];
+        if (wanted !== undefined && !texts.some((part) => part.toLowerCase().includes(wanted))) continue;
+        found.push(one);
+      }
+    }
+    return {
+      ...{ examples: found.slice(0, limit), more: found.length > limit },
+      sequence: await sequenceNow(query),
+    };
   }
 
   /** Of an example, or of what was one. */
@@ -254,7 +338,10 @@ function createPostgresIndex(database: Database, opened: Opened, options: Postgr
       return state;
     },
     get ready() {
-      return !closed && database.reachable;
+      return !closed && (database.reachable || replica?.state.ready === true);
+    },
+    get replica() {
+      return replica?.state;
     },
     search: async (embedding, asked) => {
       asked.signal?.throwIfAborted();
@@ -264,9 +351,7 @@ function createPostgresIndex(database: Database, opened: Opened, options: Postgr
           `Expected embeddings of dimension ${dimension}, as the index has, but received ${embedding.length}`,
         );
       }
-      const nearest = await search(embedding, asked);
-      hear(nearest.state);
-      return nearest;
+      return searchEither(embedding, asked);
     },
     change,
     example,
@@ -280,16 +365,26 @@ function createPostgresIndex(database: Database, opened: Opened, options: Postgr
     picture,
     list,
     log,
-    follow: () =>
-      reading(async (query) =>
-        hear(stateOf(await readHead(query, opened.head.name), await readLabels(query, key))),
-      ),
+    follow: async () => {
+      const looking = replica?.look();
+      const found = await reading(async (query) =>
+        stateOf(await readHead(query, opened.head.name), await readLabels(query, key)),
+      ).finally(() => looking);
+      return hear(found);
+    },
     close: async () => {
       if (closed) return;
       closed = true;
-      await database.close();
+      await Promise.all([database.close(), replica?.database.close()]);
     },
   };
+}
+
+/** Of either database; undefined where there is no replica. */
+interface Reads<T> {
+  readonly primary: () => Promise<T>;
+  readonly replica: () => Promise<T | undefined>;
+  readonly sequenceOf: (found: T) => number;
 }
 
 interface Made {

@@ -248,6 +248,7 @@ function readyBody(serving: Serving): ReadyBody {
     ...index,
     ...(calibration === undefined ? {} : { calibration }),
     ...(bundle === undefined ? {} : { bundle: bundleBody(bundle.state) }),
+    ...replicaOf(serving.find(index.name)),
   });
   const indexes = serving.indexes.flatMap((served, i) => {
     const one = ready[i];
@@ -274,6 +275,13 @@ function bundleBody({
     ...(lastSuccess === undefined ? {} : { lastSuccess: lastSuccess.toISOString() }),
     ...(failure === undefined ? {} : { failure }),
   };
+}
+
+function replicaOf({ pair }: ServedIndex): Pick<ReadyBody['index'], 'replica'> {
+  const state = pair?.neighbours.replica;
+  if (state === undefined) return {};
+  const { ready, behind, lagSeconds } = state;
+  return { replica: { ready, behind, lagSeconds } };
 }
 
 function allowMethods(methods: readonly string[]): RequestHandler {

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { changeKinds } from '../examples/journal-record.js';
-import { fileSchema, indexQuerySchema, problemSchema, sequenceSchema, wholeNumber } from './schemas.js';
+import {
+  atLeastParameter,
+  fileSchema,
+  indexQuerySchema,
+  problemSchema,
+  sequenceSchema,
+  wholeNumber,
+} from './schemas.js';
 
 const mostListed = 1_000;
 export const defaultListed = 100;
@@ -18,6 +25,7 @@ export const listQuery = indexQuerySchema.extend({
   }),
   after: one.meta({ description: 'The id after which the list goes on: `next` of the page before' }),
   limit,
+  atLeast: atLeastParameter,
 });
 export const logQuery = indexQuerySchema.extend({
   before: wholeNumber(/^[1-9]\d{0,14}$/, {

@@ -1,6 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { BundleState } from '../bundles/bundle-feed.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { ReplicaState } from '../neighbours/neighbours.js';
 import type { Following } from './following.js';
 import type { ServedIndex } from './serving.js';
 
@@ -95,6 +96,29 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
     'nearvote_bundle_failures',
     'Times that a bundle or its pointer could not be fetched, read or served since the start',
     ({ failures }) => failures,
+  );
+  const ofReplica = (name: string, help: string, value: (state: ReplicaState) => number): void =>
+    gauge(name, `${help}; 0 without a replica`, ({ served }) => {
+      const state = served.pair?.neighbours.replica;
+      return state === undefined ? 0 : value(state);
+    });
+  ofReplica('nearvote_index_replica_ready', '1 where the replica of the index is read', ({ ready }) =>
+    Number(ready),
+  );
+  ofReplica(
+    'nearvote_index_replica_behind_changes',
+    'Changes that the replica has not made yet',
+    ({ behind }) => behind,
+  );
+  ofReplica(
+    'nearvote_index_replica_lag_seconds',
+    'Since the replica was last as far as the index',
+    ({ lagSeconds }) => lagSeconds,
+  );
+  ofReplica(
+    'nearvote_index_replica_passed_reads',
+    'Reads since the index was loaded that the replica was too far behind for, or did not answer',
+    ({ passed }) => passed,
   );
   const compactions = new Counter({
     name: 'nearvote_index_compactions_total',

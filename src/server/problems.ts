@@ -158,6 +158,11 @@ export const problemKinds: Readonly<Record<ErrorCode, ProblemKind>> = {
     'The index has no examples',
     'Nothing was taught yet, or everything was deleted. Send examples to POST /examples first.',
   ),
+  index_behind: shown(
+    412,
+    'The index has not come so far',
+    'The index has not made the change that atLeast names, or this server has not seen it yet. The detail says how far it is; send again in a moment.',
+  ),
   not_found: shown(404, 'No such route', "The path is none of this server's. See the list of routes above."),
   index_unknown: shown(
     404,

@@ -27,6 +27,13 @@ const askedIndex = indexParameter(
   'Name of the index that is asked, where the server has several; the first unless told',
 );
 
+/** Of routes that tell what an index holds: a sequence that a change was answered with. */
+export const atLeastParameter = wholeNumber(/^(?:0|[1-9]\d{0,14})$/, {
+  minimum: 0,
+  description:
+    'Only a state of the index that has made this change is asked; where there is none yet, the answer is index_behind',
+});
+
 /** The query of a route that asks an index and takes nothing else. */
 export const indexQuerySchema = z.strictObject({ index: askedIndex });
 
@@ -50,6 +57,7 @@ export const classifyQuery = (most: { readonly k?: number; readonly neighbours?:
       description: 'How many neighbours to show, 0 to k; 5 unless told',
     }),
     index: askedIndex,
+    atLeast: atLeastParameter,
   });
 const classifyQuerySchema = classifyQuery();
 export type ClassifyQuery = z.infer<typeof classifyQuerySchema>;
@@ -191,6 +199,14 @@ const readyIndexSchema = namedVersionSchema.extend({
   sequence: sequenceSchema,
   calibration: calibrationAgeSchema.optional(),
   bundle: bundleStateSchema.optional(),
+  replica: z
+    .strictObject({
+      ready: z.boolean().meta({ description: 'Whether it answers; where not, the database itself is read' }),
+      behind: z.int().meta({ description: 'Changes that it has not made yet' }),
+      lagSeconds: z.number().meta({ description: 'Since it was last as far as the database; 0 where it is' }),
+    })
+    .optional()
+    .meta({ description: 'Of an index in PostgreSQL that has a read replica' }),
 });
 const readyEncoderSchema = namedVersionSchema.extend({
   dimension: z.int(),

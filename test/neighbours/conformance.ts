@@ -75,6 +75,18 @@ export function testConformance({ name, open }: Implementation): void {
     ]);
 
   describe(`${name}: what is searched`, () => {
+    it('is of a state that has made the change that is asked for, or refused', async () => {
+      const { neighbours } = await three();
+      const { sequence } = await neighbours.change(add(anew('west', 180)));
+      const asked = { k: 1, shown: 1, atLeast: sequence };
+      expect((await neighbours.search(direction(180), asked)).labels).toEqual(['west']);
+      expect((await neighbours.list({ limit: 1, atLeast: sequence })).sequence).toBe(sequence);
+      const behind = { code: 'index_behind' };
+      const later = { ...asked, atLeast: sequence + 1 };
+      await expect(neighbours.search(direction(180), later)).rejects.toMatchObject(behind);
+      await expect(neighbours.list({ limit: 1, atLeast: sequence + 1 })).rejects.toMatchObject(behind);
+    });
+
     it('is what a version holds, and its state says so', async () => {
       const { neighbours } = await three();
       expect(neighbours.state).toEqual({

@@ -22,7 +22,7 @@ export async function openServerForTest(): Promise<ServerForTest> {
   return real === undefined ? openPglite() : openDatabaseOn(real);
 }
 
-async function openPglite(): Promise<ServerForTest> {
+export async function openPglite(): Promise<ServerForTest> {
   const db = await PGlite.create({ extensions: { vector } });
   const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0, maxConnections: 64 });
   await server.start();

@@ -51,6 +51,7 @@ describe('the OpenAPI document', () => {
       { name: 'vote' },
       { name: 'neighbours', schema: { minimum: 0, maximum: testLoad.maxNeighbours } },
       { name: 'index', schema: { type: 'string', minLength: 1 } },
+      { name: 'atLeast', schema: { type: 'integer', minimum: 0 } },
     ]);
     const ofIndex = (what: string): object => ({
       ...{ name: 'index', in: 'query', required: false },
