@@ -88,6 +88,8 @@ export function createReplica({ database, head, onChange }: ReplicaOptions): Rep
     },
     hear,
     look,
-    missed: () => void passed++,
+    missed: () => {
+      passed++;
+    },
   };
 }
