@@ -243,12 +243,12 @@ function readyBody(serving: Serving): ReadyBody {
   const [first] = ready;
   const stateOf = (
     { index, calibrationAge: calibration }: Classifier,
-    { bundle }: Pick<ServedIndex, 'bundle'>,
+    { bundle, pair }: Pick<ServedIndex, 'bundle' | 'pair'>,
   ): ReadyBody['index'] => ({
     ...index,
     ...(calibration === undefined ? {} : { calibration }),
     ...(bundle === undefined ? {} : { bundle: bundleBody(bundle.state) }),
-    ...replicaOf(serving.find(index.name)),
+    ...replicaOf(pair),
   });
   const indexes = serving.indexes.flatMap((served, i) => {
     const one = ready[i];
@@ -277,7 +277,7 @@ function bundleBody({
   };
 }
 
-function replicaOf({ pair }: ServedIndex): Pick<ReadyBody['index'], 'replica'> {
+function replicaOf(pair: ServedIndex['pair']): Pick<ReadyBody['index'], 'replica'> {
   const state = pair?.neighbours.replica;
   if (state === undefined) return {};
   const { ready, behind, lagSeconds } = state;

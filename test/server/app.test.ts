@@ -318,6 +318,7 @@ describe('the documentation', () => {
               { name: 'vote' },
               { name: 'neighbours' },
               { name: 'index', required: false },
+              { name: 'atLeast', required: false },
             ],
             requestBody: { content: { 'multipart/form-data': {}, 'image/*': {}, 'application/json': {} } },
           },
