@@ -11,6 +11,7 @@ export interface BundleFlags {
   readonly allowHttp: boolean;
   /** In milliseconds. */
   readonly fetchTimeout: number;
+  /** Of one that is fetched, and of one that POST /bundle takes. */
   readonly maxBundleBytes: number;
   readonly s3PathStyle: boolean;
 }
@@ -42,9 +43,12 @@ export function bundleOptions(): Option[] {
       .argParser(durationFrom(1))
       .default(30_000, '30s')
       .env('NEARVOTE_FETCH_TIMEOUT'),
-    new Option('--max-bundle-bytes <n>', 'largest file that is fetched')
+    new Option(
+      '--max-bundle-bytes <n>',
+      'largest bundle that is fetched or that POST /bundle takes, in bytes',
+    )
       .argParser(integerFrom(1))
-      .default(16_000_000_000)
+      .default(4_000_000_000)
       .env('NEARVOTE_MAX_BUNDLE_BYTES'),
     new Option('--s3-path-style [boolean]', 'name the bucket in the path, as servers other than AWS may want')
       .argParser(parseBoolean)

@@ -35,7 +35,6 @@ export interface ServeFlags
   readonly trustProxy: number;
   readonly maxImages: number;
   readonly maxBodyBytes: number;
-  readonly maxBundleBytes: number;
   readonly exposeSources: boolean;
   readonly decisionLog?: string;
   readonly keepImages?: number;
@@ -110,9 +109,6 @@ export function serveOptions(): Option[] {
     whole('--max-images <n>', 'most images in one request', 64).env('NEARVOTE_MAX_IMAGES'),
     whole('--max-body-bytes <n>', 'largest request body, in bytes', 64_000_000).env(
       'NEARVOTE_MAX_BODY_BYTES',
-    ),
-    whole('--max-bundle-bytes <n>', 'largest bundle that POST /bundle takes, in bytes', 4_000_000_000).env(
-      'NEARVOTE_MAX_BUNDLE_BYTES',
     ),
     whole('--max-connections <n>', 'open connections; more are closed at once', 10_000).env(
       'NEARVOTE_MAX_CONNECTIONS',

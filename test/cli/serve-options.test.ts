@@ -28,6 +28,7 @@ describe('the options of serve', () => {
       temperature: 0.07,
       maxImageBytes: 10_000_000,
       maxImages: 64,
+      maxBundleBytes: 4_000_000_000,
       exposeSources: false,
       logLevel: 'info',
       grace: 10_000,
