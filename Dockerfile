@@ -10,7 +10,9 @@ RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts && npm rebuild hnswlib-node
+# OpenTelemetry is an optional peer of the package, and so among what is pruned; the image has it, loaded only where it is asked for.
+RUN npm run build && cp -a node_modules/@opentelemetry . && npm prune --omit=dev --ignore-scripts && \
+  cp -an @opentelemetry node_modules/ && npm rebuild hnswlib-node
 # The other systems' copies of the runtime are three quarters of the image.
 RUN cd node_modules/onnxruntime-node/bin/napi-v6 && rm -rf darwin win32
 

@@ -11,12 +11,14 @@ import { createApp, messageClasses } from '../server/app.js';
 import { openDecisionLog, type DecisionLog } from '../server/decision-log.js';
 import type { LivePair } from '../server/live-pair.js';
 import { createMetrics, type Metrics } from '../server/metrics.js';
+import type { Tracing } from '../server/request-trace.js';
 import { defaultAllowedHosts } from '../server/request-head.js';
 import { readServerKeys, type ServerKeys } from '../server/server-keys.js';
 import { openServerLog } from '../server/server-log.js';
 import { startServer, type RunningServer } from '../server/server.js';
 import { createServing, type Serving } from '../server/serving.js';
 import { stopInOrder } from '../server/stop-in-order.js';
+import { openTracing } from '../server/tracing.js';
 import { voteChoice } from './options.js';
 import { print } from './printable.js';
 import { openServedIndex } from './serve-index.js';
@@ -35,10 +37,14 @@ export function serveCommand(): Command {
   return command;
 }
 
+/** A collector that is gone must not keep a server from stopping within its grace. */
+const msToSendTraces = 2_000;
+
 /** What has to be stopped, as far as it has been started. */
 interface Started {
   server?: RunningServer;
   decisionLog?: DecisionLog;
+  tracing?: Tracing | undefined;
 }
 
 /** Listens first, so that probes are answered while encoder and index load. */
@@ -105,11 +111,13 @@ async function serve(flags: ServeFlags, command: Command): Promise<void> {
   const close = async (): Promise<void> => {
     serving.stopping = true;
     await started.server?.close();
+    const traced = started.tracing?.close(msToSendTraces);
     for (const { following } of opened) following.stop();
     await Promise.all(lives.map((live) => live.close()));
     await Promise.all(serving.indexes.map(({ changes }) => changes.close()));
     await Promise.all(serving.indexes.flatMap(({ kept }) => kept?.keeper.close() ?? []));
     await started.decisionLog?.close();
+    await traced;
   };
   const stop = async (): Promise<void> => {
     // A load balancer needs a moment to see that this server is not ready; a connection it opened is not to be reset.
@@ -143,6 +151,8 @@ async function start(flags: ServeFlags, core: Core): Promise<void> {
   if (flags.decisionLog !== undefined) {
     started.decisionLog = await openLog(flags.decisionLog, { logger, metrics });
   }
+  const version = await packageVersion();
+  started.tracing = await openTracing({ logger, version });
   const app = createApp({
     serving,
     metrics,
@@ -156,7 +166,8 @@ async function start(flags: ServeFlags, core: Core): Promise<void> {
     exposeSources: flags.exposeSources,
     allowedHosts: allowedHosts(flags, keys.api !== undefined),
     decisionLog: started.decisionLog,
-    version: await packageVersion(),
+    tracing: started.tracing,
+    version,
   });
   started.server = await startServer({
     app,

@@ -21,13 +21,14 @@ import { answerProblem, codeOf, problemKinds } from './problems.js';
 import { checkHead } from './request-head.js';
 import { createFindingRouter } from './finding-routes.js';
 import { createReviewRouter } from './review-routes.js';
-import { createRequestRecorder } from './request-recorder.js';
+import { createRequestRecorder, traceOf } from './request-recorder.js';
 import { createExampleRouter } from './example-routes.js';
 import { createStateRouter } from './state-routes.js';
 import { adminRoutes, allRoutes, methodsByPath, routeOf, routes } from './routes.js';
 import type { ReadyBody } from './schemas.js';
 import { readyClassifiers, type ServedIndex, type Serving } from './serving.js';
 import { requestIdOf, setStandardHeaders } from './standard-headers.js';
+import type { Tracing } from './request-trace.js';
 import { createUploadReader } from './upload.js';
 
 /** What all requests together may ask of the server. */
@@ -67,6 +68,8 @@ export interface AppOptions {
   /** Names and addresses that the Host of a request may have, without its port; any unless told. */
   readonly allowedHosts?: readonly string[] | undefined;
   readonly decisionLog?: DecisionLog | undefined;
+  /** Spans for requests; none unless told. */
+  readonly tracing?: Tracing | undefined;
   /** Of the package, for the contract. */
   readonly version: string;
 }
@@ -82,7 +85,7 @@ const maxPipelined = 16;
 
 /** HTTP over a classifier: every route, every error as a problem document, every request counted and logged. */
 export function createApp(options: AppOptions): Express {
-  const { serving, metrics, logger, load } = options;
+  const { serving, metrics, logger, load, tracing } = options;
   // More images than there are places would never get in.
   const limits = { ...options.limits, maxImages: Math.min(options.limits.maxImages, load.maxQueue) };
   const admission = createAdmission({
@@ -101,6 +104,7 @@ export function createApp(options: AppOptions): Express {
   const answerError: ErrorRequestHandler = (thrown: unknown, req, res, next) => {
     const error = asNearvoteError(thrown);
     report(error, requestIdOf(res));
+    if (tracing !== undefined) traceOf(res)?.failed(codeOf(error));
     if (res.writableEnded) next();
     else {
       const size = answerProblem({ req, res }, error, retryAfter(error));
@@ -122,6 +126,7 @@ export function createApp(options: AppOptions): Express {
     readUpload: createUploadReader(limits),
     decisionLog: options.decisionLog,
     exposeSources: options.exposeSources,
+    traceOf: tracing === undefined ? undefined : traceOf,
   });
 
   const app = express();
@@ -130,7 +135,7 @@ export function createApp(options: AppOptions): Express {
   app.disable('etag');
   app.disable('x-powered-by');
   app.set('trust proxy', options.trustProxy ?? 0);
-  const record = createRequestRecorder({ logger, metrics });
+  const record = createRequestRecorder({ logger, metrics, tracing });
   // One layer: Express charges for each that a request passes.
   app.use((req, res, next) => {
     if (unansweredOn(req.socket) >= maxPipelined) {

@@ -4,7 +4,7 @@ import type { Classification, Classifier, StageTimings } from '../classify.js';
 import type { Cancellation } from '../domain/cancellation.js';
 import { NearvoteError } from '../domain/errors.js';
 import { abandonSignal, unlessAbandoned } from './abandon.js';
-import { toProblem } from './problems.js';
+import { codeOf, toProblem } from './problems.js';
 import type { DecisionLog } from './decision-log.js';
 import type { Metrics } from './metrics.js';
 import type { Admission } from './admission.js';
@@ -21,6 +21,7 @@ import { requestIdOf, standardHeaders } from './standard-headers.js';
 import type { ReadUpload } from './upload.js';
 import type { SentImage } from './body.js';
 import { limitWritten, whenOver } from './exchange.js';
+import type { RequestTrace } from './request-trace.js';
 
 export interface ImageRouteParts {
   readonly serving: Serving;
@@ -35,6 +36,8 @@ export interface ImageRouteParts {
   readonly maxNeighbours: number;
   readonly decisionLog: DecisionLog | undefined;
   readonly exposeSources: boolean;
+  /** Of the request that an answer is for; absent where nothing is traced. */
+  readonly traceOf: ((res: Response) => RequestTrace | undefined) | undefined;
   /** Counts an error that becomes part of an answer, and logs it where the client may not see its detail. */
   readonly report: (error: unknown, requestId: string) => void;
 }
@@ -104,11 +107,14 @@ async function answer<Body>(
   const { serving, metrics, admission, report } = parts;
   const admitted = admission.enter();
   const signal = abandonSignal({ req, res }, parts.requestTimeoutMs);
+  const trace = parts.traceOf?.(res);
   const answerOne = async (image: SentImage): Promise<Answered<Body>> => {
+    const startedAt = trace === undefined ? 0 : performance.now();
     try {
       if (image instanceof NearvoteError) throw image;
       const answered = await answerImage(image, signal);
       metrics.stages(answered.timings);
+      trace?.image(answered.timings, startedAt);
       return answered;
     } finally {
       admitted.imageDone();
@@ -131,6 +137,7 @@ async function answer<Body>(
       const files = upload.images.map(({ file }) => file);
       return resultsOf({ settled, files }, (error) => {
         report(error, requestIdOf(res));
+        trace?.failed(codeOf(error));
         return toProblem(error, requestIdOf(res));
       });
     } finally {

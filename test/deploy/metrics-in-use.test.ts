@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { root } from '../cli/nearvote.js';
-import { drawColour } from '../server/colour-classifier.js';
 import { startTestServer, type TestServer } from '../server/test-server.js';
 import { readPromql, readScrape, unanswerable, withoutVariables, type Scrape } from './promql.js';
 
@@ -39,7 +38,7 @@ let server: TestServer;
 let scrape: Scrape;
 beforeAll(async () => {
   server = await startTestServer();
-  await server.ask('/classify', { method: 'POST', body: await drawColour('red') });
+  await server.expectStillServing();
   scrape = readScrape((await server.ask('/metrics')).text);
 });
 afterAll(() => server.close());
