@@ -72,7 +72,9 @@ describe('the query of /classify', () => {
   });
 
   it('is query_invalid where a parameter is unknown, naming it and those that are known', () => {
-    expect(() => parse({ top: '5' })).toThrow(/parameters k, vote, neighbours, index, atLeast but received "top"/);
+    expect(() => parse({ top: '5' })).toThrow(
+      /parameters k, vote, neighbours, index, atLeast but received "top"/,
+    );
   });
 
   it('is query_invalid where a parameter is given twice', () => {
