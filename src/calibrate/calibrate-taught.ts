@@ -13,8 +13,9 @@ import type { UnknownRule } from '../vote/unknown.js';
 import type { CalibrateReport } from './calibrate.js';
 import { checkCount, checkHelps, checkLabels } from './check-images.js';
 import { describeCalibration, directionsOf, directionsWithout, fitCalibration } from './fit-calibration.js';
+import { replacedBy, type ReplacementChoice } from './replaced-calibration.js';
 
-export interface CalibrateTaughtOptions {
+export interface CalibrateTaughtOptions extends ReplacementChoice {
   /** `index/<name>`; its changes are folded into its version. */
   readonly root: string;
   /** Of the index. */
@@ -38,7 +39,7 @@ export interface CalibrateTaughtOptions {
 /**
  * Fits confidence and unknown rejection on examples that an index was taught, each asked with itself left out of the
  * search and of its label's mean direction, and writes them beside it.
- * @throws NearvoteError `dataset_invalid` where there are too few, `index_*`, `k_too_large`, `output_unwritable`
+ * @throws NearvoteError `dataset_invalid` where there are too few, or fewer than the calibration in place has, `index_*`, `k_too_large`, `output_unwritable`
  */
 export async function calibrateTaught(options: CalibrateTaughtOptions): Promise<CalibrateReport> {
   const { root, search, threads, now } = options;
@@ -62,9 +63,11 @@ export async function calibrateTaught(options: CalibrateTaughtOptions): Promise<
         // They are in the index: whoever measures on them is told that already.
         fingerprints: fingerprintsOf([]),
       });
+      const pair = { version, digest: contentDigest(manifest), manifest, encoder };
+      const replaces = await replacedBy(calibration, { ...options, pair, state: index.state() });
       await writeCalibration(root, calibration);
       return {
-        ...{ calibration, figures, losses: fitted.losses, unseen: fitted.unseen },
+        ...{ calibration, figures, losses: fitted.losses, unseen: fitted.unseen, replaces },
         ...{ rejected: [], leftOut: { images: 0, labels: [] }, trainedOn: 0 },
         file: join(root, 'calibration.json'),
       };

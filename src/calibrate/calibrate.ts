@@ -27,6 +27,7 @@ import {
   fitCalibration,
   type FittedCalibration,
 } from './fit-calibration.js';
+import type { ReplacedCalibration } from './replaced-calibration.js';
 
 export interface CalibrateOptions extends EmbeddingOptions {
   /** Folder of the index, and folder of encoders. */
@@ -64,6 +65,8 @@ export interface CalibrateReport extends Pick<FittedCalibration, 'losses'> {
   readonly leftOut: { readonly images: number; readonly labels: readonly string[] };
   /** Images that the encoder was trained on, as far as it can tell: what is fitted on them promises too much. */
   readonly trainedOn: number;
+  /** The calibration whose place it takes, where that was looked at. */
+  readonly replaces?: ReplacedCalibration | undefined;
   /** Where it was written. */
   readonly file: string;
 }

@@ -6,6 +6,13 @@ import type { CalibrateTaughtOptions } from './calibrate-taught.js';
 
 export type TaughtJob = Omit<CalibrateTaughtOptions, 'now'>;
 
+export interface AskedCalibration {
+  /** Of what was taught, in (0, 1]. */
+  readonly share: number;
+  /** Whether it takes the place of a better one. */
+  readonly replace: boolean;
+}
+
 /** What came of a calibration, without the thousands of numbers that are in its file. */
 export interface TaughtCalibration {
   /** How many it was fitted on. */
@@ -13,6 +20,8 @@ export interface TaughtCalibration {
   readonly fittedFor: string;
   readonly confidence: CalibrationFile['confidence']['kind'];
   readonly figures: CalibrationFile['figures'];
+  /** What whoever uses it should know, in sentences. */
+  readonly warnings: readonly string[];
 }
 
 /**

@@ -10,10 +10,11 @@ import { readPublished } from '../examples/index-store.js';
 import { findEncoder } from '../pair.js';
 import type { CalibrationFile } from '../examples/calibration-file.js';
 import { calibrationPage } from '../calibrate/calibration-page.js';
+import { calibrationWarnings, nothingUnknown } from '../calibrate/calibration-warnings.js';
 import type { MeasuredConfidence } from '../evaluate/measure-confidence.js';
-import { confidenceRows, counted, percent } from '../evaluate/page/words.js';
+import { confidenceRows, percent } from '../evaluate/page/words.js';
 import { renderPage } from '../report/render-page.js';
-import { fewestToReject, unknownRules, type UnknownRule } from '../vote/unknown.js';
+import { unknownRules, type UnknownRule } from '../vote/unknown.js';
 import {
   imageLimitOptions,
   type ImageLimitOptions,
@@ -96,9 +97,10 @@ function calibrateOptions(): Option[] {
       '--report <file>',
       'also write the figures and reliability diagrams to this file, as an HTML page',
     ).env('NEARVOTE_CALIBRATE_REPORT'),
-    new Option('--force', 'calibrate even where images of the data are in the index').env(
-      'NEARVOTE_CALIBRATE_FORCE',
-    ),
+    new Option(
+      '--force',
+      'calibrate even where images of the data are in the index, or where fewer were taught than the calibration in use was fitted on',
+    ).env('NEARVOTE_CALIBRATE_FORCE'),
     new Option('--json', 'print the report as JSON').env('NEARVOTE_JSON'),
     ...[...pairOptions(), ...inferenceOptions(), ...voteOptions(), ...imageLimitOptions()],
   ];
@@ -149,7 +151,10 @@ async function calibrateOnTaught(
   await compactIndex({ root, keep: versionsKept, threads, progress, now: choice.now });
   const { encoder } = await findEncoder(await readPublished(root), flags.models);
   const { name, sha256, digest } = encoderIdentity(encoder);
-  return calibrateTaught({ ...flags, ...choice, root, threads, encoder: { name, sha256, digest } });
+  return calibrateTaught({
+    ...{ ...flags, ...choice, root, threads, encoder: { name, sha256, digest } },
+    ...{ replace: flags.force === true, replaceBy: '--force' },
+  });
 }
 
 /** As nearvote index compact does. */
@@ -176,25 +181,14 @@ const style = { head: [], border: [] };
 
 /** What `nearvote calibrate` did, for people. */
 export function renderCalibration(report: CalibrateReport): string {
-  const { calibration, figures, rejected, unseen, leftOut, trainedOn } = report;
-  const { vote, images, overlap, dataset, index } = calibration;
+  const { calibration, figures, rejected } = report;
+  const { vote, images, dataset, index } = calibration;
   return [
     `${images} images of ${dataset} against index ${index.name} ${index.version}`,
     `${vote.rule} vote of k = ${vote.k} neighbours${vote.rule === 'softmax' ? `, T = ${vote.temperature}` : ''}, as it is served: no label changes`,
     ...confidenceLines(calibration.confidence.kind, figures),
     unknownLine(calibration),
-    ...(leftOut.images > 0
-      ? [
-          `Warning: the index has no example of ${leftOut.labels.slice(0, 10).join(', ')}${leftOut.labels.length > 10 ? ', ...' : ''}: ${counted(leftOut.images, 'image')} of ${counted(leftOut.labels.length, 'label')} left out`,
-        ]
-      : []),
-    ...(unseen.length > 0
-      ? [`Warning: no image has the label ${unseen.join(', ')}: how sure such answers are was not measured`]
-      : []),
-    ...(trainedOn > 0
-      ? [`Warning: the encoder was trained on ${trainedOn} of ${images} images: all of this is optimistic`]
-      : []),
-    ...(overlap > 0 ? [`${overlap} images are in the index: all of this is optimistic`] : []),
+    ...calibrationWarnings(report).map((warning) => `Warning: ${warning}`),
     ...(rejected.length > 0
       ? [`${rejected.length} images could not be decoded, the first: ${rejected[0]?.message ?? ''}`]
       : []),
@@ -243,11 +237,9 @@ function reliabilityTable(columns: readonly MeasuredConfidence[]): string {
   return table.toString();
 }
 
-function unknownLine({ unknown }: CalibrationFile): string {
-  const { rule, epsilon, threshold, truePositiveRate, familiarities } = unknown;
-  if (threshold === null) {
-    return `no image can be unknown: epsilon ${epsilon} needs at least ${fewestToReject(epsilon)} images and there are ${familiarities.length}`;
-  }
+function unknownLine(calibration: CalibrationFile): string {
+  const { rule, epsilon, threshold, truePositiveRate } = calibration.unknown;
+  if (threshold === null) return nothingUnknown(calibration) ?? '';
   const what = rule === 'similarity' ? 'the similarity to the k-th neighbour' : 'the top share of the vote';
   return `unknown where p < ${epsilon}: where ${what} is below ${threshold.toFixed(6)}, which keeps ${percent(truePositiveRate)} of these images`;
 }

@@ -1,6 +1,10 @@
 import type { Logger } from 'pino';
 import { compactAside } from '../build/compact-aside.js';
-import { calibrateTaughtAside, type TaughtCalibration } from '../calibrate/taught-aside.js';
+import {
+  calibrateTaughtAside,
+  type AskedCalibration,
+  type TaughtCalibration,
+} from '../calibrate/taught-aside.js';
 import { NearvoteError } from '../domain/errors.js';
 import { encoderIdentity } from '../encoder/manifest.js';
 import type { SharedPools } from '../encoder/pool/shared-pools.js';
@@ -61,7 +65,7 @@ export async function openServedIndex(
   }
   served.recalibrate = createRecalibration({
     compact: () => served.changes.compact(),
-    calibrate: (share) => calibrateServed(served, { root, share, flags, vote }),
+    calibrate: (asked) => calibrateServed(served, { ...asked, root, flags, vote }),
     reload: () => served.reload(),
     logger: ofIndex,
   });
@@ -107,10 +111,9 @@ export async function openServedIndex(
   return { live: fetched === undefined ? live : followFeed(live, served, fetched.feed), following };
 }
 
-interface ServedCalibrationParts {
+interface ServedCalibrationParts extends AskedCalibration {
   /** Undefined for an index in PostgreSQL. */
   readonly root: string | undefined;
-  readonly share: number;
   readonly flags: ServeFlags;
   readonly vote: VoteChoice;
 }
@@ -120,7 +123,7 @@ async function calibrateServed(
   served: ServedIndex,
   parts: ServedCalibrationParts,
 ): Promise<TaughtCalibration> {
-  const { root, share, flags, vote } = parts;
+  const { root, share, replace, flags, vote } = parts;
   const { pair } = served;
   if (root === undefined) {
     throw new NearvoteError(
@@ -135,6 +138,7 @@ async function calibrateServed(
   return calibrateTaughtAside({
     ...{ root, share, encoder: { name, sha256, digest }, vote: vote.settings, clampK: true },
     ...{ search: flags.search, threads: 1, unknownRule, epsilon, seed: 0 },
+    ...{ replace, replaceBy: '?replace=true', staleAfter: flags.staleAfter },
   });
 }
 

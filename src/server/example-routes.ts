@@ -180,10 +180,10 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
   });
 
   router.post(routes.calibrate.path, ...writers, async (req, res) => {
-    const { index, share = 1 } = parseQuery(calibrationQuery, req.query);
+    const { index, share = 1, replace } = parseQuery(calibrationQuery, req.query);
     const served = serving.find(index);
     served.changes.requireWritable();
-    const calibrated = await served.recalibrate(share);
+    const calibrated = await served.recalibrate({ share, replace: replace === 'true' });
     res.json({ name: served.name, ...calibrated, used: served.classifier?.calibration !== undefined });
   });
   return router;

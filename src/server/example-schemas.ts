@@ -207,6 +207,10 @@ export const calibrationQuery = indexQuerySchema.extend({
       ...{ type: 'number', exclusiveMinimum: 0, maximum: 1, default: 1 },
       description: 'Share of what was taught that is asked, chosen by the digests of the images',
     }),
+  replace: z.enum(['true', 'false']).optional().meta({
+    description:
+      'Whether it takes the place of a calibration that is not stale and was fitted on more images, or can call images unknown where this one cannot; not unless told',
+  }),
 });
 
 const figuresSchema = z.strictObject({
@@ -226,6 +230,10 @@ export const calibratedSchema = z
     images: z.int().min(1).meta({ description: 'How many examples were asked' }),
     confidence: z.enum(['share', 'temperature', 'isotonic', 'logistic']),
     figures: z.strictObject({ before: figuresSchema, after: figuresSchema }),
+    warnings: z.array(z.string()).meta({
+      description:
+        'What whoever uses it should know: labels that it has not seen, that nothing can be unknown',
+    }),
     used: z.boolean().meta({
       description: 'False where the server was started with vote settings of its own, to which none applies',
     }),

@@ -1,32 +1,31 @@
 import type { Logger } from 'pino';
 import { NearvoteError } from '../domain/errors.js';
-import type { TaughtCalibration } from '../calibrate/taught-aside.js';
+import type { AskedCalibration, TaughtCalibration } from '../calibrate/taught-aside.js';
 
 export interface RecalibrationOptions {
   /** Folds the changes into a version, so that the calibration is of all of them. */
   readonly compact: () => Promise<unknown>;
-  readonly calibrate: (share: number) => Promise<TaughtCalibration>;
+  readonly calibrate: (asked: AskedCalibration) => Promise<TaughtCalibration>;
   /** Serves what is published now, with its calibration. */
   readonly reload: () => Promise<unknown>;
   readonly logger: Pick<Logger, 'info' | 'error'>;
 }
 
 /**
- * Calibrates a served index on what it was taught and serves that. Who asks meanwhile for the same share has the same answer;
- * for another share, its turn comes after that.
- * @returns `share` of what was taught, in (0, 1], to what came of it
+ * Calibrates a served index on what it was taught and serves that. Who asks meanwhile for the same has the same answer;
+ * for another, its turn comes after that.
  */
 export function createRecalibration(
   options: RecalibrationOptions,
-): (share: number) => Promise<TaughtCalibration> {
+): (asked: AskedCalibration) => Promise<TaughtCalibration> {
   const { compact, calibrate, reload, logger } = options;
-  const running = new Map<number, Promise<TaughtCalibration>>();
+  const running = new Map<string, Promise<TaughtCalibration>>();
   let last: Promise<unknown> = Promise.resolve();
 
-  async function run(share: number): Promise<TaughtCalibration> {
+  async function run(asked: AskedCalibration): Promise<TaughtCalibration> {
     try {
       await compact();
-      const calibrated = await calibrate(share);
+      const calibrated = await calibrate(asked);
       await reload();
       const { fittedFor, images } = calibrated;
       logger.info({ version: fittedFor, images }, 'calibrated');
@@ -39,12 +38,13 @@ export function createRecalibration(
     }
   }
 
-  return (share) => {
-    const shared = running.get(share);
+  return (asked) => {
+    const key = JSON.stringify([asked.share, asked.replace]);
+    const shared = running.get(key);
     if (shared !== undefined) return shared;
-    const next = last.then(() => run(share)).finally(() => running.delete(share));
+    const next = last.then(() => run(asked)).finally(() => running.delete(key));
     last = next.catch(() => undefined);
-    running.set(share, next);
+    running.set(key, next);
     return next;
   };
 }

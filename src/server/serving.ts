@@ -1,4 +1,4 @@
-import type { TaughtCalibration } from '../calibrate/taught-aside.js';
+import type { AskedCalibration, TaughtCalibration } from '../calibrate/taught-aside.js';
 import type { Classifier } from '../classify.js';
 import type { BundleState } from '../bundles/bundle-feed.js';
 import { NearvoteError } from '../domain/errors.js';
@@ -26,7 +26,7 @@ export interface ServedIndex {
   /** Which labels would gain from more examples. */
   advice: LabelAdvice | undefined;
   /** Calibrates it anew on a share, in (0, 1], of what it was taught, and serves that. */
-  recalibrate: (share: number) => Promise<TaughtCalibration>;
+  recalibrate: (asked: AskedCalibration) => Promise<TaughtCalibration>;
   /** Where it is fetched as bundles. */
   bundle: { readonly state: BundleState } | undefined;
   /** How its examples are changed. */

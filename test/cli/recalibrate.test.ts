@@ -70,7 +70,7 @@ describe('an index that was taught', () => {
     const [one, other] = await Promise.all(answers.map((answer) => answer.json()));
     const { version, manifest } = await readPublished(index);
     expect(manifest).toMatchObject({ sequence: 30, examples: 45 });
-    expect(one).toMatchObject({ name: 'colours', fittedFor: version, images: 30, used: true });
+    expect(one).toMatchObject({ name: 'colours', fittedFor: version, images: 30, used: true, warnings: [] });
     expect(other).toEqual(one);
     expect(await calibrationOf(served)).toEqual({ fittedFor: version, changedSince: 0, stale: false });
     expect(await stale()).toBe(0);

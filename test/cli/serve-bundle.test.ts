@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exportIndex } from '../../src/curate/export-index.js';
@@ -68,6 +68,14 @@ describe('nearvote serve with a pointer', () => {
     });
     expect((await asked(server, 'DELETE', '/examples/red%2F0.png')).code).toBe('index_readonly');
     expect((await asked(server, 'POST', '/versions')).code).toBe('index_readonly');
+    const cached = await readdir(join(folder, 'cache'), { recursive: true });
+    const bundle = await fetch(`${server.url}/bundle?replace=true`, {
+      ...{ method: 'POST', body: Uint8Array.from(host.files.get('/v2.tar') ?? []) },
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/x-tar' },
+    });
+    expect([bundle.status, await bundle.json()]).toMatchObject([409, { code: 'index_readonly' }]);
+    expect(await readdir(join(folder, 'cache'), { recursive: true })).toEqual(cached);
+    expect((await readyOf(server)).index.version).toBe(first.index.version);
     expect(await server.metric(failing)).toBe(0);
     expect(await server.metric('nearvote_index_writable{index="colours"}')).toBe(0);
 

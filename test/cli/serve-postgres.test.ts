@@ -87,6 +87,14 @@ describe('nearvote serve with an index in PostgreSQL', () => {
     expect(await compacted.json()).toMatchObject({ code: 'index_readonly' });
     const verified = await fetch(`${one.url}/verification`, { method: 'POST', headers });
     expect(await verified.json()).toMatchObject({ code: 'query_invalid' });
+    const bundle = await fetch(`${one.url}/bundle?replace=true`, {
+      ...{ method: 'POST', body: new Uint8Array(1024) },
+      headers: { ...headers, 'content-type': 'application/x-tar' },
+    });
+    expect(await bundle.json()).toMatchObject({
+      code: 'query_invalid',
+      detail: expect.stringContaining('parts lies in PostgreSQL') as string,
+    });
     const { neighbours } = await classify(one, white);
     const picture = await fetch(`${one.url}/examples/${neighbours[0]?.id ?? ''}/picture`, { headers });
     expect(Buffer.from(await picture.arrayBuffer())).toEqual(white);

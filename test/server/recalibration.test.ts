@@ -10,7 +10,7 @@ function recalibrating(calibrate: (share: number) => Promise<TaughtCalibration>)
   const step = (name: string) => () => Promise.resolve(void done.push(name));
   const recalibrate = createRecalibration({
     compact: step('compact'),
-    calibrate: (share) => {
+    calibrate: ({ share }) => {
       done.push(`calibrate ${share}`);
       return calibrate(share);
     },
@@ -23,16 +23,22 @@ function recalibrating(calibrate: (share: number) => Promise<TaughtCalibration>)
 describe('a recalibration', () => {
   it('is one for all who ask for the same share meanwhile', async () => {
     const { recalibrate, done } = recalibrating((share) => Promise.resolve(calibrated(100 * share)));
-    const [one, other] = await Promise.all([recalibrate(1), recalibrate(1)]);
+    const [one, other] = await Promise.all([
+      recalibrate({ share: 1, replace: false }),
+      recalibrate({ share: 1, replace: false }),
+    ]);
     expect(other).toBe(one);
     expect(done).toEqual(['compact', 'calibrate 1', 'reload']);
-    await recalibrate(1);
+    await recalibrate({ share: 1, replace: false });
     expect(done).toHaveLength(6);
   });
 
   it('of another share comes after the one that is made, and answers for its own', async () => {
     const { recalibrate, done } = recalibrating((share) => Promise.resolve(calibrated(100 * share)));
-    const answers = await Promise.all([recalibrate(1), recalibrate(0.5)]);
+    const answers = await Promise.all([
+      recalibrate({ share: 1, replace: false }),
+      recalibrate({ share: 0.5, replace: false }),
+    ]);
     expect(answers.map(({ images }) => images)).toEqual([100, 50]);
     expect(done).toEqual(['compact', 'calibrate 1', 'reload', 'compact', 'calibrate 0.5', 'reload']);
   });
@@ -41,7 +47,10 @@ describe('a recalibration', () => {
     const { recalibrate } = recalibrating((share) =>
       share === 1 ? Promise.reject(new Error('too little')) : Promise.resolve(calibrated(50)),
     );
-    const [failed, next] = await Promise.allSettled([recalibrate(1), recalibrate(0.5)]);
+    const [failed, next] = await Promise.allSettled([
+      recalibrate({ share: 1, replace: false }),
+      recalibrate({ share: 0.5, replace: false }),
+    ]);
     expect(failed.status).toBe('rejected');
     expect(next).toMatchObject({ status: 'fulfilled', value: { images: 50 } });
   });
