@@ -115,11 +115,17 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
     'Since the replica was last as far as the index',
     ({ lagSeconds }) => lagSeconds,
   );
-  ofReplica(
-    'nearvote_index_replica_passed_reads',
-    'Reads since the index was loaded that the replica was too far behind for, or did not answer',
-    ({ passed }) => passed,
-  );
+  new Counter({
+    name: 'nearvote_index_replica_passed_reads_total',
+    help: 'Reads that went to the database since the replica was too far behind, or did not answer',
+    ...{ labelNames: ['index'], registers },
+    collect() {
+      // It is counted where the reads are; a counter is given no value but by adding to 0.
+      this.reset();
+      for (const [index, name] of series)
+        this.inc({ index: name }, watching.get(index)?.served.pair?.neighbours.replica?.passed ?? 0);
+    },
+  });
   const compactions = new Counter({
     name: 'nearvote_index_compactions_total',
     help: 'Foldings of the changes of an index into a new version',

@@ -2,6 +2,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { aCalibration } from '../examples/a-calibration.js';
 import { createMetrics } from '../../src/server/metrics.js';
+import type { Neighbours } from '../../src/neighbours/neighbours.js';
+import type { OpenPair } from '../../src/pair.js';
+import { createServing } from '../../src/server/serving.js';
 import { createColourClassifier, drawColour } from './colour-classifier.js';
 import { startTestServer, type TestServer } from './test-server.js';
 
@@ -201,5 +204,30 @@ describe('the metrics', () => {
     expect(found.get('nearvote_index_reloads_total{index="colours",result="failed"}')).toBe(1);
     expect(found.get('nearvote_decision_log_lost_total')).toBe(3);
     expect(found.get('nearvote_log_lines_dropped_total')).toBe(4);
+  });
+});
+
+describe('the metrics of a replica', () => {
+  it('count the reads that passed it, as a counter does: scraped twice it is the same, opened again it begins anew', async () => {
+    const metrics = createMetrics(['parts', 'folder']);
+    const state = { sequence: 0, examples: 3, changed: 0, labels: [] };
+    const [parts, folder] = createServing(['parts', 'folder']).indexes;
+    const passed = (reads: number): void => {
+      const replica = { ready: true, behind: 2, lagSeconds: 1.5, passed: reads };
+      const neighbours: Partial<Neighbours> = { replica, state };
+      parts.pair = { neighbours: neighbours as Neighbours } as OpenPair;
+    };
+    for (const served of [parts, folder]) {
+      if (served !== undefined) metrics.watchIndex(served.name, { served, following: { staleSeconds: 0 } });
+    }
+    const name = 'nearvote_index_replica_passed_reads_total';
+    for (const reads of [7, 7, 9, 1]) {
+      passed(reads);
+      const text = await metrics.text();
+      expect(text).toContain(`# TYPE ${name} counter`);
+      expect(samples(text).get(`${name}{index="parts"}`)).toBe(reads);
+      expect(samples(text).get(`${name}{index="folder"}`)).toBe(0);
+    }
+    expect(samples(await metrics.text()).get('nearvote_index_replica_behind_changes{index="parts"}')).toBe(2);
   });
 });
