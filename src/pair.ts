@@ -227,8 +227,8 @@ export interface OpenPairOptions extends Omit<PoolOptions, 'onRestart'>, DecodeL
   readonly onUnprotected?: ((reason: string) => void) | undefined;
   /** Where the pairs of one process share their encoders; the pool is this pair's own unless told. */
   readonly pools?: SharedPools | undefined;
-  /** Told when a replica of an index in PostgreSQL is lost, and when it is back. */
-  readonly onReplica?: ((message: string) => void) | undefined;
+  /** Told when the database of an index in PostgreSQL or its replica is lost, and when it is back. */
+  readonly onDatabase?: ((message: string) => void) | undefined;
   /** Told why an encoder that was started is slower than this machine allows, where it is. */
   readonly onSlower?: ((reason: string) => void) | undefined;
   /** Told why a process ended that nobody had told to; it is replaced. */
@@ -290,7 +290,7 @@ async function openNeighbours(
     return openPostgresIndex({
       ...{ url, name: published.name, search, access: access ?? 'read', now: () => new Date() },
       encoder: { digest: known, dimension: encoder.output.dimension },
-      onReplica: options.onReplica,
+      onDatabase: options.onDatabase,
     });
   }
   return openIndexOwner({

@@ -96,7 +96,7 @@ export async function openServedIndex(
         access: served.changes.readonlyBecause === undefined ? 'write' : 'read',
         onUnprotected: (reason) => ofIndex.warn({ reason }, 'a build may remove the version that is served'),
         onSlower: (reason) => logger.warn(reason),
-        onReplica: (message) => ofIndex.warn(message),
+        onDatabase: (message) => ofIndex.warn(message),
         onBatch: (size) => metrics.batch(size),
         onProcessEnd: (process, reason) => {
           metrics.processEnded(process, name);

@@ -17,6 +17,8 @@ export interface DatabaseOptions {
   readonly connectMs: number;
   /** How long one statement may take. */
   readonly statementMs: number;
+  /** Told when the server is lost, and when it is back and how many calls were refused meanwhile. */
+  readonly onChange?: ((message: string) => void) | undefined;
 }
 
 interface SelectQuery {
@@ -49,7 +51,7 @@ const probeMs = 500;
 
 /** @throws NearvoteError `dependency_missing`; a server is asked for when the first query is */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const { connection, connections, connectMs, statementMs } = options;
+  const { connection, connections, connectMs, statementMs, onChange } = options;
   const { default: pg } = await import('pg');
   const pool: Pool = new pg.Pool({
     connectionString: connection,
@@ -69,11 +71,16 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   pool.on('connect', (client) => client.on('error', () => undefined));
   let reachable = true;
   let closed = false;
+  let lostAt = 0;
+  let refused = 0;
   let probe: NodeJS.Timeout | undefined;
 
-  function lost(): void {
+  function lost(error: unknown): void {
     if (!reachable || closed) return;
     reachable = false;
+    lostAt = performance.now();
+    refused = 0;
+    onChange?.(`PostgreSQL does not answer, and requests are refused until it does: ${messageOf(error)}`);
     let busy = false;
     probe = setInterval(() => {
       if (busy) return;
@@ -86,8 +93,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   }
 
   function found(): void {
-    reachable = true;
     clearInterval(probe);
+    if (reachable || closed) return;
+    reachable = true;
+    const seconds = ((performance.now() - lostAt) / 1000).toFixed(1);
+    onChange?.(`PostgreSQL answers again after ${seconds} s; ${refused} calls were refused meanwhile`);
   }
 
   async function withClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
@@ -105,7 +115,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
   async function attempt<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
     if (closed) throw new NearvoteError('shutting_down', 'The server is shutting down');
-    if (!reachable) throw unreachable('it has not answered again yet');
+    if (!reachable) {
+      refused++;
+      throw unreachable('it has not answered again yet');
+    }
     for (let conflicts = 0, losses = 0; ;) {
       try {
         return await withClient(work);
@@ -117,7 +130,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
           continue;
         }
         if (fault === 'lost' && ++losses < mostLosses) continue;
-        if (fault === 'lost' || fault === 'silent') lost();
+        if (fault === 'lost' || fault === 'silent') lost(error);
         throw nearvoteErrorOf(error, fault);
       }
     }

@@ -1,5 +1,5 @@
 import { messageOf } from '../domain/errors.js';
-import type { ReplicaState } from '../neighbours/neighbours.js';
+import { checkReached, type ReplicaState } from '../neighbours/neighbours.js';
 import type { Database } from './database.js';
 import type { Head } from './records.js';
 
@@ -90,6 +90,57 @@ export function createReplica({ database, head, onChange }: ReplicaOptions): Rep
     look,
     missed: () => {
       passed++;
+    },
+  };
+}
+
+/** One reading of either database. */
+interface Reads<T> {
+  readonly primary: () => Promise<T>;
+  /** Undefined where there is no replica. */
+  readonly replica: (() => Promise<T>) | undefined;
+  readonly sequenceOf: (found: T) => number;
+}
+
+/** Reads of which no later one is of a state before what this server has answered with. */
+export interface MonotoneReader {
+  /** @throws NearvoteError `index_behind`, and what the database itself threw */
+  read<T>(atLeast: number | undefined, reads: Reads<T>): Promise<T>;
+  /** What a change was answered with. */
+  tell(sequence: number): void;
+}
+
+/**
+ * Reads from the replica where that is as far as is asked for, and as every answer before; else, and where the replica fails,
+ * from the database itself, whose word it is.
+ */
+export function createMonotoneReader(replica: Replica | undefined): MonotoneReader {
+  let told = 0;
+
+  async function readReplica<T>(wanted: number, reads: Reads<T>): Promise<T | undefined> {
+    if (replica === undefined || reads.replica === undefined) return undefined;
+    const found = (await replica.reaches(wanted)) ? await reads.replica().catch(() => undefined) : undefined;
+    if (found !== undefined) {
+      const sequence = reads.sequenceOf(found);
+      replica.hear(sequence);
+      if (sequence >= wanted) return found;
+    }
+    replica.missed();
+    return undefined;
+  }
+
+  return {
+    read: async (atLeast, reads) => {
+      let found = await readReplica(Math.max(told, atLeast ?? 0), reads);
+      if (found === undefined) {
+        found = await reads.primary();
+        checkReached(reads.sequenceOf(found), atLeast);
+      }
+      told = Math.max(told, reads.sequenceOf(found));
+      return found;
+    },
+    tell: (sequence) => {
+      told = Math.max(told, sequence);
     },
   };
 }

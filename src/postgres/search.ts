@@ -24,6 +24,8 @@ export interface SearcherOptions {
   readonly known: () => IndexState;
 }
 
+export type Search = (embedding: Float32Array, asked: NearestOptions) => Promise<Nearest>;
+
 interface Waiting {
   readonly embedding: Float32Array;
   readonly asked: NearestOptions;
@@ -36,9 +38,7 @@ interface Waiting {
  * Searches what the database holds now, whoever changed it. What is asked while others wait goes with them.
  * @returns a search; it @throws NearvoteError `k_too_large`, `index_empty`, `search_incomplete`, `database_unreachable`
  */
-export function createPostgresSearcher(
-  options: SearcherOptions,
-): (embedding: Float32Array, asked: NearestOptions) => Promise<Nearest> {
+export function createPostgresSearcher(options: SearcherOptions): Search {
   const { kind, statements } = options;
   let waiting: Waiting[] = [];
   let running = 0;

@@ -17,7 +17,8 @@ import { limitDelivery, limitWritten, unansweredOn, whenOver } from './exchange.
 import { createImageRoutes } from './image-routes.js';
 import type { Metrics } from './metrics.js';
 import { createContract, createDocsRouter } from './openapi.js';
-import { answerProblem, codeOf, problemKinds } from './problems.js';
+import { createFailureLog } from './failure-log.js';
+import { answerProblem, codeOf } from './problems.js';
 import { checkHead } from './request-head.js';
 import { createFindingRouter } from './finding-routes.js';
 import { createReviewRouter } from './review-routes.js';
@@ -96,10 +97,10 @@ export function createApp(options: AppOptions): Express {
   metrics.watchHeld(() => admission);
   // One copy for every client, however many do not read it.
   const contract = Buffer.from(JSON.stringify(createContract({ version: options.version, limits, ...load })));
+  const logFailure = createFailureLog(logger, () => performance.now());
   const report = (error: unknown, requestId: string): void => {
-    const code = codeOf(error);
-    metrics.rejected(code);
-    if (problemKinds[code].detail === 'hidden') logger.error({ err: error, requestId }, 'request failed');
+    metrics.rejected(codeOf(error));
+    logFailure(error, requestId);
   };
   const answerError: ErrorRequestHandler = (thrown: unknown, req, res, next) => {
     const error = asNearvoteError(thrown);

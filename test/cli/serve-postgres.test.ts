@@ -3,6 +3,7 @@ import { decisionSchema, readySchema } from '../../src/server/schemas.js';
 import { openFaultyProxy } from '../postgres/faulty-proxy.js';
 import { openServerForTest, queryServer, type ServerForTest } from '../postgres/server-for-test.js';
 import { drawColour } from '../server/colour-classifier.js';
+import { nearvoteIn as nearvoteHere } from './in-process.js';
 import { nearvoteIn, type Ran } from './nearvote.js';
 import { createWorkplace, soon, spawnServed, type Served } from './served.js';
 
@@ -15,7 +16,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => server.close());
 
-const index = (...args: string[]): Promise<Ran> => nearvoteIn(workplace.folder, 'index', ...args);
+const index = (...args: string[]): Promise<Ran> => nearvoteHere(workplace.folder, 'index', ...args);
 
 /** With a password, which servers that trust anybody never look at. */
 function urlOf(name: string, at = server.url): string {
@@ -169,7 +170,8 @@ describe('nearvote serve with an index in PostgreSQL', () => {
       ['index', 'delete', 'x', '--index', `${url}&name=two`],
     ];
     for (const command of commands) {
-      const { code, stdout, stderr } = await nearvoteIn(workplace.folder, ...command);
+      const run = command[0] === 'serve' ? nearvoteIn : nearvoteHere;
+      const { code, stdout, stderr } = await run(workplace.folder, ...command);
       expect(code, command.join(' ')).not.toBe(0);
       expect(stderr, command.join(' ')).toMatch(/\[(usage|index_missing)\]/);
       expect(stdout + stderr).not.toContain(password);

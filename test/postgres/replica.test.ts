@@ -55,6 +55,8 @@ async function open(
   const neighbours = await openPostgresIndex({
     ...{ url, name: 'small', search: 'auto', access: 'write', now: () => new Date() },
     encoder: { digest: encoderIdentity.digest, dimension: 2 },
+    // A busy machine is no fault of the replica.
+    limits: { connectMs: 20_000, statementMs: 20_000 },
     ...options,
   });
   closing.push(neighbours);
@@ -122,8 +124,8 @@ describe('a replica that is read in place of the database', () => {
       closing.push(proxy);
       const told: string[] = [];
       const neighbours = await open(urlOf(primary.url, name, proxy.url), {
-        ...{ onReplica: (message) => told.push(message), connections: 2 },
-        limits: { connectMs: 500, statementMs: 500 },
+        ...{ onDatabase: (message) => told.push(message), connections: 2 },
+        limits: { connectMs: 1_500, statementMs: 1_500 },
       });
       expect(await whoAnswers(neighbours)).toBe('of the replica');
       proxy.answers = fault;
@@ -145,13 +147,34 @@ describe('a replica that is read in place of the database', () => {
     },
   );
 
+  it('is read on while the database itself is dead, and the index stays ready', async () => {
+    const name = await loadBoth();
+    const proxy = await openFaultyProxy(primary.url);
+    const told: string[] = [];
+    const neighbours = await open(urlOf(proxy.url, name, copy.url), {
+      onDatabase: (message) => told.push(message),
+    });
+    const gone = { code: 'database_unreachable' };
+    await proxy.close();
+    await expect(neighbours.change(adding('west', 180))).rejects.toMatchObject(gone);
+    await expect(neighbours.follow()).rejects.toMatchObject(gone);
+    expect(await whoAnswers(neighbours)).toBe('of the replica');
+    expect((await neighbours.list({ limit: 1 })).examples[0]?.source).toBe('of the replica');
+    expect(neighbours.ready).toBe(true);
+    expect(neighbours.replica).toMatchObject({ ready: true, passed: 0 });
+    // What only the database can say is refused.
+    await expect(neighbours.search(east, { ...asked, atLeast: 1 })).rejects.toMatchObject(gone);
+    await expect(neighbours.log({ limit: 1 })).rejects.toMatchObject(gone);
+    expect(told).toEqual([expect.stringMatching(/^PostgreSQL does not answer/)]);
+  });
+
   it('is never asked where it has another index of that name, or none', async () => {
     const { name } = await loadForTest(primary, some);
     loaded++;
     await loadForTest(copy, some);
     const told: string[] = [];
-    const onReplica = (message: string) => void told.push(message);
-    const neighbours = await open(urlOf(primary.url, name, copy.url), { onReplica });
+    const onDatabase = (message: string) => void told.push(message);
+    const neighbours = await open(urlOf(primary.url, name, copy.url), { onDatabase });
     expect(await whoAnswers(neighbours)).toBe('0.png');
     expect(neighbours.replica).toMatchObject({ ready: false, passed: 1 });
     expect(told).toEqual([expect.stringContaining('does not have the index')]);
