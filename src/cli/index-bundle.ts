@@ -161,7 +161,9 @@ async function importFrom(
       json === true
         ? JSON.stringify(sent)
         : printable(
-            `Published ${sent.name} ${sent.version}: ${sent.examples} examples; before it was ${sent.former}`,
+            sent.changed
+              ? `Published ${sent.name} ${sent.version}: ${sent.examples} examples; before it was ${sent.former}`
+              : `The server already has ${sent.name} ${sent.version} as in this bundle: ${sent.examples} examples; nothing was published`,
           ),
     );
     return;

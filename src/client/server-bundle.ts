@@ -79,6 +79,7 @@ const publishedSchema = z.looseObject({
   version: z.string(),
   sequence: z.int(),
   examples: z.int(),
+  changed: z.boolean(),
   sha256: z.string(),
   former: z.string(),
 });

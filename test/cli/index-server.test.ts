@@ -131,6 +131,9 @@ describe('nearvote index --server', () => {
     expect(imported.stdout, imported.stderr).toMatch(
       /^Published served \S+: 6 examples; before it was \S+\n$/,
     );
+    expect((await there('import', path, 'served')).stdout).toMatch(
+      /^The server already has served \S+ as in this bundle: 6 examples; nothing was published\n$/,
+    );
     expect((await there('show', 'served')).stdout).toContain('6 examples of 3 labels');
     expect((await there('import', path, 'served', '--keep', '1')).stderr).toContain('[usage]');
     expect((await there('import', 'none.tar', 'served')).stderr).toContain('[bundle_invalid]');
