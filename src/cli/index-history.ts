@@ -3,7 +3,7 @@ import type { StateDifference } from '../curate/compare-states.js';
 import type { BoundedDifference } from '../curate/look-aside.js';
 import { diffIndex } from '../curate/diff-index.js';
 import { counted } from '../evaluate/page/words.js';
-import type { Change } from '../examples/journal-record.js';
+import type { LoggedChange } from '../examples/journal-record.js';
 import {
   openManaged,
   openServed,
@@ -63,7 +63,8 @@ export function logCommand(): Command {
     });
 }
 
-function logTable(changes: readonly Change[]): string {
+function logTable(changes: readonly LoggedChange[]): string {
+  const withSources = changes.some(({ source }) => source !== undefined);
   return tableOf({
     kind: 'table',
     title: '',
@@ -74,15 +75,17 @@ function logTable(changes: readonly Change[]): string {
       { name: 'change' },
       { name: 'example' },
       { name: 'label' },
+      ...(withSources ? [{ name: 'source' }] : []),
       { name: 'why, who' },
     ],
-    rows: changes.map(({ sequence, operation, at, kind, id, was, label, reverts, reason, who }) => [
+    rows: changes.map(({ sequence, operation, at, kind, id, was, label, source, reverts, reason, who }) => [
       String(sequence),
       operation === sequence ? '' : String(operation),
       at,
       reverts === null ? kind : `${kind}, takes back ${reverts}`,
       id,
       kind === 'relabel' ? `${was ?? ''} -> ${label ?? ''}` : (label ?? was ?? ''),
+      ...(withSources ? [source ?? ''] : []),
       [reason, who].filter((said) => said !== null).join(', '),
     ]),
   });

@@ -49,6 +49,7 @@ export const changesSchema = z.looseObject({
       reason: z.string().nullable(),
       who: z.string().nullable(),
       reverts: z.int().nullable(),
+      source: z.string().optional(),
     }),
   ),
   next: z.int().nullable(),

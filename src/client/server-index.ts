@@ -11,7 +11,7 @@ import type { BoundedDifference } from '../curate/look-aside.js';
 import type { VerifiedIndex } from '../curate/verify-index.js';
 import type { Taught } from '../curate/taught.js';
 import type { Progress } from '../domain/progress.js';
-import type { Change, ChangeKind } from '../examples/journal-record.js';
+import type { ChangeKind, LoggedChange } from '../examples/journal-record.js';
 import type { Changed, ChangeOutcome } from '../neighbours/changes.js';
 import {
   changesSchema,
@@ -166,8 +166,11 @@ const outcomeOf = {
   restore: 'restored',
 } as const satisfies Record<ChangeKind, ChangeOutcome['outcome']>;
 
-async function log(requests: IndexRequests, { limit, before, id }: LogRequest): Promise<readonly Change[]> {
-  const changes: Change[] = [];
+async function log(
+  requests: IndexRequests,
+  { limit, before, id }: LogRequest,
+): Promise<readonly LoggedChange[]> {
+  const changes: LoggedChange[] = [];
   let from = before;
   while (changes.length < limit) {
     const query = { before: from, id, limit: Math.min(limit - changes.length, mostInPage) };

@@ -1,4 +1,4 @@
-import type { Change } from '../examples/journal-record.js';
+import type { LoggedChange } from '../examples/journal-record.js';
 import type { LabelledFiles } from '../image/dataset/labelled-files.js';
 import type { Changed } from '../neighbours/changes.js';
 import type { IndexDescription } from './describe-index.js';
@@ -53,7 +53,7 @@ export interface FoldedVersion {
 export interface ManagedIndex {
   change(request: EditRequest): Promise<Changed>;
   /** Newest first. */
-  log(request: LogRequest): Promise<readonly Change[]>;
+  log(request: LogRequest): Promise<readonly LoggedChange[]>;
   /** Its `root` is for those who have the folder. */
   describe(): Promise<Omit<IndexDescription, 'root'>>;
   /** The sequence of a state: a number, or a version that is kept. @throws NearvoteError `usage`, `change_missing` */

@@ -53,6 +53,12 @@ export interface Change extends Omit<ChangeDraft, 'content' | 'reason'> {
   readonly reverts: number | null;
 }
 
+/** A change as a log has it. */
+export interface LoggedChange extends Change {
+  /** Of its example, as a file name; absent where the change does not say it. */
+  readonly source?: string | undefined;
+}
+
 /**
  * Columns of a table for a query. A text is asked for as its bytes: libsql ends the process where a damaged file has a text
  * that is not UTF-8.
@@ -75,6 +81,9 @@ export const contentColumns = columns(
   ['digest', 'source', 'encoder', 'mediaType', 'pictureSha256', 'contentChecksum'],
   ['embedding'],
 );
+
+/** For `parseLogged`. */
+export const sourceColumn = columns('contents', ['source'], []);
 
 export const pictureColumn = 'contents.picture as picture';
 
@@ -132,6 +141,13 @@ function parse<T>(schema: z.ZodType<T>, row: SqliteRow): T {
 
 /** @throws NearvoteError `index_invalid` naming the change */
 export const parseChange = (row: SqliteRow): Change => parse(changeSchema, row);
+
+const loggedSchema = changeSchema
+  .extend({ source: textSchema.nullable() })
+  .transform(({ source, ...change }): LoggedChange => (source === null ? change : { ...change, source }));
+
+/** Of a row with `sourceColumn` too. @throws NearvoteError `index_invalid` naming the change */
+export const parseLogged = (row: SqliteRow): LoggedChange => parse(loggedSchema, row);
 
 /** @throws NearvoteError `index_invalid` for a label that is no text */
 export const parseLabel = (row: SqliteRow): string => parse(z.object({ label: textSchema }), row).label;

@@ -19,7 +19,9 @@ import {
   parseChange,
   parseContent,
   parseLabel,
+  parseLogged,
   pictureColumn,
+  sourceColumn,
   readChange,
   storable,
   storableOrNull,
@@ -27,6 +29,7 @@ import {
   type Change,
   type ChangeDraft,
   type ExampleContent,
+  type LoggedChange,
   type Picture,
   type Replayed,
 } from './journal-record.js';
@@ -76,7 +79,7 @@ export interface Journal extends Disposable {
    */
   replay(after: number): Generator<Replayed>;
   /** Changes, newest first. */
-  log(asked: LogQuery): readonly Change[];
+  log(asked: LogQuery): readonly LoggedChange[];
   /** The changes that were made as one with that of a sequence, in order; none where there is no such change. */
   operation(sequence: number): readonly Change[];
   /**
@@ -178,7 +181,7 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     });
   }
 
-  function log({ before, after, id, limit }: LogQuery): readonly Change[] {
+  function log({ before, after, id, limit }: LogQuery): readonly LoggedChange[] {
     const conditions: [string, SqlValue | undefined][] = [
       ['sequence < ?', before],
       ['sequence > ?', after],
@@ -187,13 +190,13 @@ function createJournal(file: JournalFile, { floor, access, now }: JournalOptions
     const asked = conditions.filter(([, value]) => value !== undefined);
     const where = asked.length === 0 ? '' : `where ${asked.map(([condition]) => condition).join(' and ')}`;
     const values = asked.flatMap(([, value]) => (value === undefined ? [] : [value]));
-    const rows = file
-      .current()
-      ?.all(`select ${changeColumns} from changes ${where} order by sequence desc limit ?`, [
-        ...values,
-        limit,
-      ]);
-    return (rows ?? []).map(parseChange);
+    const rows = file.current()?.all(
+      `select ${changeColumns}, ${sourceColumn}
+          from changes left join contents on contents.key = changes.content
+          ${where} order by sequence desc limit ?`,
+      [...values, limit],
+    );
+    return (rows ?? []).map(parseLogged);
   }
 
   function operation(sequence: number): readonly Change[] {

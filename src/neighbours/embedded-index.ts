@@ -5,7 +5,7 @@ import { asEmbeddings, type Embeddings } from '../domain/embeddings.js';
 import { NearvoteError } from '../domain/errors.js';
 import { quoted } from '../domain/quoted.js';
 import { beginVersion, type IndexManifest } from '../examples/index-store.js';
-import type { Change, Picture } from '../examples/journal-record.js';
+import type { LoggedChange, Picture } from '../examples/journal-record.js';
 import { journalFile } from '../examples/journal-file.js';
 import { openJournal, type Journal } from '../examples/journal.js';
 import { newExamplesOf, type Changed, type ChangeRequest } from './changes.js';
@@ -64,7 +64,7 @@ export interface EmbeddedIndex {
   labelsOf(ids: readonly string[]): readonly (string | null)[];
   picture(id: string): Picture;
   list(options: ListOptions): ListedExamples;
-  log(options: LogOptions): readonly Change[];
+  log(options: LogOptions): readonly LoggedChange[];
   /** Takes over what another process has written to the journal. */
   follow(): Promise<void>;
   close(): Promise<void>;

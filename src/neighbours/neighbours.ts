@@ -1,6 +1,6 @@
 import type { Cancellation } from '../domain/cancellation.js';
 import type { Example } from '../domain/decision.js';
-import type { Change, Picture } from '../examples/journal-record.js';
+import type { LoggedChange, Picture } from '../examples/journal-record.js';
 import { NearvoteError } from '../domain/errors.js';
 import type { Changed, ChangeRequest } from './changes.js';
 
@@ -63,7 +63,7 @@ export interface ListedExamples {
 /** An example and the changes that made it what it is, newest first. */
 export interface ExampleHistory {
   readonly example: Example;
-  readonly changes: readonly Change[];
+  readonly changes: readonly LoggedChange[];
   readonly sequence: number;
 }
 
@@ -120,7 +120,7 @@ export interface Neighbours {
   /** @throws NearvoteError `example_missing` when `after` names none, `index_behind`, and as `search` */
   list(options: ListOptions): Promise<ListedExamples>;
   /** Newest first. */
-  log(options: LogOptions): Promise<readonly Change[]>;
+  log(options: LogOptions): Promise<readonly LoggedChange[]>;
   /** Takes over the changes that another process has made. */
   follow(): Promise<IndexState>;
   /** Resolves when what was asked is answered and nothing is held any more. */

@@ -53,8 +53,16 @@ export function planChanges(live: PlannedState, history: History, request: Chang
     case 'revert':
       return planReverting(live, history, request.sequence);
     case 'rollback':
-      return planRollingBack(live, history, request.sequence);
+      return withReason(
+        planRollingBack(live, history, request.sequence),
+        request.reason ?? `rollback to ${request.sequence}`,
+      );
   }
+}
+
+/** A log of deletes alone would not tell why. */
+function withReason(plan: Plan, reason: string): Plan {
+  return { ...plan, changes: plan.changes.map((change) => ({ ...change, reason })) };
 }
 
 /** Whoever gives so many new labels at once means them. */

@@ -1,9 +1,16 @@
 import { NearvoteError } from '../domain/errors.js';
 import { quoted } from '../domain/quoted.js';
-import type { Change, Picture } from '../examples/journal-record.js';
+import type { LoggedChange, Picture } from '../examples/journal-record.js';
 import type { ExampleHistory, ListedExamples, ListOptions, LogOptions } from '../neighbours/neighbours.js';
 import type { Query } from './database.js';
-import { changeColumns, parseChange, parseExample, parseListed, parsePicture } from './records.js';
+import {
+  changeColumns,
+  parseChange,
+  parseExample,
+  parseListed,
+  parseLogged,
+  parsePicture,
+} from './records.js';
 import { rowsTable } from './schema.js';
 
 /** Of an example that was changed more often, the oldest changes are left out. */
@@ -94,14 +101,16 @@ export async function readLog(
   query: Query,
   key: number,
   { before, id, limit }: LogOptions,
-): Promise<readonly Change[]> {
+): Promise<readonly LoggedChange[]> {
   const rows = await query(
-    `select ${changeColumns} from nearvote.changes
-      where index_key = $1 and ($2::bigint is null or sequence < $2) and ($3::text is null or id = $3)
-      order by sequence desc limit $4`,
+    `select *, (select source from ${rowsTable(key)} where kind <> 'relabel' and position = asked.position) as source
+      from (select ${changeColumns}, position from nearvote.changes
+        where index_key = $1 and ($2::bigint is null or sequence < $2) and ($3::text is null or id = $3)
+        order by sequence desc limit $4) as asked
+      order by sequence desc`,
     [key, before ?? null, id ?? null, limit],
   );
-  return rows.map(parseChange);
+  return rows.map(parseLogged);
 }
 
 /** Of an example, or of what was one. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { NearvoteError } from '../domain/errors.js';
-import { changeKinds, type Change } from '../examples/journal-record.js';
+import { changeKinds, type Change, type LoggedChange } from '../examples/journal-record.js';
 import type { IndexState } from '../neighbours/neighbours.js';
 import type { Query, Row } from './database.js';
 import { rowsTable } from './schema.js';
@@ -44,6 +44,10 @@ const changeSchema = z.object({
   who: z.string().nullable(),
   reverts: count.nullable(),
 });
+
+const loggedSchema = changeSchema
+  .extend({ source: z.string().nullable() })
+  .transform(({ source, ...change }): LoggedChange => (source === null ? change : { ...change, source }));
 
 const positionedSchema = changeSchema.extend({ position: count });
 
@@ -123,6 +127,7 @@ function parser<T>(schema: z.ZodType<T>): (row: Row | undefined) => T {
 const parseHead = parser(headSchema);
 const parseLabel = parser(labelSchema);
 export const parseChange: (row: Row | undefined) => Change = parser(changeSchema);
+export const parseLogged: (row: Row | undefined) => LoggedChange = parser(loggedSchema);
 export const parsePositioned = parser(positionedSchema);
 export const parseRow = parser(rowSchema);
 export const parseFound = parser(foundSchema);

@@ -6,6 +6,7 @@ import { sequenceOf as sequenceOfVersion } from '../curate/kept-versions.js';
 import type { Cancellation } from '../domain/cancellation.js';
 import type { Example } from '../domain/decision.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { LoggedChange } from '../examples/journal-record.js';
 import { contentDigest } from '../embed/image-key.js';
 import type { Advice } from '../evaluate/advise.js';
 import { keptPicture } from '../image/kept-picture.js';
@@ -67,6 +68,8 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
     ...{ id, label },
     ...(parts.exposeSources ? { source } : {}),
   });
+  const logged = (changes: readonly LoggedChange[]): readonly LoggedChange[] =>
+    parts.exposeSources ? changes : changes.map((change) => ({ ...change, source: undefined }));
 
   router.get(routes.examples.path, ...readers, async (req, res) => {
     const { index, limit = defaultListed, ...asked } = parseQuery(listQuery, req.query);
@@ -77,7 +80,7 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
   router.get(routes.example.path, ...readers, async (req, res) => {
     const served = serving.find(parseIndexQuery(req.query));
     const { example, changes, sequence } = await neighboursOf(served).example(parameter(req, 'id'));
-    res.json({ ...shown(example), sequence, changes });
+    res.json({ ...shown(example), sequence, changes: logged(changes) });
   });
 
   router.get(routes.picture.path, ...readers, async (req, res) => {
@@ -105,7 +108,10 @@ export function createExampleRouter(parts: ExampleRouteParts): Router {
     const { index, before, id, limit = defaultListed } = parseQuery(logQuery, req.query);
     const changes = await neighboursOf(serving.find(index)).log({ before, id, limit: limit + 1 });
     const page = changes.slice(0, limit);
-    res.json({ changes: page, next: changes.length > limit ? (page.at(-1)?.sequence ?? null) : null });
+    res.json({
+      changes: logged(page),
+      next: changes.length > limit ? (page.at(-1)?.sequence ?? null) : null,
+    });
   });
 
   router.post(routes.change.path, ...writers, async (req, res) => {

@@ -69,6 +69,10 @@ const changeSchema = z.strictObject({
   reason: z.string().nullable(),
   who: z.string().nullable(),
   reverts: z.int().nullable().meta({ description: 'The operation that it takes back' }),
+  source: z.string().optional().meta({
+    description:
+      'Of the example, where the change says it; only where the server was started with --expose-sources',
+  }),
 });
 
 const outcomeSchema = z.strictObject({

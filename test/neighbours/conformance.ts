@@ -537,6 +537,32 @@ export function testConformance({ name, open }: Implementation): void {
       await expect(again.picture('zero')).rejects.toMatchObject({ code: 'example_missing' });
     });
 
+    it('has in the log the source of an example where the change says it', async () => {
+      const { neighbours } = await three();
+      await neighbours.change(add(anew('west', 180, { id: 'new', source: 'gull.jpg' })));
+      await neighbours.change(edit({ kind: 'relabel', id: 'new', label: 'south' }));
+      await neighbours.change(edit({ kind: 'delete', id: 'new' }));
+      const sourcesOf = async (id?: string) =>
+        (await neighbours.log({ limit: 9, id })).map(({ kind, source }) => [kind, source]);
+      const sources = [
+        ['delete', 'gull.jpg'],
+        ['relabel', undefined],
+        ['add', 'gull.jpg'],
+      ];
+      expect([await sourcesOf(), await sourcesOf('new')]).toEqual([sources, sources]);
+    });
+
+    it('says of a rollback to what, unless it was given another reason', async () => {
+      const { neighbours } = await three();
+      await neighbours.change(add(anew('west', 180), anew('west', 185)));
+      await neighbours.change({ kind: 'rollback', sequence: 1, reason: null, who: null });
+      await neighbours.change({ kind: 'rollback', sequence: 2, reason: 'a slip', who: null });
+      await neighbours.change({ kind: 'rollback', sequence: 0, reason: null, who: null });
+      const reasons = (await neighbours.log({ limit: 9 })).map(({ reason }) => reason);
+      const [to0, to2, to1] = ['rollback to 0', 'a slip', 'rollback to 1'];
+      expect(reasons).toEqual([to0, to0, to2, to1, because.reason, because.reason]);
+    });
+
     it('is the log, newest first, page after page', async () => {
       const { neighbours } = await three();
       for (let i = 0; i < 5; i++) await neighbours.change(add(anew(`label ${i}`, 100 + i)));

@@ -72,6 +72,20 @@ describe('teaching by POST /examples', () => {
     ]);
   });
 
+  it('names the file of an example in the log where the server shows sources', async () => {
+    await startTaught({ exposeSources: true });
+    const { id } = changedSchema.parse((await teach('green')).body);
+    await ask(`/examples/${id}`, json('PATCH', { label: 'moss' }));
+    const sourcesOf = async (path: string) =>
+      changesSchema
+        .pick({ changes: true })
+        .parse({ changes: ((await ask(path)).body as { changes: unknown }).changes })
+        .changes.map(({ source }) => source);
+    for (const path of ['/changes', `/examples/${id}`]) {
+      expect(await sourcesOf(path)).toEqual([undefined, 'a photo.png']);
+    }
+  });
+
   it('takes JSON of one and of many, each with a label of its own', async () => {
     await startTaught();
     const one = { image: green.toString('base64'), label: 'green', id: 'mine', reason: 'why', who: 'me' };
@@ -88,6 +102,7 @@ describe('teaching by POST /examples', () => {
       { outcome: 'added', label: 'lime' },
     ]);
     const [change] = changesSchema.parse((await ask('/changes?before=2')).body).changes;
+    expect(change).not.toHaveProperty('source');
     expect(change).toMatchObject({ reason: 'why', who: 'me', kind: 'add' });
     // As /classify takes several.
     const images = { images: [green.toString('base64')], label: 'green' };
