@@ -12,6 +12,7 @@ import {
   type SentImage,
   type UploadLimits,
 } from './body.js';
+import { sayFault } from './json-fault.js';
 import { readMultipart } from './multipart.js';
 
 /** An image that is to be an example. */
@@ -198,11 +199,7 @@ function parseJson<T>(bytes: Buffer, schema: ZodType<T>, shape = 'as the contrac
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const issue = deepest(parsed.error.issues);
-  const field = issue?.path.join('.') ?? '';
-  throw malformed(
-    `Expected a JSON body ${shape} but ${field === '' ? 'it' : field} is wrong: ${issue?.message ?? ''}`,
-  );
+  throw malformed(`Expected a JSON body ${shape} but ${sayFault(deepest(parsed.error.issues), value)}`);
 }
 
 /** Of a union, what is wrong with the alternative that fits best. */
