@@ -36,7 +36,8 @@ export async function startRealServer(
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   for await (const line of createInterface({ input: child.stdout })) {
-    const url = /http:\/\/\S+/.exec(line)?.[0];
+    // The index may be named by a URL too.
+    const url = /ready on (http:\/\/\S+)/.exec(line)?.[1];
     if (url === undefined) continue;
     // What it says later is not to fill the pipe.
     child.stdout.resume();
