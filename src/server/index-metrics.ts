@@ -71,14 +71,17 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
   gauge('nearvote_calibration_stale', '1 where the calibration should be fitted anew', ({ served }) =>
     Number(served.classifier?.calibrationAge?.stale ?? false),
   );
+  const eachBundle = (take: (index: string, state: BundleState) => void): void => {
+    for (const [index, name] of series) {
+      const state = watching.get(index)?.served.bundle?.state;
+      if (state !== undefined) take(name, state);
+    }
+  };
   const ofBundles = (name: string, help: string, value: (state: BundleState) => number): void => {
     new Gauge({
       ...{ name, help, labelNames: ['index'], registers },
       collect() {
-        for (const [index, name] of series) {
-          const state = watching.get(index)?.served.bundle?.state;
-          if (state !== undefined) this.set({ index: name }, value(state));
-        }
+        eachBundle((index, state) => this.set({ index }, value(state)));
       },
     });
   };
@@ -92,11 +95,16 @@ export function createIndexMetrics(registry: Registry, series: ReadonlyMap<strin
     '1 while a bundle or its pointer cannot be fetched, read or served, and the one before goes on',
     ({ failure }) => Number(failure !== undefined),
   );
-  ofBundles(
-    'nearvote_bundle_failures',
-    'Times that a bundle or its pointer could not be fetched, read or served since the start',
-    ({ failures }) => failures,
-  );
+  new Counter({
+    name: 'nearvote_bundle_failures_total',
+    help: 'Times that a bundle or its pointer could not be fetched, read or served',
+    labelNames: ['index'],
+    registers,
+    collect() {
+      this.reset();
+      eachBundle((index, { failures }) => this.inc({ index }, failures));
+    },
+  });
   const ofReplica = (name: string, help: string, value: (state: ReplicaState) => number): void =>
     gauge(name, `${help}; 0 without a replica`, ({ served }) => {
       const state = served.pair?.neighbours.replica;

@@ -39,6 +39,11 @@ let scrape: Scrape;
 beforeAll(async () => {
   server = await startTestServer();
   await server.expectStillServing();
+  // As of an index that is fetched: others have no series of it.
+  server.serving.indexes[0].bundle = {
+    state: { sha256: 'a'.repeat(64), lastSuccess: new Date(), failures: 0, failure: undefined },
+  };
+  await server.ask('/classify', { method: 'POST', body: await drawColour('red') });
   scrape = readScrape((await server.ask('/metrics')).text);
 });
 afterAll(() => server.close());
