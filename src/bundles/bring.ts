@@ -34,19 +34,22 @@ const canariesFile = 'canaries.json';
  */
 export async function bringBundle(source: BundleUrl, bringing: Bringing): Promise<FetchedBundle> {
   const { cache, rules, signal } = bringing;
-  const shelved = await cache.bring('bundles', source.sha256, async ({ into, fetching }) => {
-    const file = join(fetching, `${source.sha256}.tar`);
-    await downloadFile({ source, to: file, rules, signal });
-    const { canaries } = await importIndex({
-      ...{ file, sha256: source.sha256, replace: false, keep: 0 },
-      root: (name) => join(into, 'index', name),
-      models: join(into, 'models'),
-    }).catch((error: unknown) => {
-      // Nobody else changes it here: only the disk can be in the way of its lock.
-      if (!(error instanceof NearvoteError) || error.code !== 'index_readonly') throw error;
-      throw new NearvoteError('output_unwritable', error.message, { cause: error });
-    });
-    if (canaries !== undefined) await writeDurably(join(into, canariesFile), JSON.stringify(canaries));
+  const shelved = await cache.bring('bundles', source.sha256, {
+    signal,
+    make: async ({ into, fetching }) => {
+      const file = join(fetching, `${source.sha256}.tar`);
+      await downloadFile({ source, to: file, rules, signal });
+      const { canaries } = await importIndex({
+        ...{ file, sha256: source.sha256, replace: false, keep: 0 },
+        root: (name) => join(into, 'index', name),
+        models: join(into, 'models'),
+      }).catch((error: unknown) => {
+        // Nobody else changes it here: only the disk can be in the way of its lock.
+        if (!(error instanceof NearvoteError) || error.code !== 'index_readonly') throw error;
+        throw new NearvoteError('output_unwritable', error.message, { cause: error });
+      });
+      if (canaries !== undefined) await writeDurably(join(into, canariesFile), JSON.stringify(canaries));
+    },
   });
   return unpacked(shelved);
 }
@@ -75,25 +78,28 @@ interface FetchedEncoder extends Shelved {
  */
 async function bringEncoder(source: BundleUrl, bringing: Bringing): Promise<FetchedEncoder> {
   const { cache, rules, signal } = bringing;
-  const shelved = await cache.bring('encoders', source.sha256, async ({ into, fetching }) => {
-    const manifestFile = join(fetching, 'encoder.json');
-    await downloadFile({ source, to: manifestFile, rules, signal });
-    const { name, file, format, sha256 } = await readEncoderManifest(fetching);
-    if (format !== 'onnx' || !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(file)) {
-      throw new NearvoteError(
-        'encoder_unsupported',
-        `Expected an ONNX encoder with its file beside ${source.shown} but it is ${format} in ${JSON.stringify(file)}; put its folder on this machine, where --models says`,
-      );
-    }
-    const url = new URL(file, source.url);
-    url.search = source.url.search;
-    const shown = source.shown.replace(/[^/]*$/, file);
-    const model = join(fetching, 'model');
-    await downloadFile({ source: { kind: 'bundle', url, shown, sha256 }, to: model, rules, signal });
-    const dir = join(into, name);
-    await mkdir(dir);
-    await rename(model, join(dir, file));
-    await rename(manifestFile, join(dir, 'encoder.json'));
+  const shelved = await cache.bring('encoders', source.sha256, {
+    signal,
+    make: async ({ into, fetching }) => {
+      const manifestFile = join(fetching, 'encoder.json');
+      await downloadFile({ source, to: manifestFile, rules, signal });
+      const { name, file, format, sha256 } = await readEncoderManifest(fetching);
+      if (format !== 'onnx' || !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(file)) {
+        throw new NearvoteError(
+          'encoder_unsupported',
+          `Expected an ONNX encoder with its file beside ${source.shown} but it is ${format} in ${JSON.stringify(file)}; put its folder on this machine, where --models says`,
+        );
+      }
+      const url = new URL(file, source.url);
+      url.search = source.url.search;
+      const shown = source.shown.replace(/[^/]*$/, file);
+      const model = join(fetching, 'model');
+      await downloadFile({ source: { kind: 'bundle', url, shown, sha256 }, to: model, rules, signal });
+      const dir = join(into, name);
+      await mkdir(dir);
+      await rename(model, join(dir, file));
+      await rename(manifestFile, join(dir, 'encoder.json'));
+    },
   });
   const [name = ''] = (await readdir(shelved.dir, { withFileTypes: true }))
     .filter((entry) => entry.isDirectory())

@@ -11,10 +11,12 @@ export interface BundleFeedOptions {
   readonly source: BundleUrl | PointerUrl;
   /** What requests call the index. */
   readonly name: string;
-  readonly bringing: Bringing;
+  readonly bringing: Omit<Bringing, 'signal'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
   /** Between looks at a pointer; each is a tenth sooner or later, so that many servers do not ask at once. */
   readonly pollMs: number;
+  /** In milliseconds; that of the system unless told. */
+  readonly now?: (() => number) | undefined;
 }
 
 /** What was opened of a bundle, and an encoder of the cache that it needs. */
@@ -23,12 +25,13 @@ export interface Opened<T> {
   readonly encoder?: Shelved | undefined;
 }
 
-type OpenBundle<T> = (bundle: FetchedBundle) => Promise<Opened<T>>;
+/** @param bringing how an encoder is fetched for it, which ends when the feed is stopped */
+type OpenBundle<T> = (bundle: FetchedBundle, bringing: Bringing) => Promise<Opened<T>>;
 
-/** What is to be served once it is open. */
-interface Pending {
+/** A bundle that is served, was, or is to be once it is open, and the encoder of the cache that it needs. */
+interface Held {
   readonly bundle: FetchedBundle;
-  encoder: Shelved | undefined;
+  readonly encoder: Shelved | undefined;
 }
 
 /** The bundle that a server serves, and how it came to it. */
@@ -63,28 +66,28 @@ export interface BundleFeed {
 const mostPointerBytes = 4_096;
 const firstPauseMs = 1_000;
 const longestPauseMs = 60_000;
+/** A failure that stays is told again after so long: each poll would fill the log, and once is soon out of sight. */
+const repeatMs = 600_000;
 
 export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
-  const { source, logger, pollMs } = options;
+  const { source, logger, pollMs, now = Date.now } = options;
   const stopping = new AbortController();
-  const bringing = {
-    ...options.bringing,
-    signal: AbortSignal.any([options.bringing.signal, stopping.signal]),
-  };
+  const bringing: Bringing = { ...options.bringing, signal: stopping.signal };
   const { cache } = bringing;
   const key = createHash('sha256')
     .update(source.kind === 'pointer' ? source.url.href : `name ${options.name}`)
     .digest('hex');
   /** What is served, and what was served before it: both stay in the cache. */
-  let current: FetchedBundle | undefined;
-  let former: FetchedBundle | undefined;
-  let next: Pending | undefined;
-  const encoders = new Map<string, Shelved>();
+  let current: Held | undefined;
+  let former: Held | undefined;
+  let next: Held | undefined;
   let etag: string | undefined;
   let flip: (() => Promise<unknown>) | undefined;
   let running: Promise<void> | undefined;
+  let queued: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let inRow = 0;
+  let toldAt = -Infinity;
   const state: { -readonly [Key in keyof BundleState]: BundleState[Key] } = {
     ...{ sha256: undefined, lastSuccess: undefined, failures: 0, failure: undefined },
   };
@@ -92,7 +95,7 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
   function succeeded(): void {
     if (state.failure !== undefined) logger.info({ sha256: state.sha256 }, 'the bundle is up to date again');
     state.failure = undefined;
-    state.lastSuccess = new Date();
+    state.lastSuccess = new Date(now());
     inRow = 0;
   }
 
@@ -100,8 +103,8 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
     if (stopping.signal.aborted) return;
     const code = err instanceof NearvoteError ? err.code : 'internal';
     const message = messageOf(err);
-    // Each poll would fill the log.
-    if (state.failure?.message !== message) {
+    if (state.failure?.message !== message || now() - toldAt >= repeatMs) {
+      toldAt = now();
       logger.warn(
         { err },
         current === undefined ? 'there is no bundle yet' : 'the bundle from before goes on serving',
@@ -125,28 +128,35 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
     return named;
   }
 
-  async function adopt({ bundle, encoder }: Pending): Promise<void> {
-    if (encoder !== undefined) {
-      const again = encoders.get(encoder.sha256);
-      encoders.set(encoder.sha256, encoder);
-      await again?.release();
-    }
-    if (bundle !== current) {
-      await (current?.sha256 === bundle.sha256 ? current : former)?.release();
-      if (current?.sha256 !== bundle.sha256) former = current;
-    }
-    current = bundle;
-    state.sha256 = bundle.sha256;
-    const before = former?.sha256 ?? (await cache.servedBy(key)).bundles.find((one) => one !== bundle.sha256);
-    const bundles = [bundle.sha256, ...(before === undefined ? [] : [before])];
-    await cache.remember(key, { bundles, encoders: [...encoders.keys()] }).catch((err: unknown) => {
-      logger.warn({ err }, 'what is served could not be noted in the cache');
-    });
+  /** Of what was served before it, the last is kept. */
+  async function adopt(held: Held): Promise<void> {
+    const { sha256 } = held.bundle;
+    const isOther = current !== undefined && current.bundle.sha256 !== sha256;
+    const gone = isOther ? former : current;
+    if (isOther) former = current;
+    current = held;
+    state.sha256 = sha256;
+    await release(gone, held);
+    const known = await cache.servedBy(key);
+    const before = former?.bundle.sha256 ?? known.bundles.find((one) => one !== sha256);
+    const encoders = [held.encoder?.sha256, former?.encoder?.sha256, ...(former ? [] : known.encoders)];
+    await cache
+      .remember(key, {
+        bundles: before === undefined ? [sha256] : [sha256, before],
+        encoders: [...new Set(encoders.filter((one) => one !== undefined))].slice(0, 2),
+      })
+      .catch((err: unknown) => logger.warn({ err }, 'what is served could not be noted in the cache'));
+  }
+
+  /** All of it, but for what is served on. */
+  async function release(held: Held | undefined, kept?: Held): Promise<void> {
+    if (held?.bundle !== kept?.bundle) await held?.bundle.release();
+    if (held?.encoder !== kept?.encoder) await held?.encoder?.release();
   }
 
   /** At the start: there is nothing that it could replace. */
   async function openAndAdopt<T>(bundle: FetchedBundle, openBundle: OpenBundle<T>): Promise<T> {
-    const { value, encoder } = await openBundle(bundle).catch(async (error: unknown) => {
+    const { value, encoder } = await openBundle(bundle, bringing).catch(async (error: unknown) => {
       await bundle.release();
       throw error;
     });
@@ -195,7 +205,7 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
   async function lookNow(): Promise<void> {
     try {
       const named = await latest();
-      if (named !== undefined && named.sha256 !== current?.sha256)
+      if (named !== undefined && named.sha256 !== current?.bundle.sha256)
         await flipTo(await bringBundle(named, bringing));
       succeeded();
     } catch (error) {
@@ -205,13 +215,12 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
   }
 
   async function flipTo(bundle: FetchedBundle): Promise<void> {
-    const pending: Pending = { bundle, encoder: undefined };
-    next = pending;
+    next = { bundle, encoder: undefined };
     try {
       await flip?.();
-      await adopt(pending);
+      await adopt(next);
     } catch (error) {
-      await Promise.all([bundle.release(), pending.encoder?.release()]);
+      await release(next);
       throw error;
     } finally {
       next = undefined;
@@ -219,8 +228,18 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
   }
 
   function look(): Promise<void> {
-    running ??= lookNow().finally(() => (running = undefined));
-    return running;
+    if (running === undefined) {
+      running = lookNow().finally(() => (running = undefined));
+      return running;
+    }
+    // The one that runs may have read the pointer before whoever asks now has changed it.
+    queued ??= running
+      .catch(() => undefined)
+      .then(() => {
+        queued = undefined;
+        return look();
+      });
+    return queued;
   }
 
   function plan(): void {
@@ -236,20 +255,19 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
     timer.unref();
   }
 
-  const beganAt = Date.now();
+  const beganAt = now();
   return {
     state,
     get staleSeconds() {
       if (source.kind === 'bundle') return 0;
-      return (Date.now() - (state.lastSuccess?.getTime() ?? beganAt)) / 1000;
+      return (now() - (state.lastSuccess?.getTime() ?? beganAt)) / 1000;
     },
     open: async (openBundle) => {
-      const pending = next;
-      const bundle = pending?.bundle ?? current;
-      if (bundle === undefined) return openFirst(openBundle);
-      const { value, encoder } = await openBundle(bundle);
-      if (pending !== undefined) pending.encoder = encoder;
-      else if (encoder !== undefined) await adopt({ bundle, encoder });
+      const held = next ?? current;
+      if (held === undefined) return openFirst(openBundle);
+      const { value, encoder } = await openBundle(held.bundle, bringing);
+      if (held === next) next = { ...held, encoder };
+      else await adopt({ ...held, encoder });
       return value;
     },
     follow: (how) => {
@@ -260,7 +278,7 @@ export function createBundleFeed(options: BundleFeedOptions): BundleFeed {
     stop: () => {
       stopping.abort();
       clearTimeout(timer);
-      for (const held of [current, former, ...encoders.values()]) void held?.release();
+      for (const held of [current, former]) void release(held);
     },
   };
 }

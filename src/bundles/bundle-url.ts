@@ -1,3 +1,5 @@
+import { BlockList } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { NearvoteError } from '../domain/errors.js';
 
 interface Located {
@@ -65,12 +67,15 @@ export function parsePointer(text: string, pointer: PointerUrl, rules: UrlRules)
       `Expected ${pointer.shown} to be one line, the URL of a bundle and #sha256:HEX, but ${why}`,
       { cause },
     );
-  if (line === '' || /\s/.test(line)) throw wrong(line === '' ? 'it is empty' : 'there is more');
+  // A parser of URLs drops control characters.
+  if (line === '' || /[\s\p{Cc}]/u.test(line)) throw wrong(line === '' ? 'it is empty' : 'there is more');
   if (!URL.canParse(line, pointer.url.href)) throw wrong('it is no URL');
-  const { href, protocol } = new URL(line, pointer.url);
+  const url = new URL(line, pointer.url);
+  const { href, protocol } = url;
   // Whoever writes a pointer elsewhere is to read no files here.
   if (protocol === 'file:' && pointer.url.protocol !== 'file:')
     throw wrong('it names a file of this machine');
+  if (leadsInside(pointer.url, url)) throw wrong(`it leads to this machine: ${shownOf(url)}`);
   try {
     return parseDigestUrl(href, rules);
   } catch (error) {
@@ -97,12 +102,46 @@ function parseLocated(text: string, { allowHttp }: UrlRules): Located & { readon
   if (url.protocol === 'file:' && url.host !== '') {
     throw new NearvoteError('usage', `Expected three slashes, file:///FOLDER/FILE, but received ${shown}`);
   }
+  checkPath(url);
   if (hash === '') return { url, shown };
   const sha256 = /^#sha256:([0-9a-f]{64})$/i.exec(hash)?.[1]?.toLowerCase();
   if (sha256 === undefined) {
     throw new NearvoteError('usage', `Expected #sha256: and 64 hexadecimal digits after ${shown}`);
   }
   return { url, shown, sha256 };
+}
+
+/** @throws NearvoteError `usage` for a path that cannot be decoded */
+function checkPath(url: URL): void {
+  try {
+    const path = url.protocol === 'file:' ? fileURLToPath(url) : decodeURIComponent(url.pathname);
+    if (!path.includes('\0')) return;
+  } catch {
+    // As below.
+  }
+  throw new NearvoteError('usage', `Expected a path that can be decoded but received ${shownOf(url)}`);
+}
+
+/** This machine, and what is on the same wire: there clouds tell a machine its credentials. */
+const inside = new BlockList();
+inside.addSubnet('0.0.0.0', 8);
+inside.addSubnet('127.0.0.0', 8);
+inside.addSubnet('169.254.0.0', 16);
+inside.addSubnet('::', 127, 'ipv6');
+inside.addSubnet('fe80::', 10, 'ipv6');
+
+/**
+ * Whether a pointer or a redirect of another machine leads to this one: whoever writes it is to reach nothing that only
+ * this machine reaches. Names are not looked up.
+ */
+export function leadsInside(from: URL, to: URL): boolean {
+  const isInside = ({ protocol, hostname }: URL): boolean => {
+    if (protocol === 'file:') return true;
+    const host = hostname.replace(/^\[|\]$/g, '');
+    if (/^(?:.+\.)?localhost\.?$/.test(host)) return true;
+    return inside.check(host, 'ipv4') || inside.check(host, 'ipv6');
+  };
+  return isInside(to) && !isInside(from);
 }
 
 const ownHosts: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);

@@ -26,10 +26,14 @@ export interface Shelved {
 
 export interface BundleCache {
   /**
-   * @param make fills the folder that it is given; `fetching` may hold what an earlier try left
+   * Waits where another process brings it already.
    * @throws NearvoteError `output_unwritable`, and what `make` throws
    */
-  bring(shelf: Shelf, sha256: string, make: Make): Promise<Shelved>;
+  bring(
+    shelf: Shelf,
+    sha256: string,
+    how: { readonly make: Make; readonly signal: AbortSignal },
+  ): Promise<Shelved>;
   /** What is there and whole. */
   find(shelf: Shelf, sha256: string): Promise<Shelved | undefined>;
   /** What an index served last, and before, by what it is called by. */
@@ -38,6 +42,7 @@ export interface BundleCache {
   remember(key: string, served: Served): Promise<void>;
 }
 
+/** Fills the folder `into`; `fetching` may hold what an earlier try left. */
 type Make = (places: { readonly into: string; readonly fetching: string }) => Promise<void>;
 
 const servedSchema = z.strictObject({
@@ -77,9 +82,9 @@ export function openCache(root: string): BundleCache {
     return undefined;
   }
 
-  async function fetchIt(shelf: Shelf, { sha256, make }: { sha256: string; make: Make }): Promise<Shelved> {
+  const fetchIt: BundleCache['bring'] = async (shelf, sha256, { make, signal }) => {
     const fetching = join(root, 'fetching', sha256);
-    const lock = await lockOf(root, sha256);
+    const lock = await lockOf(root, { sha256, signal });
     try {
       // Another process may have brought it until the lock was ours.
       const there = await find(shelf, sha256);
@@ -110,7 +115,7 @@ export function openCache(root: string): BundleCache {
     } finally {
       await lock.release();
     }
-  }
+  };
 
   async function prune(): Promise<void> {
     const keys = await readdir(join(root, 'served'));
@@ -151,8 +156,8 @@ export function openCache(root: string): BundleCache {
 
   return {
     find,
-    bring: async (shelf, sha256, make) =>
-      (await find(shelf, sha256)) ?? (await writing(root, () => fetchIt(shelf, { sha256, make }))),
+    bring: async (shelf, sha256, how) =>
+      (await find(shelf, sha256)) ?? (await writing(root, () => fetchIt(shelf, sha256, how))),
     servedBy,
     remember: async (key, served) => {
       if (JSON.stringify(await servedBy(key)) === JSON.stringify(served)) return;
@@ -168,7 +173,10 @@ export function openCache(root: string): BundleCache {
 }
 
 /** Two servers that want one bundle are one download: the second waits, and finds it there. */
-async function lockOf(root: string, sha256: string): Promise<FolderLock> {
+async function lockOf(
+  root: string,
+  { sha256, signal }: { readonly sha256: string; readonly signal: AbortSignal },
+): Promise<FolderLock> {
   const locks = join(root, 'locks');
   await mkdir(locks, { recursive: true });
   for (;;) {
@@ -176,7 +184,7 @@ async function lockOf(root: string, sha256: string): Promise<FolderLock> {
       return await lockFolder(locks, { name: sha256 });
     } catch (error) {
       if (!(error instanceof NearvoteError) || error.code !== 'output_unwritable') throw error;
-      await pause(100);
+      await pause(100, undefined, { signal });
     }
   }
 }

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { messageOf, NearvoteError, systemCodeOf } from '../domain/errors.js';
-import { checkScheme, shownOf } from './bundle-url.js';
+import { checkScheme, leadsInside, shownOf } from './bundle-url.js';
 import { refusal, type Reading, type ReadOptions } from './reading.js';
 
 const mostRedirects = 5;
@@ -58,11 +58,13 @@ async function readHttp(first: URL, options: ReadOptions): Promise<Reading> {
       },
     });
     const { status, headers } = response;
-    if (status === 200 || status === 206) return readingOf(response, from);
+    // A part of a compressed stream is no part of the file.
+    const isOfStream = status === 206 && from > 0 && headers.get('content-encoding') !== null;
+    if (status === 200 || (status === 206 && !isOfStream)) return readingOf(response, from);
     await response.body?.cancel();
     if (status === 304 && etag !== undefined) return { kind: 'unchanged' };
-    if (status === 416 && from > 0) {
-      // What is here is not the beginning of what is there.
+    // The latter where what is here is not the beginning of what is there.
+    if (isOfStream || (status === 416 && from > 0)) {
       from = 0;
       continue;
     }
@@ -79,6 +81,14 @@ async function readHttp(first: URL, options: ReadOptions): Promise<Reading> {
       throw new NearvoteError(
         'bundle_refused',
         `Expected https after ${shownOf(first)} but it leads to ${shownOf(next)}`,
+      );
+    }
+    // fetch would show them in its error.
+    const isSecret = next.username !== '' || next.password !== '';
+    if (isSecret || leadsInside(url, next)) {
+      throw new NearvoteError(
+        'bundle_refused',
+        `Expected another place after ${shownOf(first)} but it leads to ${shownOf(next)}, ${isSecret ? 'with a user and password' : 'which is this machine'}`,
       );
     }
     url = next;

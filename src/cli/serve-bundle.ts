@@ -3,8 +3,9 @@ import { askCanaries } from '../bundles/ask-canaries.js';
 import { findByDigest, publishedOf, type Bringing, type FetchedBundle } from '../bundles/bring.js';
 import { createBundleFeed, type BundleFeed, type Opened } from '../bundles/bundle-feed.js';
 import { parseDigestUrl } from '../bundles/bundle-url.js';
-import { openCache } from '../bundles/cache.js';
+import { openCache, type Shelved } from '../bundles/cache.js';
 import { NearvoteError } from '../domain/errors.js';
+import type { PublishedVersion } from '../examples/index-store.js';
 import { findEncoder, openPair, type OpenPair, type OpenPairOptions } from '../pair.js';
 import type { LivePair } from '../server/live-pair.js';
 import type { ServedIndex } from '../server/serving.js';
@@ -34,33 +35,48 @@ export function openFetchedIndex(
     ...{ mostBytes: flags.maxBundleBytes, stallMs: flags.fetchTimeout, pauseMs, attempts },
   };
   const encoders = (flags.encoder ?? []).map((url) => parseDigestUrl(url, rules));
-  const bringing: Bringing = {
-    ...{ cache: openCache(flags.cacheDir), rules, signal: new AbortController().signal },
-  };
+  const bringing = { cache: openCache(flags.cacheDir), rules };
   const feed = createBundleFeed({ source, name, bringing, logger, pollMs: flags.pollSeconds * 1000 });
 
   async function openBundle(
-    bundle: FetchedBundle,
+    { bundle, bringing }: { readonly bundle: FetchedBundle; readonly bringing: Bringing },
     options: Omit<OpenPairOptions, 'index'>,
   ): Promise<Opened<OpenPair>> {
     const published = await publishedOf(bundle);
-    const found = await findEncoder(published, options.models).catch(async (error: unknown) => {
-      if (!(error instanceof NearvoteError)) throw error;
-      const other = await findByDigest(published, { models: options.models, sources: encoders, bringing });
-      if (other === undefined) throw error;
-      return { ...other };
-    });
-    const pair = await openPair({ ...options, index: bundle.root, encoderDir: found.encoderDir });
+    const { encoderDir, shelved } = await encoderOf(published, { models: options.models, bringing });
     try {
-      if (bundle.canaries !== undefined) await askCanaries(pair.neighbours, bundle.canaries);
+      const pair = await openPair({ ...options, index: bundle.root, encoderDir });
+      try {
+        if (bundle.canaries !== undefined) await askCanaries(pair.neighbours, bundle.canaries);
+      } catch (error) {
+        await Promise.allSettled([pair.neighbours.close(), pair.pool.close()]);
+        throw error;
+      }
+      return { value: pair, encoder: shelved };
     } catch (error) {
-      await Promise.allSettled([pair.neighbours.close(), pair.pool.close()]);
+      await shelved?.release();
       throw error;
     }
-    return { value: pair, encoder: 'shelved' in found ? found.shelved : undefined };
   }
 
-  return { feed, open: (options) => feed.open((bundle) => openBundle(bundle, options)) };
+  async function encoderOf(
+    published: PublishedVersion,
+    { models, bringing }: { readonly models: string; readonly bringing: Bringing },
+  ): Promise<{ readonly encoderDir: string; readonly shelved?: Shelved }> {
+    try {
+      return { encoderDir: (await findEncoder(published, models)).encoderDir };
+    } catch (error) {
+      if (!(error instanceof NearvoteError)) throw error;
+      const other = await findByDigest(published, { models, sources: encoders, bringing });
+      if (other === undefined) throw error;
+      return other;
+    }
+  }
+
+  return {
+    feed,
+    open: (options) => feed.open((bundle, bringing) => openBundle({ bundle, bringing }, options)),
+  };
 }
 
 /** Serves, from its first load on, what a feed brings; a reload looks for it at once. */

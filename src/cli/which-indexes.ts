@@ -87,7 +87,7 @@ function parse(text: string, rules: UrlRules): Told {
   if (!namePattern.test(name)) {
     throw new NearvoteError(
       'usage',
-      `Expected --index NAME=FOLDER with a name of ${nameRule} but received ${JSON.stringify(text)}`,
+      `Expected --index NAME=FOLDER with a name of ${nameRule} but received ${JSON.stringify(isBundleUrl(text.slice(at + 1)) ? name : text)}`,
     );
   }
   const folder = text.slice(at + 1);

@@ -13,6 +13,7 @@ import { exportIndex } from '../../src/curate/export-index.js';
 import { NearvoteError } from '../../src/domain/errors.js';
 import { readPublished } from '../../src/examples/index-store.js';
 import { verifyIndex } from '../../src/curate/verify-index.js';
+import { lockFolder } from '../../src/files/lock.js';
 import { publishSmallIndex } from '../neighbours/small-index.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 import { cutOff, endless, openBundleHost, sha256Of, stall } from './bundle-host.js';
@@ -69,7 +70,7 @@ afterEach(() => {
 });
 
 const rules = {
-  ...{ allowHttp: false, s3PathStyle: false, mostBytes: 1_000_000, stallMs: 300, pauseMs: 1, attempts: 2 },
+  ...{ allowHttp: false, s3PathStyle: false, mostBytes: 1_000_000, stallMs: 1_000, pauseMs: 1, attempts: 2 },
 };
 const urlOf = (hour: number): string => `${bundle(hour).sha256}.tar#sha256:${bundle(hour).sha256}`;
 const point = (text: string | number): void => {
@@ -78,12 +79,19 @@ const point = (text: string | number): void => {
 /** A version that cannot be opened, as with an encoder that is not there. */
 let unopenable: string | undefined;
 
+/** Milliseconds by which the clock of feeds is ahead. */
+let ahead = 0;
 function feedOf(url = `${host.url}/pets.pointer`, dir = cacheDir): BundleFeed {
   const say = (...said: unknown[]): void => void lines.push(String(said.at(-1)));
   const feed = createBundleFeed({
-    ...{ source: parseIndexSource(url, rules), name: 'pets', pollMs: 3_600_000 },
+    ...{
+      source: parseIndexSource(url, rules),
+      name: 'pets',
+      pollMs: 3_600_000,
+      now: () => Date.now() + ahead,
+    },
     ...{ logger: { info: say, warn: say } },
-    bringing: { cache: openCache(dir), rules, signal: new AbortController().signal },
+    bringing: { cache: openCache(dir), rules },
   });
   feeds.push(feed);
   return feed;
@@ -268,6 +276,80 @@ describe('a pointer', () => {
     expect([served, feed.state.failure?.code]).toEqual([bundle(1).version, 'encoder_mismatch']);
   });
 
+  it('is told again where it still fails ten minutes later, and not at each look', async () => {
+    point('none');
+    const feed = feedOf();
+    const starting = start(feed);
+    starting.catch(() => undefined);
+    await expect.poll(() => lines).toEqual(['there is no bundle yet']);
+    await expect(feed.look()).rejects.toThrow('Expected');
+    expect(lines).toHaveLength(1);
+    ahead = 600_000;
+    await expect(feed.look())
+      .rejects.toThrow('Expected')
+      .finally(() => (ahead = 0));
+    expect(lines).toHaveLength(2);
+    feed.stop();
+    await expect(starting).rejects.toThrow();
+  });
+
+  it('that is changed while it is looked at is looked at once more, for all who ask meanwhile', async () => {
+    point(1);
+    const feed = feedOf();
+    await start(feed);
+    host.asked.length = 0;
+    host.faults.set('/pets.pointer', (_req, res, content) => {
+      host.faults.clear();
+      // It was read, and is changed and asked for again before the answer is there.
+      point(2);
+      const asked = [feed.look(), feed.look()];
+      res.end(content);
+      later = Promise.all(asked);
+    });
+    let later: Promise<unknown> = Promise.resolve();
+    await feed.look();
+    expect(served).toBe(bundle(1).version);
+    await later;
+    expect(served).toBe(bundle(2).version);
+    expect(host.asked.filter((path) => path === '/pets.pointer')).toHaveLength(2);
+  });
+
+  it('keeps the encoders of the bundle that is served and of the one before, and no more', async () => {
+    const feed = feedOf();
+    const digest = (hour: number): string => String(hour).repeat(64);
+    let hour = 0;
+    const open = async (): Promise<void> => {
+      await feed.open(async (_, { cache, signal }) => {
+        const make = ({ into }: { into: string }) => writeFile(join(into, 'encoder.json'), '{}');
+        return { value: hour, encoder: await cache.bring('encoders', digest(hour), { signal, make }) };
+      });
+    };
+    for (hour of [1, 2, 3, 1]) {
+      point(hour);
+      if (served === undefined) await open();
+      else await feed.look();
+      served = 'something';
+      feed.follow(open);
+    }
+    const encoders = await readdir(join(cacheDir, 'encoders'));
+    expect(encoders.filter((name) => !name.startsWith('.')).sort()).toEqual([1, 3].map(digest));
+    const leases = await readdir(join(cacheDir, 'encoders', '.leases'));
+    expect(leases.map((name) => name[0]).sort()).toEqual(['1', '3']);
+  });
+
+  it('ends at once when it is stopped while another process fetches what it waits for', async () => {
+    const { sha256 } = bundle(1);
+    await mkdir(join(cacheDir, 'locks'), { recursive: true });
+    const lock = await lockFolder(join(cacheDir, 'locks'), { name: sha256 });
+    point(1);
+    const feed = feedOf();
+    const starting = start(feed);
+    await expect.poll(() => host.asked).toEqual(['/pets.pointer']);
+    feed.stop();
+    await expect(starting).rejects.toThrow();
+    await lock.release();
+  });
+
   it('keeps what another server of the same cache serves', async () => {
     point(1);
     await start(feedOf());
@@ -304,8 +386,7 @@ const mountsDisks = await promisify(execFile)('unshare', [
 
 describe.runIf(mountsDisks)('on a full disk', () => {
   it('nothing is left of what did not fit', async () => {
-    const disk = join(base, 'disk');
-    await mkdir(disk);
+    const sizes = [4, 12, 20, 2_000];
     const script = `
       const { openCache } = await import(${JSON.stringify(join(process.cwd(), 'dist/bundles/cache.js'))});
       const { bringBundle } = await import(${JSON.stringify(join(process.cwd(), 'dist/bundles/bring.js'))});
@@ -313,23 +394,20 @@ describe.runIf(mountsDisks)('on a full disk', () => {
       const { readdirSync } = await import('node:fs');
       const rules = ${JSON.stringify(rules)};
       const source = parseIndexSource(${JSON.stringify(`${host.url}/${urlOf(1)}`)}, rules);
-      const dir = ${JSON.stringify(join(disk, 'cache'))};
-      await bringBundle(source, { cache: openCache(dir), rules, signal: new AbortController().signal }).then(
-        () => console.log('brought'),
-        (error) => console.log(error.code, JSON.stringify(readdirSync(dir + '/fetching'))),
-      );`;
-    const on = async (kilobytes: number): Promise<string> => {
-      const run = ['sh', '-c', `mount -t tmpfs -o size=${kilobytes}k none '${disk}' && exec "$0" "$@"`];
-      const node = [process.execPath, '--input-type=module', '-e', script];
-      const { stdout } = await promisify(execFile)('unshare', [
-        '--map-root-user',
-        '--mount',
-        ...run,
-        ...node,
-      ]);
-      return stdout.trim();
-    };
-    for (const kilobytes of [4, 12, 20]) expect(await on(kilobytes)).toBe('output_unwritable []');
-    expect(await on(2_000)).toBe('brought');
+      for (const kilobytes of ${JSON.stringify(sizes)}) {
+        const dir = ${JSON.stringify(join(base, 'disk-'))} + kilobytes + '/cache';
+        await bringBundle(source, { cache: openCache(dir), rules, signal: new AbortController().signal }).then(
+          () => console.log('brought'),
+          (error) => console.log(error.code, JSON.stringify(readdirSync(dir + '/fetching'))),
+        );
+      }`;
+    for (const kilobytes of sizes) await mkdir(join(base, `disk-${kilobytes}`));
+    const mounts = sizes.map((size) => `mount -t tmpfs -o size=${size}k none '${base}/disk-${size}'`);
+    const { stdout } = await promisify(execFile)('unshare', [
+      ...['--map-root-user', '--mount', 'sh', '-c', `${mounts.join(' && ')} && exec "$0" "$@"`],
+      ...[process.execPath, '--input-type=module', '-e', script],
+    ]);
+    const refused = 'output_unwritable []';
+    expect(stdout.trim().split('\n')).toEqual([refused, refused, refused, 'brought']);
   });
 });

@@ -30,6 +30,10 @@ describe('the URL of an index', () => {
     [`s3://bucket#sha256:${digest}`, 's3://BUCKET/KEY'],
     [`file://srv/x.tar#sha256:${digest}`, 'three slashes'],
     ['https://', 'begins with https://'],
+    ['https://host/%E0%A4.pointer?signature=hidden', 'a path that can be decoded'],
+    [`s3://bucket/100%.tar#sha256:${digest}`, 'a path that can be decoded'],
+    [`file:///srv/a%2Fb.tar#sha256:${digest}`, 'a path that can be decoded'],
+    [`file:///srv/a%00.tar#sha256:${digest}`, 'a path that can be decoded'],
   ])('is refused, and shows no secret: %s', (text, message) => {
     expect(() => told(text)).toThrow(
       expect.objectContaining({
@@ -49,6 +53,9 @@ describe('a pointer', () => {
     ['s3://bucket/a/photos.pointer', `  ../p.tar#sha256:${digest}\r\n`, 's3://bucket/p.tar'],
     ['file:///srv/photos.pointer', `p.tar#sha256:${digest}`, 'file:///srv/p.tar'],
     ['https://host/photos.pointer', `s3://bucket/p.tar#sha256:${digest}`, 's3://bucket/p.tar'],
+    ['https://host/photos.pointer', `\ufeffp.tar#sha256:${digest.toUpperCase()}`, 'https://host/p.tar'],
+    ['http://127.0.0.1/photos.pointer', `http://localhost/p.tar#sha256:${digest}`, 'http://localhost/p.tar'],
+    ['https://10.0.0.1/photos.pointer', `https://10.0.0.2/p.tar#sha256:${digest}`, 'https://10.0.0.2/p.tar'],
   ])('of %s that says %j names %s', (at, text, url) => {
     expect(parsePointer(text, pointer(at), rules)).toMatchObject({ url: new URL(url), sha256: digest });
   });
@@ -61,12 +68,30 @@ describe('a pointer', () => {
     [`file:///etc/passwd#sha256:${digest}`, 'a file of this machine'],
     [`ftp://host/a.tar#sha256:${digest}`, 'begins with https://'],
     ['<html>\n<body>log in</body></html>', 'there is more'],
+    [Buffer.from(`\ufeffa.tar#sha256:${digest}\n`, 'utf16le').toString(), 'Expected'],
+    [`a.tar#sha256:${digest}\0`, 'there is more'],
+    [`a.tar\r#sha256:${digest}`, 'there is more'],
+    [`\u001b[31ma.tar?x=hidden#sha256:${digest}`, 'there is more'],
+    [`https://me:hidden@host/a.tar#sha256:${digest}`, 'no user and password'],
+    [`https://host/%FF.tar?x=hidden#sha256:${digest}`, 'a path that can be decoded'],
+    ...[
+      'localhost',
+      'a.localhost.',
+      '127.1',
+      '0x7f000001',
+      '[::1]',
+      '[::ffff:127.0.0.1]',
+      '169.254.169.254',
+    ].map((inner): [string, string] => [`http://${inner}/a.tar?x=hidden#sha256:${digest}`, 'this machine']),
   ])('that says %j is refused', (text, message) => {
     expect(() => parsePointer(text, pointer('https://host/photos.pointer'), rules)).toThrow(
       expect.objectContaining({
         code: 'bundle_invalid',
         message: expect.stringContaining(message) as string,
       }) as Error,
+    );
+    expect(() => parsePointer(text, pointer('https://host/photos.pointer'), rules)).not.toThrow(
+      /hidden|\0|\u001b/,
     );
   });
 });

@@ -4,6 +4,8 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { inspect } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { BundleUrl } from '../../src/bundles/bundle-url.js';
 import { parseDigestUrl } from '../../src/bundles/bundle-url.js';
@@ -19,7 +21,7 @@ afterAll(async () => {
 
 const content = randomBytes(1_000_000);
 const rules: FetchRules = {
-  ...{ allowHttp: false, s3PathStyle: false, mostBytes: 2_000_000, stallMs: 200, pauseMs: 1, attempts: 4 },
+  ...{ allowHttp: false, s3PathStyle: false, mostBytes: 2_000_000, stallMs: 10_000, pauseMs: 1, attempts: 4 },
 };
 let to = '';
 let made = 0;
@@ -102,21 +104,22 @@ describe('a download', () => {
   });
 
   it('gives a host up that is silent, and comes back to it', async () => {
+    const hasty = { stallMs: 200 };
     let times = 0;
     host.faults.set('/a.tar', (req, res, bytes) => {
       if (++times === 2) host.faults.clear();
       stall(req, res, bytes);
     });
-    await download();
+    await download(source(), hasty);
     expect(host.asked).toEqual(['/a.tar', '/a.tar from 10', '/a.tar from 10']);
     await rm(to);
     host.faults.set('/a.tar', stall);
-    await expect(download()).rejects.toMatchObject({
+    await expect(download(source(), hasty)).rejects.toMatchObject({
       code: 'bundle_unreachable',
       message: expect.stringContaining('silent, or all but silent, for 0.2 seconds') as string,
     });
     host.faults.set('/a.tar', () => undefined);
-    await expect(download()).rejects.toMatchObject({ code: 'bundle_unreachable' });
+    await expect(download(source(), hasty)).rejects.toMatchObject({ code: 'bundle_unreachable' });
   });
 
   it('tries again what may be otherwise the next time, and nothing else', async () => {
@@ -153,6 +156,54 @@ describe('a download', () => {
     await expect(download(source('/plain'))).rejects.toThrow('Expected https');
   });
 
+  it('follows no redirect that names a password, and shows none', async () => {
+    const location = host.url.replace('//', '//me:hidden@');
+    host.faults.set(
+      '/secret',
+      (_req, res) => void res.writeHead(302, { location: `${location}/a.tar?x=hidden` }).end(),
+    );
+    const refused = await download(source('/secret')).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: 'bundle_refused' });
+    expect(inspect(refused)).not.toContain('hidden');
+  });
+
+  it('takes no length and no part for more than it is', async () => {
+    const compressed = gzipSync(content);
+    const gzip = { 'content-encoding': 'gzip', etag: '"one"' };
+    let times = 0;
+    // Cut off, and a part of the compressed stream after that.
+    host.faults.set('/a.tar', (req, res) => {
+      times++;
+      if (req.headers.range === undefined && times > 1) return void res.writeHead(200, gzip).end(compressed);
+      if (times > 1) {
+        const range = { 'content-range': `bytes 500000-999999/${compressed.length}`, ...gzip };
+        return void res.writeHead(206, range).end(compressed.subarray(500_000));
+      }
+      res.writeHead(200, { ...gzip, 'content-length': compressed.length });
+      res.write(compressed.subarray(0, 500_000), () => setImmediate(() => res.destroy()));
+    });
+    await download();
+    expect((await readFile(to)).equals(content)).toBe(true);
+    expect(times).toBe(3);
+    await rm(to);
+    for (const [length, code] of [
+      [500_000, 'bundle_invalid'],
+      [1_500_000, 'bundle_unreachable'],
+      [9_000_000_000, 'bundle_invalid'],
+    ] as const) {
+      host.faults.set('/a.tar', (req, res, bytes) => {
+        // Node itself would refuse to send another length.
+        const { socket } = req;
+        socket.end(
+          Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\ncontent-length: ${length}\r\n\r\n`), bytes]),
+        );
+        res.on('error', () => undefined);
+      });
+      await expect(download(source(), { attempts: 1 }), String(length)).rejects.toMatchObject({ code });
+      await rm(to, { force: true });
+    }
+  });
+
   it('writes through no link', async () => {
     const target = join(base, 'target');
     await symlink(target, to);
@@ -163,7 +214,10 @@ describe('a download', () => {
 
 describe('a small text', () => {
   const read = (path: string, etag?: string) =>
-    readSmall({ url: new URL(`${host.url}${path}`), shown: path }, { mostBytes: 100, etag, rules, signal });
+    readSmall(
+      { url: new URL(`${host.url}${path}`), shown: path },
+      { mostBytes: 100, etag, rules: { ...rules, stallMs: 500 }, signal },
+    );
 
   it('is read once, and not again while it is the same', async () => {
     host.files.set('/p', Buffer.from('one'));
@@ -178,6 +232,6 @@ describe('a small text', () => {
     host.faults.set('/p', endless);
     await expect(read('/p')).rejects.toMatchObject({ code: 'bundle_invalid' });
     host.faults.set('/p', () => undefined);
-    await expect(read('/p')).rejects.toThrow('silent for 0.2 seconds');
+    await expect(read('/p')).rejects.toThrow('silent for 0.5 seconds');
   });
 });

@@ -43,7 +43,6 @@ beforeAll(async () => {
   server.serving.indexes[0].bundle = {
     state: { sha256: 'a'.repeat(64), lastSuccess: new Date(), failures: 0, failure: undefined },
   };
-  await server.ask('/classify', { method: 'POST', body: await drawColour('red') });
   scrape = readScrape((await server.ask('/metrics')).text);
 });
 afterAll(() => server.close());
