@@ -62,16 +62,15 @@ async function makeBundle(
     await writeFile(join(staged.dir, 'examples.jsonl'), examples.join(''));
     for (const file of ['embeddings.f32', 'rejects.jsonl'])
       await copyFile(join(dir, file), join(staged.dir, file));
-    // Without its graph, which is built where hnswlib is: 10,000 examples are searched exactly.
-    const { 'vectors.hnsw': _graph, ...files } = manifest.files;
-    const { path: _path, ...encoder } = manifest.encoder;
     await staged.publish({
       keep: 0,
       manifest: {
-        ...{ ...manifest, encoder },
+        ...manifest,
         labels: manifest.labels.map((one) => ({ ...one, label: `${side}/${one.label}` })),
+        // Without its graph, which is built where hnswlib is: 10,000 examples are searched exactly.
         files: {
-          ...files,
+          'embeddings.f32': manifest.files['embeddings.f32'],
+          'rejects.jsonl': manifest.files['rejects.jsonl'],
           'examples.jsonl': await digestFile(join(staged.dir, 'examples.jsonl')),
         },
       },
