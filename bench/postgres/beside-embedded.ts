@@ -12,6 +12,7 @@ import { loadStored } from '../../src/curate/load-stored.js';
 import { markdownTable } from '../../src/domain/markdown-table.js';
 import { readEncoderManifest } from '../../src/encoder/load.js';
 import { parseIndexUrl } from '../../src/postgres/index-url.js';
+import { openIndexDatabase } from '../../src/postgres/postgres-index.js';
 import { writeClusteredIndex } from '../clustered-index.js';
 import { drawImages } from '../drawn-images.js';
 import { figure, medians, percentile, type Figures } from '../figures.js';
@@ -46,6 +47,15 @@ const url = parseIndexUrl(`${own.url}?name=clustered`);
 const started = performance.now();
 await loadStored({ root, url, now: () => new Date() });
 const loadSeconds = (performance.now() - started) / 1000;
+const database = await openIndexDatabase(url, { connections: 1 });
+const [held] = await database.transaction('read', (query) =>
+  query(
+    `select sum(pg_table_size(oid))::float8 as tables, sum(pg_indexes_size(oid))::float8 as indexes
+      from pg_class where relkind = 'r' and relnamespace = 'nearvote'::regnamespace`,
+  ),
+);
+await database.close();
+const kilobytes = (bytes: unknown): string => (Number(bytes) / examples / 1000).toFixed(2);
 const images = await drawImages({ count: 400, width: 32, height: 32, formats: ['png'], seed: 1 });
 const main = await own.pid();
 
@@ -112,7 +122,8 @@ try {
     kind === 'PostgreSQL' ? figure(all, `ratio ${connections}`).toFixed(2) : '',
   ];
   console.log(
-    `${machine()}. ${examples} examples of ${output.dimension} values, loaded in ${loadSeconds.toFixed(0)} s; medians of ${rounds.length} rounds of ` +
+    `${machine()}. ${examples} examples of ${output.dimension} values, loaded in ${loadSeconds.toFixed(0)} s, ` +
+      `${kilobytes(held?.['tables'])} kB of tables and ${kilobytes(held?.['indexes'])} kB of indexes an example; medians of ${rounds.length} rounds of ` +
       `${seconds} s\n\n` +
       markdownTable(
         [

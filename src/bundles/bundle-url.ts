@@ -1,6 +1,6 @@
 import { BlockList } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { NearvoteError } from '../domain/errors.js';
+import { messageOf, NearvoteError } from '../domain/errors.js';
 
 interface Located {
   readonly url: URL;
@@ -61,15 +61,15 @@ export function parseDigestUrl(text: string, rules: UrlRules): BundleUrl {
  */
 export function parsePointer(text: string, pointer: PointerUrl, rules: UrlRules): BundleUrl {
   const line = text.trim();
-  const wrong = (why: string, cause?: unknown): NearvoteError =>
+  const wrong = (why: string): NearvoteError =>
     new NearvoteError(
       'bundle_invalid',
       `Expected ${pointer.shown} to be one line, the URL of a bundle and #sha256:HEX, but ${why}`,
-      { cause },
     );
   // A parser of URLs drops control characters.
   if (line === '' || /[\s\p{Cc}]/u.test(line)) throw wrong(line === '' ? 'it is empty' : 'there is more');
   if (!URL.canParse(line, pointer.url.href)) throw wrong('it is no URL');
+  if (!line.includes('#')) throw wrong('there is no #sha256:HEX');
   const url = new URL(line, pointer.url);
   const { href, protocol } = url;
   // Whoever writes a pointer elsewhere is to read no files here.
@@ -79,7 +79,7 @@ export function parsePointer(text: string, pointer: PointerUrl, rules: UrlRules)
   try {
     return parseDigestUrl(href, rules);
   } catch (error) {
-    throw wrong(error instanceof Error ? error.message : 'it is no URL', error);
+    throw wrong(messageOf(error));
   }
 }
 

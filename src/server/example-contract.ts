@@ -133,6 +133,7 @@ export function addExampleRoutes(
       ...{ request: { query: exportQuery }, security },
     },
   );
+  const bundle = { type: 'string', maxLength: maxBundleBytes } as const;
   add('importBundle', 'Publish a bundle as the next version of the index, and serve it', {
     content: json(importedSchema),
     request: {
@@ -140,7 +141,8 @@ export function addExampleRoutes(
       body: {
         required: true,
         content: {
-          'application/x-tar': { schema: { type: 'string', maxLength: maxBundleBytes } },
+          'application/x-tar': { schema: bundle },
+          'application/octet-stream': { schema: bundle },
         },
       },
     },

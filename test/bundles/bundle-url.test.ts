@@ -62,7 +62,7 @@ describe('a pointer', () => {
 
   it.each([
     ['', 'it is empty'],
-    ['a.tar', 'Expected a sha256'],
+    ['a.tar', 'but there is no #sha256:HEX'],
     [`a.tar#sha256:${digest} b.tar`, 'there is more'],
     [`http://elsewhere/a.tar#sha256:${digest}`, '--allow-http'],
     [`file:///etc/passwd#sha256:${digest}`, 'a file of this machine'],
