@@ -60,7 +60,7 @@ export function indexNamed(named: string): string {
 }
 
 /** What was named, unless it is the name of an index in ./index alone. */
-function byName(named: string): string {
+export function byName(named: string): string {
   const inIndex = indexNamed(named);
   return existsSync(join(inIndex, currentFile)) ? inIndex : named;
 }

@@ -14,7 +14,7 @@ import type { PublishedVersion } from '../examples/index-store.js';
 import { resolveShipped } from '../pair.js';
 import { isIndexUrl, parseIndexUrl, type IndexUrl } from '../postgres/index-url.js';
 import { readStoredIndex } from '../postgres/stored-index.js';
-import { whichIndex, type ChosenIndex } from './which-index.js';
+import { byName, whichIndex, type ChosenIndex } from './which-index.js';
 
 /** An index of a server. */
 export interface NamedIndex extends Pick<ChosenIndex, 'index'> {
@@ -139,7 +139,7 @@ async function choose({ text, name, folder, url, source }: Told): Promise<NamedI
   if (url !== undefined)
     return { index: url.shown, name, url, published: (await readStoredIndex(url)).published };
   try {
-    return { ...(await whichIndex(folder)), name };
+    return { ...(await whichIndex(byName(folder))), name };
   } catch (error) {
     const isMissing = error instanceof NearvoteError && error.code === 'index_missing';
     if (!isMissing || text === folder || !existsSync(text)) throw error;

@@ -10,7 +10,7 @@ const base = await mkdtemp(join(tmpdir(), 'nearvote-which-'));
 afterAll(() => rm(base, { recursive: true }));
 
 const examples = [{ id: 'a', label: 'a', source: 'a' }];
-for (const name of ['leaves', 'flowers', 'other/leaves', 'a=b', 'müsli', 'b,c']) {
+for (const name of ['leaves', 'flowers', 'other/leaves', 'a=b', 'müsli', 'b,c', 'index/mosses']) {
   await mkdir(join(base, name), { recursive: true });
   await publishSmallIndex({
     root: join(base, name),
@@ -44,6 +44,17 @@ describe('the indexes that a server is started with', () => {
       '__proto__ ~/leaves',
       'flowers ~/flowers',
     ]);
+  });
+
+  it('may be called by the name that they have in ./index', async () => {
+    const before = process.cwd();
+    process.chdir(base);
+    try {
+      expect(await found(['mosses'])).toEqual(['mosses index/mosses']);
+      expect(await found(['green=mosses', 'leaves'])).toEqual(['green index/mosses', 'leaves leaves']);
+    } finally {
+      process.chdir(before);
+    }
   });
 
   it('may have an equals sign in their folder, where a slash is before it', async () => {
