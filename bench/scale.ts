@@ -1,10 +1,11 @@
 /* Graphs of 100,000 and 1,000,000 unit vectors of 256 values, clustered as SupCon's are: build, memory, load, search, recall.
-   npx tsx bench/scale.ts [SIZE...]   Graphs lie in .cache/scale and are built once; the search runs by turns on all of them. */
+   npx tsx bench/scale.ts [--ef 64] [SIZE...]   Graphs lie in .cache/scale and are built once; the search runs by turns on all of them. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { asEmbeddings } from '../src/domain/embeddings.js';
 import { markdownTable } from '../src/domain/markdown-table.js';
 import { createExactSearcher } from '../src/neighbours/exact.js';
@@ -21,7 +22,6 @@ const queryCount = 1_000;
 const rounds = 5;
 // As `nearvote build` has them unless told.
 const parameters = { m: 16, efConstruction: 200, seed: 1 };
-const ef = 64;
 const rowsATurn = 10_000;
 
 interface Built {
@@ -31,6 +31,11 @@ interface Built {
 }
 
 const folder = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { ef: { type: 'string', default: '64' }, build: { type: 'string' } },
+});
+const ef = Number(flags.ef);
 const place = (size: number): string => folder(`../.cache/scale/${size}x${dimension}`);
 const draw = await supConVectors({ index: folder('../index/cifar10'), labels, dimension });
 const module = await loadHnswModule();
@@ -112,12 +117,11 @@ async function measure(size: number) {
   return { size, built, loadSeconds, rss, bytes, recalls, latencies };
 }
 
-const [, , ...words] = process.argv;
-if (words[0] === '--build') {
-  await build(Number(words[1]));
+if (flags.build !== undefined) {
+  await build(Number(flags.build));
   process.exit(0);
 }
-const sizes = words.length === 0 ? [100_000, 1_000_000] : words.map(Number);
+const sizes = positionals.length === 0 ? [100_000, 1_000_000] : positionals.map(Number);
 const indexes = [];
 for (const size of sizes) indexes.push(await measure(size));
 
@@ -151,6 +155,10 @@ console.log(
       ['RSS of the graph', ...indexes.map(({ rss }) => `${(rss / 1e6).toFixed(0)} MB`)],
       ['index recall@20, mean', ...indexes.map(({ recalls }) => mean(recalls).toFixed(4))],
       ['index recall@20, least', ...indexes.map(({ recalls }) => Math.min(...recalls).toFixed(2))],
+      [
+        'queries with a recall below one half',
+        ...indexes.map(({ recalls }) => recalls.filter((one) => one < 0.5).length),
+      ],
       ['search, p50', ...p50s.map((values) => `${median(values).toFixed(3)} ms`)],
       ['search, p99', ...p99s.map((values) => `${median(values).toFixed(3)} ms`)],
     ],
