@@ -19,14 +19,20 @@ import { startRealServer } from './real-server.js';
 import { machine } from './report.js';
 
 const { values } = parseArgs({
-  options: { encoder: { type: 'string' }, rounds: { type: 'string', default: '5' } },
+  options: {
+    encoder: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    /** Of each side of an image: decoding costs little of a small one, and the encoder is what bounds. */
+    pixels: { type: 'string', default: '32' },
+  },
 });
 const { encoder } = values;
 if (encoder === undefined) throw new Error('Expected --encoder FOLDER');
+const pixels = Number(values.pixels);
 const connections = [8, 32];
 
 const folder = await mkdtemp(join(tmpdir(), 'nearvote-two-'));
-const images = await drawImages({ count: 96, width: 256, height: 256, formats: ['jpeg'], seed: 1 });
+const images = await drawImages({ count: 96, width: pixels, height: pixels, formats: ['jpeg'], seed: 1 });
 for (const [i, image] of images.slice(0, 32).entries()) {
   const label = join(folder, 'photos', i % 2 === 0 ? 'even' : 'odd');
   await mkdir(label, { recursive: true });
@@ -87,7 +93,7 @@ balancer.close();
 for (const server of servers) await server.stop();
 await rm(folder, { recursive: true });
 
-console.log(`${machine()}. Medians of ${values.rounds} rounds, 256 x 256 JPEGs, images/s\n`);
+console.log(`${machine()}. Medians of ${values.rounds} rounds, ${pixels} x ${pixels} JPEGs, images/s\n`);
 console.log(
   markdownTable(
     ['connections', 'one server', 'two behind a balancer', 'ratio', 'least and most'],
