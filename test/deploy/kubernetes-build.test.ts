@@ -41,7 +41,7 @@ it('the Jobs embed as many parts as they say, and the merge publishes the index 
   const here = (told: readonly string[], index: number): string[] =>
     told.map((arg) =>
       arg
-        .replace(/=\/work\//, `=${work}/`)
+        .replace(/=\/photos-volume\//, `=${work}/`)
         .replace(/^--shards=.*/, '--shards=3')
         .replace('$(JOB_COMPLETION_INDEX)', String(index)),
     );
