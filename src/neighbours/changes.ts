@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../domain/errors.js';
-import type { Picture } from '../examples/journal-record.js';
+import type { Change, Picture } from '../examples/journal-record.js';
 
 /* What may be asked of an index that changes, and what comes of it. */
 
@@ -64,6 +64,18 @@ export function newExamplesOf(request: ChangeRequest): readonly (NewExample | Ex
   if (request.kind === 'add') return request.examples;
   if (request.kind !== 'edit') return [];
   return request.acts.flatMap((act) => (act.kind === 'add' ? [act.example] : []));
+}
+
+/** The operation that a request goes on with: that of the newest change, where it adds for the same reason and the same person. */
+export function continuedBy(request: ChangeRequest, newest: Change | undefined): number | undefined {
+  const goesOn =
+    request.kind === 'add' &&
+    request.continues !== undefined &&
+    newest?.kind === 'add' &&
+    newest.operation === request.continues &&
+    newest.reason === request.reason &&
+    newest.who === request.who;
+  return goesOn ? newest.operation : undefined;
 }
 
 /** What became of one example. */

@@ -8,7 +8,7 @@ import { beginVersion, type IndexManifest } from '../examples/index-store.js';
 import type { LoggedChange, Picture } from '../examples/journal-record.js';
 import { journalFile } from '../examples/journal-file.js';
 import { openJournal, type Journal } from '../examples/journal.js';
-import { newExamplesOf, type Changed, type ChangeRequest } from './changes.js';
+import { continuedBy, newExamplesOf, type Changed, type ChangeRequest } from './changes.js';
 import { createLiveIndex, type LiveIndex } from './live-index.js';
 import {
   matchImages,
@@ -148,7 +148,7 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
       const { changes: drafts, outcomes, reverts } = planChanges(live, written, request);
       if (drafts.length === 0) return { sequence: live.sequence, operation: null, outcomes };
       const { reason, who } = request;
-      const continues = continuedBy(request, written);
+      const continues = continuedBy(request, written.log({ limit: 1 })[0]);
       const after = live.sequence;
       const changes = written.append({ changes: drafts, reason, who, reverts, continues, after });
       for (const [i, change] of changes.entries()) live.apply(change, drafts[i]?.content);
@@ -203,18 +203,6 @@ export async function openEmbeddedIndex(options: EmbeddedIndexOptions): Promise<
 
     close,
   };
-}
-
-/** The operation that a request to add goes on with, where the newest change is one of its own. */
-function continuedBy(request: ChangeRequest, journal: Journal): number | undefined {
-  if (request.kind !== 'add' || request.continues === undefined) return undefined;
-  const [newest] = journal.log({ limit: 1 });
-  const isSame =
-    newest?.operation === request.continues &&
-    newest.kind === 'add' &&
-    newest.reason === request.reason &&
-    newest.who === request.who;
-  return isSame ? newest.operation : undefined;
 }
 
 /** Of an example that was changed more often, the oldest changes are left out. */

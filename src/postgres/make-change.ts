@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Changed, ChangeRequest } from '../neighbours/changes.js';
+import type { Change } from '../examples/journal-record.js';
+import { continuedBy, type Changed, type ChangeRequest } from '../neighbours/changes.js';
 import type { IndexState } from '../neighbours/neighbours.js';
 import { planChanges } from '../neighbours/plan-changes.js';
 import type { Database, Query } from './database.js';
@@ -45,7 +46,10 @@ export function makeChange(
       return { answer, state: stateOf(head, loaded.labels) };
     }
     const { reason, who } = request;
-    const continues = await continuedBy(query, key, request);
+    const continues =
+      request.kind === 'add' && request.continues !== undefined
+        ? continuedBy(request, await newestChange(query, key))
+        : undefined;
     const operation = await writeChanges(query, {
       ...{ head, loaded, drafts, reason, who, reverts, continues },
       ...{ at: at(), request: id },
@@ -70,18 +74,10 @@ async function isWritten(query: Query, { key, sequence, id }: Mark): Promise<boo
   return rows.length > 0;
 }
 
-/** The operation that a request to add goes on with, where the newest change is one of its own. */
-async function continuedBy(query: Query, key: number, request: ChangeRequest): Promise<number | undefined> {
-  if (request.kind !== 'add' || request.continues === undefined) return undefined;
+async function newestChange(query: Query, key: number): Promise<Change | undefined> {
   const rows = await query(
     `select ${changeColumns} from nearvote.changes where index_key = $1 order by sequence desc limit 1`,
     [key],
   );
-  const [newest] = rows.map(parseChange);
-  const isSame =
-    newest?.operation === request.continues &&
-    newest.kind === 'add' &&
-    newest.reason === request.reason &&
-    newest.who === request.who;
-  return isSame ? newest.operation : undefined;
+  return rows.map(parseChange)[0];
 }

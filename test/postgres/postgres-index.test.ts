@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { ChangeRequest } from '../../src/neighbours/changes.js';
 import type { Neighbours } from '../../src/neighbours/neighbours.js';
 import { parseIndexUrl, type IndexUrl } from '../../src/postgres/index-url.js';
 import { openPostgresIndex, type PostgresIndexOptions } from '../../src/postgres/postgres-index.js';
@@ -8,7 +6,13 @@ import { searchStatement } from '../../src/postgres/search.js';
 import { encoderIdentity } from '../neighbours/small-index.js';
 import { nearestByLoop, onCircle, randomUnitRows, unitRows } from '../neighbours/unit-vectors.js';
 import { openFaultyProxy, type FaultyProxy } from './faulty-proxy.js';
-import { loadForTest, openServerForTest, queryServer, type ServerForTest } from './server-for-test.js';
+import {
+  adding,
+  loadForTest,
+  openServerForTest,
+  queryServer,
+  type ServerForTest,
+} from './server-for-test.js';
 
 let server: ServerForTest;
 const closing: { close(): Promise<void> }[] = [];
@@ -37,16 +41,6 @@ const some = [
 const loadSome = (): Promise<IndexUrl> =>
   loadForTest(server, { embeddings: onCircle([0, 90]), examples: some });
 
-const adding = (label: string, degrees: number): ChangeRequest => ({
-  kind: 'add',
-  examples: [
-    {
-      ...{ label, source: 'taught', digest: randomBytes(32).toString('hex') },
-      embedding: onCircle([degrees]).values,
-    },
-  ],
-  ...{ reason: null, who: null },
-});
 const east = onCircle([0]).values;
 const asked = { k: 1, shown: 1, clamped: true };
 

@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { ChangeRequest } from '../../src/neighbours/changes.js';
 import type { Neighbours } from '../../src/neighbours/neighbours.js';
 import { parseIndexUrl } from '../../src/postgres/index-url.js';
 import { openPostgresIndex, type PostgresIndexOptions } from '../../src/postgres/postgres-index.js';
@@ -8,6 +6,7 @@ import { encoderIdentity } from '../neighbours/small-index.js';
 import { onCircle } from '../neighbours/unit-vectors.js';
 import { openFaultyProxy } from './faulty-proxy.js';
 import {
+  adding,
   loadForTest,
   openPglite,
   openServerForTest,
@@ -27,16 +26,6 @@ const some = {
     { id: 'north', label: 'north', source: '90.png' },
   ],
 };
-const adding = (label: string, degrees: number): ChangeRequest => ({
-  kind: 'add',
-  examples: [
-    {
-      ...{ label, source: 'taught', digest: randomBytes(32).toString('hex') },
-      embedding: onCircle([degrees]).values,
-    },
-  ],
-  ...{ reason: null, who: null },
-});
 const east = onCircle([0]).values;
 const asked = { k: 1, shown: 1, clamped: true };
 const behind = { code: 'index_behind' };

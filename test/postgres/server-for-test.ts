@@ -7,7 +7,9 @@ import type { Embeddings } from '../../src/domain/embeddings.js';
 import type { Example } from '../../src/domain/decision.js';
 import { parseIndexUrl, type IndexUrl } from '../../src/postgres/index-url.js';
 import { loadIndex } from '../../src/postgres/load-index.js';
+import type { ChangeRequest } from '../../src/neighbours/changes.js';
 import { encoderIdentity } from '../neighbours/small-index.js';
+import { onCircle } from '../neighbours/unit-vectors.js';
 
 export interface ServerForTest {
   readonly what: 'PGlite' | 'PostgreSQL';
@@ -86,3 +88,15 @@ export async function loadForTest(
   });
   return url;
 }
+
+/** Of an example that is taught, at so many degrees of the circle. */
+export const adding = (label: string, degrees: number): ChangeRequest => ({
+  kind: 'add',
+  examples: [
+    {
+      ...{ label, source: 'taught', digest: randomBytes(32).toString('hex') },
+      embedding: onCircle([degrees]).values,
+    },
+  ],
+  ...{ reason: null, who: null },
+});
